@@ -1,0 +1,167 @@
+use core::fmt;
+
+/// A stable error code, printed as `TMK-nnnn`. The first digit says where: 0 input and command line, 1 wire formats and
+/// COSE, 2 SUIT, 3 attestation, 4 TAM and store, 5 device and TA, 6 OTrP.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(pub u16);
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TMK-{:04}", self.0)
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Code {
+    /// The row of [`CODES`] that explains this code.
+    pub fn info(self) -> Option<&'static CodeInfo> {
+        CODES.iter().find(|row| row.code == self)
+    }
+
+    /// Reads `TMK-nnnn`, `tmk-nnnn` or `nnnn`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.get(..4).filter(|p| p.eq_ignore_ascii_case("TMK-")).map_or(text, |_| &text[4..]);
+        digits.parse().ok().filter(|_| digits.len() == 4).map(Code)
+    }
+}
+
+/// What `tamarack explain` prints of a code.
+#[derive(Debug)]
+pub struct CodeInfo {
+    /// The code.
+    pub code: Code,
+    /// Its name in this crate's [`codes`] module.
+    pub name: &'static str,
+    /// One line: what happened.
+    pub title: &'static str,
+    /// Why it happens.
+    pub cause: &'static str,
+    /// What to do about it.
+    pub fix: &'static str,
+}
+
+macro_rules! table {
+    ($($(#[$m:meta])* $name:ident = $n:literal, $title:literal, $cause:literal, $fix:literal;)*) => {
+        /// Every code by name.
+        pub mod codes {
+            use super::Code;
+            $(#[doc = $title] pub const $name: Code = Code($n);)*
+        }
+
+        /// Every code with its explanation, in ascending order.
+        pub const CODES: &[CodeInfo] = &[
+            $(CodeInfo { code: Code($n), name: stringify!($name), title: $title, cause: $cause, fix: $fix },)*
+        ];
+    };
+}
+
+table! {
+    // 0xxx: input and command line.
+    USAGE = 1, "The command line is not understood", "An option or argument is missing, unknown or contradicts another.", "Run the command with --help; each option says what it takes.";
+    FILE_UNREADABLE = 2, "A file cannot be read", "It does not exist, is not a regular file, or this user may not read it.", "Check the path and the permissions of the file and of the folders above it.";
+    FILE_UNWRITABLE = 3, "A file or folder cannot be written", "The folder is missing or read-only, or the disk is full.", "Check the folder's permissions and the free space.";
+    CONFIG_INVALID = 4, "A configuration file is wrong", "A key is unknown, missing or has a value of the wrong kind.", "The message names file, key and the expected value.";
+    PORT_IN_USE = 5, "The address is already in use", "Another process listens on this address and port.", "Stop that process or pick another --listen address.";
+    PEM_INVALID = 6, "A PEM file does not hold what is needed", "The label or the encoding inside is not the expected one.", "Keys are PKCS#8 ('PRIVATE KEY'), public keys 'PUBLIC KEY', certificates 'CERTIFICATE'.";
+    INTERNAL = 99, "Something that must not happen happened", "A defect of this program.", "Please report it with the command line and the message.";
+
+    // 1xxx: wire formats and COSE.
+    CBOR_MALFORMED = 1001, "The bytes are not well-formed CBOR", "They are truncated, use a reserved encoding, or hold more than one item.", "`tamarack inspect` shows the position.";
+    CBOR_NOT_DETERMINISTIC = 1002, "The CBOR is not deterministically encoded", "An integer or length is longer than needed, a length is indefinite, or a map key is repeated.", "Encode by RFC 8949 section 4.2.";
+    CBOR_LIMIT = 1003, "The CBOR exceeds a limit", "It is larger, deeper nested or has more items than the receiver allows.", "Send less, or raise the receiver's limit.";
+    WIRE_TYPE = 1004, "A message element has the wrong type or size", "An element that the message's definition fixes has another type, size or range.", "Compare with the message definition; the error names the element and position.";
+    COSE_MALFORMED = 1101, "The COSE object is malformed", "It is not one of the COSE structures of RFC 9052, or a header is mistyped or stands twice.", "Check the producer; `tamarack inspect` shows the structure.";
+    COSE_ALGORITHM = 1102, "The signature algorithm is not accepted", "It is unknown, deprecated (such as ES256 -7 without the legacy switch), missing from the protected header, or does not fit the key.", "Sign with ESP256 (-9) or Ed25519 (-19).";
+    COSE_SIGNATURE = 1103, "The signature does not verify", "The bytes were changed, or another key signed them.", "Check which key signed and that nothing re-encoded the object.";
+    COSE_KEY_UNKNOWN = 1104, "No trusted key fits this signature", "The key id names none of the trusted keys, or a trusted key serves another purpose.", "Add the signer's key as an anchor for this purpose.";
+    COSE_CRITICAL = 1105, "A critical header is not understood", "The crit header lists a label that this receiver does not implement.", "Leave the header out or use a receiver that knows it.";
+    X509_PATH = 1201, "The certificate does not chain to a trusted anchor", "No path leads from the certificate to an anchor of this role.", "Send the intermediate certificates, or enrol the root as an anchor for this role.";
+    X509_EXPIRED = 1202, "A certificate is outside its validity period", "It has expired or is not valid yet by the receiver's clock.", "Renew the certificate, or check the clock.";
+    X509_USAGE = 1203, "A certificate may not be used for this", "basicConstraints, keyUsage or the role's extended key usage does not allow it.", "Issue the certificate with the profile of its role (`tamarack pki`).";
+    X509_NAME = 1204, "The certificate does not name exactly one principal", "It has no subject alternative name of the configured type, or several.", "Issue it with exactly one URI name.";
+    X509_MALFORMED = 1205, "The certificate cannot be read", "It is not a DER-encoded X.509 version 3 certificate of a supported key type.", "Use P-256 or Ed25519 keys and version 3 certificates.";
+    TEEP_MALFORMED = 1301, "The TEEP message is malformed", "It is not one of the five messages of draft-ietf-teep-protocol-26, or an option is mistyped.", "`tamarack inspect` names the element.";
+    TEEP_UNEXPECTED = 1302, "The TEEP message does not fit the state of the exchange", "It arrived out of order, twice, or for another session.", "Start again with a policy check.";
+    TEEP_TOKEN = 1303, "The token matches no outstanding request", "It was altered, already used, or has expired.", "Start again with a policy check.";
+    TEEP_CIPHER_SUITE = 1304, "No cipher suite in common", "Neither COSE_Sign1 with ESP256 nor with Ed25519 is offered.", "Offer one of the two mandatory suites.";
+    TEEP_VERSION = 1305, "No protocol version in common", "The peer offers only versions other than 0.", "Use version 0.";
+    TEEP_FRESHNESS = 1306, "No freshness mechanism in common", "The peer does not offer the nonce mechanism.", "Offer freshness mechanism 0 (nonce).";
+    TEEP_NOT_BOUND = 1307, "The Update is not bound to this exchange", "It does not echo the Agent's nonce, so it may be a replay or belong to another device.", "Answer the QueryResponse that is outstanding.";
+    HTTP_BAD_REQUEST = 1401, "The HTTP request is not a TEEP request", "The method, a header or the body is not as draft-ietf-teep-otrp-over-http-15 says.", "POST with Accept and Content-Type application/teep+cbor.";
+    HTTP_TOO_LARGE = 1402, "The HTTP body is too large", "It exceeds the message limit (1 MiB by default).", "Use payloads by URI, or raise the limit on both sides.";
+    HTTP_PEER = 1403, "The TAM answered with an error", "The HTTP exchange failed: no connection, an error status, a redirect or a wrong content type.", "The message names the status and the TAM's own code, if it sent one.";
+    HTTP_INSECURE = 1404, "Plain HTTP is refused", "The URI is http:// and its host is not a loopback address.", "Use https://, or allow plain HTTP explicitly for tests.";
+
+    // 2xxx: SUIT.
+    SUIT_MALFORMED = 2001, "The SUIT envelope or manifest is malformed", "An element is missing, mistyped, repeated or out of range.", "`tamarack manifest explain` names the element and position.";
+    SUIT_UNAUTHENTICATED = 2002, "The SUIT manifest is not authenticated", "No authentication block verifies with a trusted key, or the digest does not match the manifest.", "Sign the manifest with a key that the device trusts.";
+    SUIT_UNAUTHORISED = 2003, "The signer may not do this", "A component, manifest id or operation lies outside the scope of the anchor that verified the signature.", "Sign with the key of the provider that owns the prefix.";
+    SUIT_UNSUPPORTED_COMMAND = 2004, "A command or parameter is not supported", "The manifest uses a command or parameter that this device does not implement.", "Use only commands of the device's capability report.";
+    SUIT_UNSUPPORTED_COMPONENT = 2005, "A component is not supported", "The device has no place for a component of this id, or there are too many.", "Check the component ids.";
+    SUIT_ROLLBACK = 2006, "The sequence number is too low", "A manifest of this id with a higher sequence number was installed before, or the same number with other content.", "Publish with a higher sequence number.";
+    SUIT_CONDITION = 2007, "A condition failed", "The device or content is not what the manifest demands, such as another vendor or a digest that does not match.", "The report names the condition and the measured value.";
+    SUIT_DIRECTIVE = 2008, "A directive failed", "A fetch, copy, write or another operation could not be carried out.", "The report names the directive.";
+    SUIT_LIMIT = 2009, "The manifest exceeds a limit of the device", "It has too many components, commands or nested sequences, or a payload is too large.", "Make it smaller.";
+    SUIT_NO_MANIFEST_ID = 2010, "The manifest has no manifest component id", "A root manifest must name itself (label 5), or rollback cannot be prevented.", "Add manifest-component-id.";
+    SUIT_NOT_OWNER = 2011, "Another manifest owns a component", "The component was installed by a manifest of another id.", "Use a component id of your own.";
+
+    // 3xxx: attestation.
+    EAT_MALFORMED = 3001, "The attestation payload is malformed", "It is not an EAT as the named format defines it, or a required claim is missing.", "Check the attester; `tamarack inspect` shows the claims.";
+    EVIDENCE_FORMAT = 3002, "The attestation payload format is not supported", "No verifier is configured for this media type.", "Configure a verifier for it.";
+    EVIDENCE_UNTRUSTED = 3003, "The Evidence is not signed by a trusted attester", "Its certificate does not chain to a TEE CA that this TAM lists.", "Add the maker's TEE CA to tee_ca in tam.toml, if you trust it.";
+    EVIDENCE_STALE = 3004, "The Evidence is not fresh", "Its nonce is not the one asked for, has expired, or was used before.", "Answer the latest QueryRequest.";
+    EVIDENCE_KEY_BINDING = 3005, "The Evidence vouches for another key", "Its cnf claim is not the key that signed the TEEP message.", "Send Evidence made by the TEE that signs.";
+    EVIDENCE_POLICY = 3006, "The Evidence does not satisfy the policy", "Grade, model, version or debug state is not accepted.", "The reason names the claim; change the policy or the device.";
+    EVIDENCE_ROLLED_BACK = 3007, "The device's state has gone back", "Its state epoch is lower than one it proved before, or forks from it.", "Treat the device as cloned or restored; release it from quarantine only after a look.";
+    EVIDENCE_MISSING = 3008, "Attestation is required", "The message carried no Evidence although it was asked for.", "Answer with an attestation payload.";
+
+    // 4xxx: TAM and store.
+    API_UNAUTHENTICATED = 4001, "The request carries no valid token", "The bearer token is missing, unknown or revoked.", "Send Authorization: Bearer with a token made by `tamarack tam init` or `tamarack tam token`.";
+    API_FORBIDDEN = 4002, "The token's role does not allow this", "The role (operator, provider, auditor) or the tenant does not fit.", "Use a token of the right role.";
+    API_INVALID = 4003, "The request is not valid", "A field is missing, mistyped or out of range.", "The message names the field.";
+    API_NOT_FOUND = 4004, "There is no such thing", "The id in the path names nothing in this tenant.", "List what there is.";
+    API_CONFLICT = 4005, "The request conflicts with what there is", "The same name or sequence number exists with other content.", "Choose another name or a higher sequence number.";
+    PUBLISH_UNSIGNED = 4006, "The envelope is not signed by this provider", "No registered signer of the provider verifies it.", "Sign with the key that was registered for the provider.";
+    PUBLISH_PREFIX = 4007, "The component lies outside the provider's prefixes", "A component or the manifest id does not begin with a prefix that was registered for the provider.", "Use your own prefix, or ask the operator to register it.";
+    PUBLISH_ROLLBACK = 4008, "The sequence number was used before", "The catalogue holds the same or a higher sequence number of this manifest.", "Raise sequence-number.";
+    PUBLISH_PAYLOAD = 4009, "An integrated payload does not match its digest", "The payload in the envelope is not what the manifest's image-digest says.", "Pack again.";
+    STORE_FAILED = 4010, "The store failed", "The database cannot be read or written.", "Check disk space and permissions; the log has the cause.";
+    OVERLOADED = 4011, "Too many requests", "The TAM sheds load before it signs anything.", "Try again after the time in Retry-After.";
+    DEVICE_QUARANTINED = 4012, "The device is in quarantine", "Its state forked or went back.", "An operator can release it.";
+
+    // 5xxx: device and TA.
+    TEE_STORAGE = 5001, "The TEE's sealed storage failed", "It cannot be written, or was altered or made with another root secret.", "Check the disk; a storage that was altered must be enrolled again.";
+    TEE_SANDBOX = 5002, "A sandbox layer is missing", "The kernel or container refuses a layer of isolation and --require-sandbox was given.", "The message names the layer.";
+    TEE_CHANNEL = 5003, "The channel to the TEE broke", "The TEE process ended or sent something that is not a frame.", "Start the device again; its log has the cause.";
+    TA_NOT_FOUND = 5004, "No such TA is installed", "No installed component has this UUID and the caller's binding.", "Request the TA first.";
+    TA_INVALID = 5005, "The TA cannot be loaded", "It is not valid WebAssembly for this interface, or imports what does not exist.", "Build it with the SDK; `tamarack ta test` shows the cause.";
+    TA_UNAUTHORISED = 5006, "The TA may not start", "Its record, digest, anchor or manifest does not hold any more.", "Install it again from an authorised signer.";
+    TA_PANIC = 5007, "The TA stopped abnormally", "It trapped, ran out of fuel or memory, or used a bad pointer.", "See the TA's log.";
+    TA_ERROR = 5008, "The TA answered with an error", "The TA itself refused the command.", "The return code is the TA's own, GlobalPlatform names where they apply.";
+    TA_BAD_PARAMETERS = 5009, "The parameters do not fit the call", "Types or sizes of the parameters are not what the interface allows.", "At most four parameters; see docs/ta-abi.md.";
+    TA_QUOTA = 5010, "The TA exceeded its quota", "Storage, object count or session count reached its limit.", "Delete what is not needed.";
+    TAM_NOT_TRUSTED = 5011, "The TAM is not trusted by this device", "No trust anchor of the device verifies the TAM's signature.", "Enrol the TAM's anchor with the device.";
+    DEVICE_BUSY = 5012, "Another exchange is in progress", "The Agent handles one exchange at a time.", "Try again when it has ended.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn codes_are_unique_ascending_and_explained() {
+        assert!(CODES.windows(2).all(|w| w[0].code < w[1].code), "codes must ascend");
+        for row in CODES {
+            assert!(!row.title.is_empty() && !row.cause.is_empty() && !row.fix.is_empty(), "{}", row.name);
+            assert_eq!(Code::parse(&row.code.to_string()), Some(row.code));
+        }
+        assert_eq!(Code::parse("1103"), Some(codes::COSE_SIGNATURE));
+        assert_eq!(Code::parse("TMK-11"), None);
+    }
+}
