@@ -1,1 +1,5 @@
+//! What the tests of all crates share. Never a dependency of a program.
+#![forbid(unsafe_code)]
 
+pub mod crypto_suite;
+pub mod specs;
