@@ -1,4 +1,7 @@
-//! What the tests of all crates share.
+//! What the tests of all crates share. Never a dependency of a program.
 #![forbid(unsafe_code)]
 
+pub mod crypto_suite;
 pub mod memory_platform;
+pub mod platform_suite;
+pub mod specs;
