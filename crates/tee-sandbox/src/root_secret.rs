@@ -11,6 +11,8 @@ use std::path::Path;
 use tamarack_crypto::{Provider, Secret};
 use tamarack_tee::Error;
 
+use crate::isolation::SecretMemory;
+
 /// Length of the root secret in bytes.
 pub const LENGTH: usize = 32;
 
@@ -21,6 +23,12 @@ pub trait SecretBytes {
 }
 
 impl SecretBytes for Secret<[u8; LENGTH]> {
+    fn expose(&self) -> &[u8] {
+        self.expose()
+    }
+}
+
+impl SecretBytes for SecretMemory {
     fn expose(&self) -> &[u8] {
         self.expose()
     }

@@ -20,10 +20,8 @@ pub(crate) fn request(signer: &dyn Sign, common_name: &str) -> Result<Vec<u8>, E
     let name = element(SEQUENCE, &[&COMMON_NAME, &element(UTF8_STRING, &[common_name.as_bytes()])]);
     let subject = element(SEQUENCE, &[&element(SET, &[&name])]);
     let key = signer.public_key();
-    let info = element(
-        SEQUENCE,
-        &[&element(INTEGER, &[&[0]]), &subject, &key.to_spki(), &element(ATTRIBUTES, &[])],
-    );
+    let info =
+        element(SEQUENCE, &[&element(INTEGER, &[&[0]]), &subject, &key.to_spki(), &element(ATTRIBUTES, &[])]);
     let raw = signer.sign(&info)?;
     let (algorithm, signature) = match key.key_type() {
         KeyType::P256 => {

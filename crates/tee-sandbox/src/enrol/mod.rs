@@ -151,17 +151,9 @@ impl<'b> Decode<'b> for DeviceConfig {
             _ => return Err(d.expected("key type -9 or -19")),
         };
         field(d, 9)?;
-        let key_generation = u32::try_from(d.uint()?).map_err(|_| d.expected("a key generation of 32 bits"))?;
-        Ok(Self {
-            vendor_id,
-            class_id,
-            device_id,
-            oemid,
-            hwmodel,
-            hwversion,
-            key_type,
-            key_generation,
-        })
+        let key_generation =
+            u32::try_from(d.uint()?).map_err(|_| d.expected("a key generation of 32 bits"))?;
+        Ok(Self { vendor_id, class_id, device_id, oemid, hwmodel, hwversion, key_type, key_generation })
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) fn write_chain(chain: &[Vec<u8>]) -> Vec<u8> {
 pub(super) fn read_chain(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
     let read = || {
         let mut d = Decoder::new(bytes, &Limits::default())?;
-        (0..d.array()?).map(|_| Ok(d.bytes()?.to_vec())).collect()
+        (0..d.array()?).map(|_| Ok(d.bytes()?.to_vec())).collect::<Result<Vec<_>, _>>()
     };
     read().map_err(|e: tamarack_cbor::Error| Error::Storage(format!("stored certificates: {e}")))
 }
