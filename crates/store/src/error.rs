@@ -16,6 +16,8 @@ pub enum Conflict {
     Sequence(u64),
     /// The device was written by someone else since it was read.
     Changed,
+    /// A number is larger than 2^63 - 1.
+    TooLarge,
     /// The challenge was burned before.
     Burned,
     /// The challenge has expired.
@@ -43,6 +45,7 @@ impl StoreError {
             Self::Conflict(Conflict::Exists(_) | Conflict::PrefixTaken | Conflict::Changed) => {
                 codes::API_CONFLICT
             }
+            Self::Conflict(Conflict::TooLarge) => codes::API_INVALID,
             Self::Conflict(Conflict::Missing("pending update")) => codes::TEEP_TOKEN,
             Self::Conflict(Conflict::Missing(_)) => codes::API_NOT_FOUND,
             Self::Conflict(Conflict::Sequence(_)) => codes::PUBLISH_ROLLBACK,
@@ -66,6 +69,7 @@ impl fmt::Display for Conflict {
             Self::PrefixTaken => f.write_str("a prefix overlaps one of another provider"),
             Self::Sequence(highest) => write!(f, "sequence number {highest} is published already"),
             Self::Changed => f.write_str("the device was changed at the same time"),
+            Self::TooLarge => f.write_str("a number is larger than the store can keep (2^63 - 1)"),
             Self::Burned => f.write_str("the challenge was used before"),
             Self::Expired => f.write_str("the challenge has expired"),
         }

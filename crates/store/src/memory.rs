@@ -66,6 +66,7 @@ impl Store for MemoryStore {
 
 impl State {
     fn apply(&mut self, op: StoreOp, crypto: &Crypto) -> Result<(), Conflict> {
+        op.check_range()?;
         match op {
             StoreOp::AdvanceTime(time) => self.time = self.time.max(time),
             StoreOp::InsertTenant(row) => insert(&mut self.tenants, row.id.clone(), row, "tenant")?,

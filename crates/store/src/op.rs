@@ -3,6 +3,7 @@ use alloc::string::String;
 
 use tamarack_model::{Code, ComponentId, DeviceId, UnixTime};
 
+use crate::Conflict;
 use crate::rows::{
     ApiToken, AuditEntry, CatalogueEntry, Device, PendingUpdate, Policy, Provider, Session, SessionOutcome,
     Tenant, TenantId,
@@ -108,4 +109,20 @@ pub enum StoreOp {
     Audit(AuditEntry),
     /// Forgets burned challenges that need not be kept, and pending Updates that have expired, by this time.
     Prune(UnixTime),
+}
+
+/// The largest number that every backend can keep: 2^63 - 1.
+const MAX_NUMBER: u64 = i64::MAX as u64;
+
+impl StoreOp {
+    /// `TooLarge` if a number in it, of those that come from outside, is more than backends can keep (2^63 - 1). Every
+    /// backend asks this first.
+    pub fn check_range(&self) -> Result<(), Conflict> {
+        let number = match self {
+            Self::Publish(row) => row.sequence.max(row.size),
+            Self::PutDevice(row) => row.state.as_ref().map_or(0, |mark| mark.epoch),
+            _ => 0,
+        };
+        if number > MAX_NUMBER { Err(Conflict::TooLarge) } else { Ok(()) }
+    }
 }
