@@ -4,7 +4,13 @@ use crate::{Code, Result};
 
 #[cfg_attr(target_family = "wasm", link(wasm_import_module = "tee"))]
 unsafe extern "C" {
-    fn TEE_CreatePersistentObject(name: *const u8, name_len: usize, data: *const u8, len: usize, flags: u32) -> u32;
+    fn TEE_CreatePersistentObject(
+        name: *const u8,
+        name_len: usize,
+        data: *const u8,
+        len: usize,
+        flags: u32,
+    ) -> u32;
     fn TEE_ReadObjectData(name: *const u8, name_len: usize, buffer: *mut u8, size: *mut u32) -> u32;
     fn TEE_WriteObjectData(name: *const u8, name_len: usize, data: *const u8, len: usize) -> u32;
     fn TEE_CloseAndDeletePersistentObject(name: *const u8, name_len: usize) -> u32;
@@ -27,7 +33,8 @@ unsafe extern "C" {
     fn TEE_DeleteKey(name: *const u8, name_len: usize) -> u32;
     fn TEE_GenerateRandom(buffer: *mut u8, len: usize);
     fn TEE_GetREETime(time: *mut u32);
-    fn TEE_GetPropertyAsBinaryBlock(name: *const u8, name_len: usize, buffer: *mut u8, size: *mut u32) -> u32;
+    fn TEE_GetPropertyAsBinaryBlock(name: *const u8, name_len: usize, buffer: *mut u8, size: *mut u32)
+    -> u32;
     fn TEE_PeripheralCommand(
         name: *const u8,
         name_len: usize,

@@ -16,15 +16,15 @@
 //! ```
 //!
 //! There is no allocator: parameters lie in an area of fixed size, answers go into buffers of the TA. Build with
-//! `--target wasm32v1-none --release` as a `cdylib`.
+//! `--target wasm32v1-none --release` as a `cdylib`, with a stack of 64 KiB (`-C link-arg=-zstack-size=65536`).
 #![no_std]
 
 mod host;
 mod params;
 
 pub use host::{
-    Algorithm, create_object, delete_key, delete_object, generate_key, log, panic, peripheral, property, public_key,
-    random, read_object, sign, time, write_object,
+    Algorithm, create_object, delete_key, delete_object, generate_key, log, panic, peripheral, property,
+    public_key, random, read_object, sign, time, write_object,
 };
 pub use params::{Memory, Param, Params};
 
@@ -101,7 +101,12 @@ macro_rules! ta {
                 raw::open_session(types, <$ta as Ta>::open_session)
             }
             #[unsafe(no_mangle)]
-            extern "C" fn TA_InvokeCommandEntryPoint(session: u32, command: u32, types: u32, _params: u32) -> u32 {
+            extern "C" fn TA_InvokeCommandEntryPoint(
+                session: u32,
+                command: u32,
+                types: u32,
+                _params: u32,
+            ) -> u32 {
                 raw::code(raw::with_params(types, |params| <$ta as Ta>::invoke(session, command, params)))
             }
             #[unsafe(no_mangle)]

@@ -137,8 +137,8 @@ pub mod raw {
         let (values, rest) = head.split_at_mut(SESSION);
         let capacities = &rest[CAPACITIES - SESSION..];
         let mut params = [const { Param::None }; 4];
-        for ((i, param), value) in params.iter_mut().enumerate().zip(values.chunks_exact_mut(2)) {
-            let kind = (types >> (4 * i)) & 0xf;
+        let (pairs, _) = values.as_chunks_mut::<2>();
+        for ((i, param), pair) in params.iter_mut().enumerate().zip(pairs) {
             let capacity = capacities[i] as usize;
             // Buffers lie one behind the other, each at a multiple of 8.
             let words = capacity.next_multiple_of(8) / 4;
@@ -146,19 +146,16 @@ pub mod raw {
             buffers = others;
             // SAFETY: words may be seen as bytes, and the slice is not used otherwise.
             let room = unsafe { core::slice::from_raw_parts_mut(mine.as_mut_ptr().cast::<u8>(), capacity) };
-            let [a, b] = value else { continue };
-            *param = match kind {
-                1 => Param::ValueInput(*a, *b),
-                5 => Param::MemoryInput(&room[..capacity.min(*b as usize)]),
+            *param = match (types >> (4 * i)) & 0xf {
+                1 => Param::ValueInput(pair[0], pair[1]),
+                2 => Param::ValueOutput(pair),
+                3 => Param::ValueInout(pair),
+                5 => Param::MemoryInput(room),
                 6 => {
-                    *b = 0;
-                    Param::MemoryOutput(Memory { room, size: b })
+                    pair[1] = 0;
+                    Param::MemoryOutput(Memory { room, size: &mut pair[1] })
                 }
-                7 => Param::MemoryInout(Memory { room, size: b }),
-                2 | 3 => {
-                    let Ok(pair) = value.try_into() else { continue };
-                    if kind == 2 { Param::ValueOutput(pair) } else { Param::ValueInout(pair) }
-                }
+                7 => Param::MemoryInout(Memory { room, size: &mut pair[1] }),
                 _ => Param::None,
             };
         }

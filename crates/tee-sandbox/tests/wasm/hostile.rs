@@ -123,9 +123,11 @@ fn tee_panic_ends_the_ta() {
     check_dies(&ta, vec![], "TEE_Panic: the TA gave code 0x00000bad");
 }
 
-/// Every host function with pointers: its name, its arguments when all is well, and for each pointer argument the
-/// index of it and of its length (a number: how many bytes it always covers).
-const POINTERS: &[(&str, &[u32], &[(usize, Length)], bool)] = &[
+/// A host function with pointers: its name, its arguments when all is well, and for each pointer argument the
+/// index of it and where its length is; whether the function gives a result.
+type Pointers = (&'static str, &'static [u32], &'static [(usize, Length)], bool);
+
+const POINTERS: &[Pointers] = &[
     ("TEE_CreatePersistentObject", &[16, 4, 32, 4, 0x400], &[(0, At(1)), (2, At(3))], true),
     ("TEE_ReadObjectData", &[16, 4, 32, 64], &[(0, At(1)), (2, In(3)), (3, Is(4))], true),
     ("TEE_WriteObjectData", &[16, 4, 32, 4], &[(0, At(1)), (2, At(3))], true),

@@ -3,6 +3,7 @@ mod host_functions;
 mod hostile;
 mod lifecycle;
 mod services;
+mod small;
 mod valve;
 mod wallet;
 
