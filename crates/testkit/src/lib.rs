@@ -6,3 +6,4 @@ pub mod crypto_suite;
 pub mod memory_platform;
 pub mod platform_suite;
 pub mod specs;
+pub mod store_suite;

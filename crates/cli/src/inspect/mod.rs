@@ -9,8 +9,8 @@ mod walk;
 
 pub use node::Node;
 
-use ciborium::Value;
 use names::Context;
+use tamarack_cbor::Value;
 
 /// What an object can be shown as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -60,9 +60,9 @@ pub fn tree(bytes: &[u8], shape: Option<Shape>) -> Result<Node, String> {
     let mut items = Vec::new();
     while !rest.is_empty() {
         let at = bytes.len() - rest.len();
-        let item: Value =
-            ciborium::from_reader(&mut rest).map_err(|e| format!("at or after byte {at}: {e}"))?;
+        let (item, length) = Value::decode_lenient(rest).map_err(|e| e.within(at).to_string())?;
         items.push(item);
+        rest = &rest[length..];
     }
     let mut root = match items.as_slice() {
         [] => return Err("the input is empty".into()),

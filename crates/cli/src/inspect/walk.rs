@@ -1,4 +1,4 @@
-use ciborium::Value;
+use tamarack_cbor::Value;
 
 use super::Node;
 use super::names::{self, Context};
@@ -15,7 +15,9 @@ pub fn node(label: &str, value: &Value, context: Context) -> Node {
 pub fn guess(value: &Value) -> Context {
     let has = |map: &[(Value, Value)], key: i128| map.iter().any(|(k, _)| integer(k) == Some(key));
     match value {
-        Value::Map(map) if has(map, 3) && (has(map, 2) || map.iter().any(|(_, v)| v.is_bytes())) => {
+        Value::Map(map)
+            if has(map, 3) && (has(map, 2) || map.iter().any(|(_, v)| matches!(v, Value::Bytes(_)))) =>
+        {
             Context::SuitEnvelope
         }
         Value::Map(map) if has(map, 99) => Context::SuitReport,
@@ -34,7 +36,31 @@ pub fn guess(value: &Value) -> Context {
 }
 
 fn integer(value: &Value) -> Option<i128> {
-    value.as_integer().map(i128::from)
+    match value {
+        Value::Uint(n) => Some(i128::from(*n)),
+        Value::Nint(n) => Some(-1 - i128::from(*n)),
+        _ => None,
+    }
+}
+
+/// The number that the encoded float stands for.
+fn float(raw: &[u8]) -> f64 {
+    match raw {
+        [_, a, b] => {
+            let bits = u16::from_be_bytes([*a, *b]);
+            let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+            let magnitude = match exponent {
+                0 => mantissa * 2f64.powi(-24),
+                31 if mantissa == 0.0 => f64::INFINITY,
+                31 => f64::NAN,
+                _ => (mantissa + 1024.0) * 2f64.powi(exponent - 25),
+            };
+            if bits >> 15 == 1 { -magnitude } else { magnitude }
+        }
+        [_, rest @ ..] if rest.len() == 4 => f32::from_be_bytes([rest[0], rest[1], rest[2], rest[3]]).into(),
+        [_, rest @ ..] => rest.try_into().map(f64::from_be_bytes).unwrap_or(f64::NAN),
+        [] => f64::NAN,
+    }
 }
 
 fn walk(label: &str, value: &Value, context: Context, depth: usize) -> Node {
@@ -52,7 +78,7 @@ fn walk(label: &str, value: &Value, context: Context, depth: usize) -> Node {
         Value::Map(pairs) => map(label, pairs, context, depth),
         Value::Array(items) => array(label, items, context, depth),
         Value::Bytes(bytes) => byte_string(label, bytes, context, depth),
-        Value::Integer(_) => {
+        Value::Uint(_) | Value::Nint(_) => {
             let number = integer(value).unwrap_or_default();
             let name = names::number(context, number).map(|name| format!(" ({name})")).unwrap_or_default();
             let items = if context == Context::DataItems { data_items(number) } else { String::new() };
@@ -61,8 +87,9 @@ fn walk(label: &str, value: &Value, context: Context, depth: usize) -> Node {
         Value::Text(text) => Node::leaf(label, format!("{text:?}")),
         Value::Bool(flag) => Node::leaf(label, flag.to_string()),
         Value::Null => Node::leaf(label, "null"),
-        Value::Float(number) => Node::leaf(label, number.to_string()),
-        _ => Node::leaf(label, "simple value"),
+        Value::Float(raw) => Node::leaf(label, float(raw).to_string()),
+        Value::Simple(23) => Node::leaf(label, "undefined"),
+        Value::Simple(number) => Node::leaf(label, format!("simple({number})")),
     }
 }
 
@@ -132,7 +159,8 @@ fn sequence(label: &str, items: &[Value], depth: usize) -> Node {
 }
 
 fn component_id(label: &str, items: &[Value]) -> Node {
-    let segments: Option<Vec<&Vec<u8>>> = items.iter().map(Value::as_bytes).collect();
+    let segments: Option<Vec<&Vec<u8>>> =
+        items.iter().map(|item| if let Value::Bytes(bytes) = item { Some(bytes) } else { None }).collect();
     match segments.map(tamarack_model::ComponentId::new) {
         Some(Ok(id)) => Node::leaf(label, id.to_string()),
         Some(Err(e)) => {
@@ -150,9 +178,8 @@ fn byte_string(label: &str, bytes: &[u8], context: Context, depth: usize) -> Nod
         Context::CosePayload => Context::Guess,
         _ => return Node::leaf(label, hex_text(bytes)),
     };
-    let mut rest = bytes;
-    match ciborium::from_reader::<Value, _>(&mut rest) {
-        Ok(value) if rest.is_empty() && worth_unfolding(&value, inner) => {
+    match Value::decode_lenient(bytes) {
+        Ok((value, length)) if length == bytes.len() && worth_unfolding(&value, inner) => {
             let mut node = walk(label, &value, inner, depth + 1);
             node.text = format!("<< {} >>", node.text);
             node
@@ -177,7 +204,7 @@ fn hex_text(bytes: &[u8]) -> String {
 
 fn short(value: &Value) -> String {
     match value {
-        Value::Integer(_) => integer(value).unwrap_or_default().to_string(),
+        Value::Uint(_) | Value::Nint(_) => integer(value).unwrap_or_default().to_string(),
         Value::Bytes(bytes) => hex_text(bytes),
         Value::Text(text) => format!("{text:?}"),
         other => format!("{other:?}"),

@@ -49,8 +49,10 @@ impl Attester {
         self.chain = chain;
     }
 
-    pub fn certificate_request(&self, common_name: &str) -> Result<Vec<u8>, Error> {
-        csr::request(&*self.key, common_name).map_err(|_| Error::Crypto)
+    pub fn certificate_request(&self, common_name: &str) -> Result<String, Error> {
+        let request = csr::request(&*self.key, common_name).map_err(|_| Error::Crypto)?;
+        pem_rfc7468::encode_string("CERTIFICATE REQUEST", pem_rfc7468::LineEnding::LF, &request)
+            .map_err(|_| Error::Crypto)
     }
 
     /// Evidence with the claims of security rule E2.

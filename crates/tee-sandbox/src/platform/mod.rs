@@ -129,8 +129,8 @@ impl SoftwarePlatform {
         self.store.counter_quality()
     }
 
-    /// A certificate request (PKCS #10, DER) for the attestation key, for a TEE CA.
-    pub fn certificate_request(&self, common_name: &str) -> Result<Vec<u8>, Error> {
+    /// A certificate request (PKCS #10, PEM) for the attestation key, for a TEE CA.
+    pub fn certificate_request(&self, common_name: &str) -> Result<String, Error> {
         self.attester.certificate_request(common_name)
     }
 

@@ -53,37 +53,43 @@ fn appendix_a(table: &mut Table) {
     table.record(name, check_list(&items));
 }
 
-/// A list is a map with "tests": [{"encoded": bstr, "roundtrip": bool?, "fail": bool?}]. It is read with another decoder,
-/// for the lists contain what ours refuses.
+/// A list is a map with "tests": [{"encoded": bstr, "roundtrip": bool?, "fail": bool?}].
 fn items(bytes: &[u8]) -> Result<Vec<Item>, String> {
-    let list: ciborium::Value = ciborium::from_reader(bytes).map_err(|e| e.to_string())?;
-    let member = |map: &ciborium::Value, name: &str| {
-        map.as_map()?.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value.clone())
+    let (list, _) = Value::decode_lenient(bytes).map_err(|e| e.to_string())?;
+    let Some(Value::Array(tests)) = member(&list, "tests") else { return Err("no tests".into()) };
+    let flag = |map: &Value, name| match member(map, name) {
+        Some(Value::Bool(flag)) => Some(*flag),
+        _ => None,
     };
-    let tests = member(&list, "tests").ok_or("no tests")?;
-    let list_fails = member(&list, "fail").and_then(|v| v.as_bool()).unwrap_or(false);
     tests
-        .as_array()
-        .ok_or("tests is not an array")?
         .iter()
         .map(|test| {
-            let flag = |name| member(test, name).and_then(|v| v.as_bool());
+            let Some(Value::Bytes(encoded)) = member(test, "encoded") else {
+                return Err("a test without bytes".into());
+            };
             Ok(Item {
-                encoded: member(test, "encoded").and_then(|v| v.as_bytes().cloned()).ok_or("no bytes")?,
-                roundtrip: flag("roundtrip").unwrap_or(true),
-                fail: flag("fail").unwrap_or(list_fails),
+                encoded: encoded.clone(),
+                roundtrip: flag(test, "roundtrip").unwrap_or(true),
+                fail: flag(test, "fail").or(flag(&list, "fail")).unwrap_or(false),
             })
         })
         .collect()
 }
 
+fn member<'v>(map: &'v Value, name: &str) -> Option<&'v Value> {
+    let Value::Map(pairs) = map else { return None };
+    pairs.iter().find(|(key, _)| matches!(key, Value::Text(text) if text == name)).map(|(_, value)| value)
+}
+
 /// Each well-formed item is either read and written back to the same bytes, or refused because it is not in the one
 /// encoding that we accept; each malformed one is refused.
 fn check_list(items: &[Item]) -> Result<String, String> {
-    let (mut same, mut not_deterministic, mut refused) = (0, 0, 0);
+    let (mut same, mut not_deterministic, mut refused, mut tags) = (0, 0, 0, 0);
     for item in items {
         let hex = hex::encode(&item.encoded);
         match Value::from_cbor(&item.encoded, &Limits::default()) {
+            // Invalid, not malformed: what a tag's content must be is checked by whoever uses the tag; we use none of these.
+            Ok(Value::Tag(..)) if item.fail => tags += 1,
             Ok(_) if item.fail => return Err(format!("{hex} is malformed, but was read")),
             Ok(value) if value.to_cbor() == item.encoded => same += 1,
             // The round trip sorts map keys; the bytes of every member stay.
@@ -95,7 +101,7 @@ fn check_list(items: &[Item]) -> Result<String, String> {
         }
     }
     Ok(format!(
-        "{} items: {same} read and written back, {not_deterministic} refused as not deterministic, {refused} refused as malformed",
+        "{} items: {same} read and written back, {not_deterministic} refused as not deterministic, {refused} refused as malformed, {tags} with the wrong content of a tag that has no use here",
         items.len()
     ))
 }
@@ -105,6 +111,9 @@ fn is_stricter(error: &Error, item: &Item) -> bool {
     match error.kind {
         ErrorKind::Indefinite | ErrorKind::DuplicateKey => true,
         ErrorKind::NotMinimal => !item.roundtrip,
+        // RFC 8949 section 3.3 made the two-byte form of simple values below 32 malformed; older lists have it.
+        ErrorKind::Reserved(0xf8) => true,
+        ErrorKind::TooDeep(_) => true,
         _ => false,
     }
 }
