@@ -30,7 +30,12 @@ impl Rules {
     ///
     /// # Panics
     /// If the set is missing or does not parse.
-    pub fn load_edited(specs: &Path, set: &str, root: Option<&str>, edit: impl FnOnce(&str) -> String) -> Self {
+    pub fn load_edited(
+        specs: &Path,
+        set: &str,
+        root: Option<&str>,
+        edit: impl FnOnce(&str) -> String,
+    ) -> Self {
         let file = specs.join("cddl-sets").join(format!("{set}.workaround.cddl"));
         let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let root = root.map(|root| format!("cddl-root = {root}\n")).unwrap_or_default();

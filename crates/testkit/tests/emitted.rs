@@ -9,7 +9,7 @@ use tamarack_eat::{
 use tamarack_model::{ComponentId, Sha256Digest, TcEntry};
 use tamarack_teep::{
     CipherSuite, DataItems, ErrCode, ErrorMessage, Message, QueryRequest, QueryResponse, RequestedTc,
-    SuitCoseProfile, Success, Update, freshness, sign,
+    Success, SuitCoseProfile, Update, freshness, sign,
 };
 use tamarack_testkit::cddl::Rules;
 use tamarack_testkit::specs::specs_dir;
@@ -152,7 +152,8 @@ fn signed_messages_validate() {
         for message in full(&specs) {
             let kid = tamarack_cose::thumbprint(&signer.public_key(), &provider);
             let chain = [vec![0x30, 0], vec![0x30, 0]];
-            let options = tamarack_cose::SignOptions { kid: Some(&kid.0), x5chain: &chain, ..Default::default() };
+            let options =
+                tamarack_cose::SignOptions { kid: Some(&kid.0), x5chain: &chain, ..Default::default() };
             let bytes = sign(&message, signer.as_ref(), &options).unwrap();
             assert_eq!(rules.check(&bytes), Ok(()), "{}", message.message_type().name());
         }
@@ -213,8 +214,10 @@ fn evidence_validates_as_eat_and_as_the_teep_profile() {
 fn bodies_of_the_draft_are_written_back_byte_for_byte() {
     let Some(specs) = specs_dir() else { return };
     for name in ["query_request", "query_response", "update", "teep_success", "teep_error"] {
-        let bytes = std::fs::read(specs.join(format!("vectors/teep-draft/{name}.cbor"))).expect("listed file");
-        let message = Message::from_cbor(&bytes, &Limits::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let bytes =
+            std::fs::read(specs.join(format!("vectors/teep-draft/{name}.cbor"))).expect("listed file");
+        let message =
+            Message::from_cbor(&bytes, &Limits::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
         // Where the draft's own keys are not in order, the sorted form is what must come back.
         let sorted = Value::from_cbor(&bytes, &Limits::default()).unwrap().to_cbor();
         assert_eq!(message.to_cbor(), sorted, "{name}");

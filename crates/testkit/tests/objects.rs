@@ -104,7 +104,9 @@ fn decoders_agree_with_every_verdict_or_say_why() {
 /// A file can be listed with several roots.
 fn key(object: &Object) -> String {
     match &object.root {
-        Some(root) if root == "TEEP-Claims-Set" && object.name.contains('/') => format!("{} as {root}", object.name),
+        Some(root) if root == "TEEP-Claims-Set" && object.name.contains('/') => {
+            format!("{} as {root}", object.name)
+        }
         _ => object.name.clone(),
     }
 }
