@@ -334,7 +334,8 @@ fn the_machine_waits_at_a_fetch_and_takes_its_failure() {
 fn every_effect_is_authorised_and_steps_are_counted() {
     let signer = signer(KeyType::Ed25519);
     let authentic = authenticate(&signed(&wallet(integrated()), &*signer), &*signer).unwrap();
-    let mut device = MemoryDevice { allowed: Some(Vec::new()), ..MemoryDevice::new(provider()) };
+    let mut device = MemoryDevice::new(provider());
+    device.allowed = Some(Vec::new());
     let (result, _) = run(&mut device, authentic.clone(), Procedure::Update);
     assert_eq!(result.unwrap_err().reason, Reason::ComponentUnauthorised);
     assert!(device.components.is_empty());
