@@ -96,8 +96,11 @@ fn by_hand(signer: &dyn Sign, shared: Option<&[u8]>, install: &[u8]) -> Vec<u8> 
     e.into_bytes()
 }
 
+/// Writes one command with its argument.
+type Item<'a> = &'a dyn Fn(&mut Encoder);
+
 /// A sequence of the given encoded commands and arguments.
-fn sequence(items: &[&dyn Fn(&mut Encoder)]) -> Vec<u8> {
+fn sequence(items: &[Item<'_>]) -> Vec<u8> {
     let mut e = Encoder::new();
     e.array(items.len() * 2);
     items.iter().for_each(|item| item(&mut e));
@@ -152,7 +155,7 @@ fn try_each(contents: Vec<Vec<u8>>, or_nothing: bool) -> impl Fn(&mut Encoder) {
 }
 
 /// Installs by hand-written commands; the code of the failure, if it fails.
-fn install(items: &[&dyn Fn(&mut Encoder)]) -> Result<(), Code> {
+fn install(items: &[Item<'_>]) -> Result<(), Code> {
     let signer = signer(KeyType::Ed25519);
     let envelope = by_hand(&*signer, None, &sequence(items));
     let authentic = authenticate(&envelope, &*signer).map_err(|e| e.code())?;
@@ -278,7 +281,7 @@ fn t_content_that_was_never_matched_ends_in_failure() {
 #[test]
 fn failures_are_soft_only_where_they_may_be() {
     let failing = || sequence(&[&abort]);
-    let check = |items: &[&dyn Fn(&mut Encoder)], expected| assert_eq!(install(items), expected);
+    let check = |items: &[Item<'_>], expected| assert_eq!(install(items), expected);
     check(&[&abort], Err(codes::SUIT_CONDITION));
     check(&[&soft(true)], Err(codes::SUIT_MALFORMED));
     check(&[&run_sequence(failing())], Err(codes::SUIT_CONDITION));
@@ -304,7 +307,7 @@ fn unsupported_commands_refuse_the_whole_manifest_by_name() {
         e.int(99).uint(2);
     };
     let hidden = try_each(vec![sequence(&[&swap]), sequence(&[&abort])], true);
-    let cases: [(&dyn Fn(&mut Encoder), i64, &str); 3] =
+    let cases: [(Item<'_>, i64, &str); 3] =
         [(&swap, 31, "swap"), (&hidden, 31, "swap"), (&unknown, 99, "unknown")];
     for (item, code, name) in cases {
         let bytes = by_hand(&*signer, None, &sequence(&[&set_uri, &fetch, item]));
