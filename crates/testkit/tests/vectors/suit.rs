@@ -59,7 +59,7 @@ const VECTORS: &[(&str, Expected)] = &[
     ("suit-libcsuit/suit_manifest_expS2.suit", Refused("dependencies")),
     ("suit-libcsuit/suit_manifest_expAF.suit", Refused("encryption-info")),
     ("suit-libcsuit/suit_manifest_expAW.suit", Refused("encryption-info")),
-    ("suit-libcsuit/suit_manifest_expED.suit", Refused("encryption-info")),
+    ("suit-libcsuit/suit_manifest_expED.suit", Refused("dependencies")),
     ("suit-libcsuit/suit_manifest_expU0.suit", Refused("use-before")),
     ("suit-libcsuit/suit_manifest_expU2.suit", Refused("set-version")),
     ("teep-draft/suit_uri.cbor", Runs(LIFE)),
