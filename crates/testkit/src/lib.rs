@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod crypto_suite;
+pub mod memory_platform;
 pub mod specs;
