@@ -66,6 +66,11 @@ impl Journal {
         }
     }
 
+    /// The staged payloads that the commit would keep.
+    pub fn kept(&self) -> &[BlobId] {
+        &self.keep
+    }
+
     /// Makes everything durable at once, or nothing.
     pub fn commit(self, platform: &mut dyn Platform) -> Result<(), Error> {
         let puts = self.changes.into_iter().map(|(key, value)| match value {

@@ -2,7 +2,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder};
-use tamarack_model::{ComponentId, OwnerId, Sha256Digest};
+use tamarack_model::{ComponentId, OwnerId, Sha256Digest, UnixTime};
 use tamarack_tee::{BlobId, Platform};
 
 use crate::Error;
@@ -43,7 +43,7 @@ impl<'b> Decode<'b> for Component {
     }
 }
 
-/// An installed manifest of an Owner. Stored as `[sequence, digest, provider, envelope]`.
+/// An installed manifest of an Owner. Stored as `[sequence, digest, provider, accepted, envelope]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     /// Its sequence number.
@@ -52,23 +52,28 @@ pub struct Manifest {
     pub digest: Sha256Digest,
     /// The service provider whose anchor vouched for it; with Owner and manifest id the principal of rule K1.
     pub provider: String,
+    /// When its signature was accepted, by the clock of then. Certificates are judged by it whenever the manifest is used
+    /// again: an installed TA does not die with the certificate of its signer, only with the anchor.
+    pub accepted: UnixTime,
     /// The envelope without its payloads: authenticated again whenever it is used (rule L1).
     pub envelope: Vec<u8>,
 }
 
 impl Encode for Manifest {
     fn encode(&self, e: &mut Encoder) {
-        e.array(4).uint(self.sequence).bytes(&self.digest.0).text(&self.provider).bytes(&self.envelope);
+        e.array(5).uint(self.sequence).bytes(&self.digest.0).text(&self.provider);
+        e.uint(self.accepted).bytes(&self.envelope);
     }
 }
 
 impl<'b> Decode<'b> for Manifest {
     fn decode(d: &mut Decoder<'b>) -> Result<Self, tamarack_cbor::Error> {
-        d.array_of(4, "a manifest")?;
+        d.array_of(5, "a manifest")?;
         Ok(Self {
             sequence: d.uint()?,
             digest: Sha256Digest(d.byte_array("32 bytes")?),
             provider: d.text()?.into(),
+            accepted: d.uint()?,
             envelope: d.bytes()?.to_vec(),
         })
     }
@@ -180,4 +185,14 @@ pub(crate) fn remove_component(
         journal.delete(record::key_of(COMPONENT, owner, id));
     }
     Ok(())
+}
+
+/// Sets the record of the installed manifest `id`.
+pub(crate) fn put_manifest(journal: &mut Journal, owner: &OwnerId, id: &ComponentId, new: &Manifest) {
+    journal.put(record::key_of(MANIFEST, owner, id), new.to_cbor());
+}
+
+/// Removes the record of the manifest `id`.
+pub(crate) fn remove_manifest(journal: &mut Journal, owner: &OwnerId, id: &ComponentId) {
+    journal.delete(record::key_of(MANIFEST, owner, id));
 }
