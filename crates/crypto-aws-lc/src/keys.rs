@@ -5,6 +5,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
     ParsedPublicKey,
 };
+use pkcs8::{PrivateKeyInfoRef, SecretDocument};
 use tamarack_crypto::{
     Error, KeyType, Keys, PublicKey, Random, Secret, Sign, Verify, is_strict_ed25519_point,
 };
@@ -50,14 +51,26 @@ impl Keys for AwsLc {
     }
 
     fn load_pkcs8(&self, der: &[u8]) -> Result<Box<dyn Sign>, Error> {
-        if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der) {
-            let public = PublicKey::from_point(pair.public_key().as_ref())?;
-            return Ok(Box::new(P256Key { pair, public }));
+        let info = PrivateKeyInfoRef::try_from(der).map_err(|_| Error::InvalidKey)?;
+        // AWS-LC reads no P-256 key of version 2 and overlooks bytes after the key, so it gets version 1 from here.
+        let v1 = PrivateKeyInfoRef::new(info.algorithm, info.private_key);
+        let v1 = SecretDocument::encode_msg(&v1).map_err(|_| Error::InvalidKey)?;
+        let key = load_v1(v1.as_bytes())?;
+        match info.public_key {
+            Some(public) if public.as_bytes() != Some(&key.public_key().to_point()) => Err(Error::InvalidKey),
+            _ => Ok(key),
         }
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| Error::InvalidKey)?;
-        let public = PublicKey::from_point(pair.public_key().as_ref())?;
-        Ok(Box::new(Ed25519Key { pair, public }))
     }
+}
+
+fn load_v1(der: &[u8]) -> Result<Box<dyn Sign>, Error> {
+    if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der) {
+        let public = PublicKey::from_point(pair.public_key().as_ref())?;
+        return Ok(Box::new(P256Key { pair, public }));
+    }
+    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| Error::InvalidKey)?;
+    let public = PublicKey::from_point(pair.public_key().as_ref())?;
+    Ok(Box::new(Ed25519Key { pair, public }))
 }
 
 struct P256Key {

@@ -3,8 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes};
+use ed25519_dalek::pkcs8::{EncodePrivateKey, KeypairBytes};
 use p256::ecdsa::signature::{Signer, Verifier};
+use p256::pkcs8::PrivateKeyInfoRef;
 use tamarack_crypto::{
     Error, KeyType, Keys, PublicKey, Random, Secret, Sign, Verify, is_strict_ed25519_point,
 };
@@ -63,11 +64,16 @@ impl Keys for RustCrypto {
     }
 
     fn load_pkcs8(&self, der: &[u8]) -> Result<Box<dyn Sign>, Error> {
-        if let Ok(key) = p256::SecretKey::from_pkcs8_der(der) {
-            return Ok(Box::new(P256Key(key.into())));
+        let info = PrivateKeyInfoRef::try_from(der).map_err(|_| Error::InvalidKey)?;
+        let public = info.public_key;
+        let key: Box<dyn Sign> = match p256::SecretKey::try_from(info.clone()) {
+            Ok(key) => Box::new(P256Key(key.into())),
+            Err(_) => Box::new(Ed25519Key(info.try_into().map_err(|_| Error::InvalidKey)?)),
+        };
+        match public {
+            Some(public) if public.as_bytes() != Some(&key.public_key().to_point()) => Err(Error::InvalidKey),
+            _ => Ok(key),
         }
-        let key = ed25519_dalek::SigningKey::from_pkcs8_der(der).map_err(|_| Error::InvalidKey)?;
-        Ok(Box::new(Ed25519Key(key)))
     }
 }
 

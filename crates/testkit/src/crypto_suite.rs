@@ -117,8 +117,8 @@ fn check_random(provider: &Provider) {
     assert!(a != b && a != [0; 32], "random bytes repeat");
 }
 
-/// Keys in the encodings that other programs write: PKCS#8 version 1 and 2 made by OpenSSL, and the key of RFC 8410
-/// section 10.3.
+/// Keys in the encodings that other programs write, PKCS#8 version 1 and 2: the Ed25519 key of RFC 8410 section 10.3 and
+/// the P-256 key of RFC 6979 appendix A.2.5.
 fn check_keys(provider: &Provider) {
     check_pair(provider, provider);
 
@@ -137,7 +137,6 @@ fn check_keys(provider: &Provider) {
         assert_eq!(key.public_key(), expected, "Ed25519 {name}");
     }
 
-    // The key of RFC 6979 appendix A.2.5.
     let private = "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721";
     let x = "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6";
     let y = "7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299";
@@ -148,7 +147,7 @@ fn check_keys(provider: &Provider) {
     let p256 = [
         ("version 1", format!("308187020100{ids}046d{ec}")),
         ("version 1 without public key", format!("3041020100{ids}0427{ec_without_public}")),
-        ("version 2", format!("3081cc020101{ids}046d{ec}81420004{x}{y}")),
+        ("version 2", format!("3081cb020101{ids}046d{ec}81420004{x}{y}")),
     ];
     for (name, der) in &p256 {
         match provider.keys.load_pkcs8(&bytes(der)) {
@@ -158,12 +157,14 @@ fn check_keys(provider: &Provider) {
     }
 
     let mismatched = format!("3051020101{}812100{}", &rfc8410_v1[10..], "58".repeat(32));
+    let other_v2 = format!("3081cb020101{ids}046d{ec}81420004{y}{x}");
     let good = bytes(rfc8410_v1);
     let refused = [
         ("empty", Vec::new()),
         ("truncated", good[..good.len() - 1].to_vec()),
         ("trailing byte", [&good[..], &[0]].concat()),
         ("public key of another key", bytes(&mismatched)),
+        ("P-256 version 2 with another public key", bytes(&other_v2)),
         ("P-256 of zero", bytes(&p256[1].1.replace(private, &"00".repeat(32)))),
         ("P-256 above the order", bytes(&p256[1].1.replace(private, &"ff".repeat(32)))),
     ];
