@@ -11,9 +11,9 @@ use alloc::vec::Vec;
 
 use tamarack_cose::Verified;
 use tamarack_crypto::Provider;
-use tamarack_model::{Code, ComponentId, Intent, OwnerId, Sha256Digest, UnixTime, codes};
+use tamarack_model::{Code, ComponentId, Intent, Sha256Digest, UnixTime, codes};
 use tamarack_suit::{
-    AuthenticEnvelope, EffectError, EffectErrorKind, FetchRequest, Machine, Procedure, Reason, Report, Step,
+    AuthenticEnvelope, EffectError, EffectErrorKind, FetchRequest, Machine, Procedure, Reason, Step,
 };
 use tamarack_tee::Platform;
 
@@ -77,6 +77,16 @@ pub enum Effect {
         /// Manifest component id.
         manifest: ComponentId,
     },
+}
+
+impl Effect {
+    /// Whether it leaves `id` other than it was.
+    pub(crate) fn changes(&self, id: &ComponentId) -> bool {
+        match self {
+            Self::Installed { manifest, .. } | Self::Removed { manifest } => manifest == id,
+            Self::Unchanged { .. } => false,
+        }
+    }
 }
 
 /// One transaction of one Owner.
@@ -210,11 +220,10 @@ impl Transaction {
                 Some((codes::SUIT_ROLLBACK, Reason::ConditionFailed, detail))
             }
             Precedence::Same => {
-                let sequence = planned.sequence;
-                let report = reports::installed(&planned.envelope.value().envelope, &planned.envelope.value().manifest);
-                self.report(device, &report)?;
+                let AuthenticEnvelope { envelope, manifest } = planned.envelope.value();
+                let report = reports::unchanged(envelope, manifest, self.nonce.as_deref());
+                self.reports.push(reports::sign(&report, platform)?);
                 self.effects.push(Effect::Unchanged { manifest: planned.id.clone() });
-                debug_assert!(counter.is_some_and(|counter| counter.sequence == sequence));
                 return Ok(());
             }
             Precedence::First | Precedence::Newer | Precedence::Reinstall => {
@@ -487,14 +496,9 @@ impl Transaction {
         }
     }
 
-    pub fn owner(&self) -> OwnerId {
-        self.tam.owner
-    }
-
-    fn report(&mut self, device: &Device<'_>, report: &Report) -> Result<(), Error> {
-        let report = Report { nonce: self.nonce.clone(), ..report.clone() };
-        self.reports.push(reports::sign(&report, &*device.platform)?);
-        Ok(())
+    /// Whose transaction it is.
+    pub fn tam(&self) -> &TamAnchor {
+        &self.tam
     }
 
     fn refuse(&self, device: &Device<'_>, refusal: ManifestRefusal) -> Refused {
