@@ -1,6 +1,7 @@
 //! What the tests of all crates share. Never a dependency of a program.
 #![forbid(unsafe_code)]
 
+pub mod cddl;
 pub mod crypto_suite;
 pub mod memory_platform;
 pub mod specs;
