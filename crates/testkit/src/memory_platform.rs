@@ -10,8 +10,8 @@ use tamarack_cbor::Encoder;
 use tamarack_cose::{Sign1, SignOptions};
 use tamarack_crypto::{Provider, PublicKey, Secret, Sign};
 use tamarack_tee::{
-    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, Pair, Platform, STATE, StateRoot, TaError,
-    TaInstance, TaLimits, state_digest,
+    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, NOTES, Pair, Platform, STATE, StateRoot,
+    TaError, TaInstance, TaLimits, state_digest,
 };
 
 /// Loads a TA; tests choose what a module is.
@@ -170,7 +170,14 @@ impl Platform for MemoryPlatform {
             let (id, stage) = match change {
                 Change::KeepBlob(id) => (id, Stage::Finished),
                 Change::DropBlob(id) => (id, Stage::Kept),
-                Change::Put(..) | Change::Delete(_) => continue,
+                Change::Put(key, _) | Change::Delete(key)
+                    if matches!(key.first(), Some(&(STATE | NOTES))) =>
+                {
+                    continue;
+                }
+                Change::Put(..) | Change::Delete(_) => {
+                    return Err(Error::Storage("keys begin with 's' or 'n'".into()));
+                }
             };
             if stored.blobs.get(id).is_none_or(|blob| blob.stage != stage) {
                 return Err(Error::Blob);

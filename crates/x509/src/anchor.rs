@@ -1,11 +1,14 @@
 use alloc::vec::Vec;
 
+use der::asn1::ObjectIdentifier;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use tamarack_crypto::PublicKey;
 use tamarack_model::UnixTime;
 
-use crate::Error;
 use crate::profile::Profile;
+use crate::{Error, Role};
+
+const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 
 /// A root certificate that is trusted because it was configured. Its own signature is not looked at, but its dates,
 /// basicConstraints, keyUsage and extended key usages are.
@@ -34,6 +37,16 @@ impl Anchor {
     /// The key of the CA.
     pub fn key(&self) -> &PublicKey {
         &self.profile.key
+    }
+
+    /// Whether its extended key usages name this role.
+    pub fn has_role(&self, role: Role) -> bool {
+        self.profile.has_purpose(&role.object_identifier())
+    }
+
+    /// Whether its extended key usages name TLS servers (id-kp-serverAuth).
+    pub fn serves_tls(&self) -> bool {
+        self.profile.has_purpose(&SERVER_AUTH)
     }
 
     /// The end of its validity.

@@ -24,5 +24,6 @@ mod signature;
 pub use anchor::Anchor;
 pub use error::{Error, Usage};
 pub use path::{MAX_CHAIN, ValidChain, validate};
+pub use profile::{DEVELOPMENT_ORGANIZATION, is_development};
 pub use role::Role;
 pub use signature::{ecdsa_from_der, ecdsa_to_der};

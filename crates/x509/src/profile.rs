@@ -11,6 +11,22 @@ use x509_cert::{Certificate, Version};
 
 use crate::{Error, Role, Usage};
 
+/// The organization (O) in the subject of every certificate that `tamarack pki` makes.
+pub const DEVELOPMENT_ORGANIZATION: &str = "Tamarack development";
+
+/// Whether a DER certificate was made for development: its subject or issuer carries [`DEVELOPMENT_ORGANIZATION`].
+/// Production profiles refuse such certificates and anchors. What cannot be read is no development certificate, nor
+/// any other.
+pub fn is_development(der: &[u8]) -> bool {
+    let Ok(certificate) = Certificate::from_der(der) else { return false };
+    let body = certificate.tbs_certificate();
+    [body.subject(), body.issuer()].into_iter().any(|name| {
+        name.organization().is_ok_and(|found| {
+            found.is_some_and(|organization| organization.value() == DEVELOPMENT_ORGANIZATION)
+        })
+    })
+}
+
 /// What this crate itself reads of a certificate.
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
@@ -54,6 +70,11 @@ impl Profile {
         }))
     }
 
+    /// Whether the extended key usages contain this one.
+    pub fn has_purpose(&self, purpose: &ObjectIdentifier) -> bool {
+        self.purposes.as_ref().is_some_and(|purposes| purposes.contains(purpose))
+    }
+
     /// Checks what a leaf of this role must be.
     pub fn check_leaf(&self, role: Role) -> Result<(), Error> {
         if self.basic_constraints.as_ref().is_some_and(|basic| basic.ca) {
@@ -62,9 +83,7 @@ impl Profile {
         if !self.key_usage.as_ref().is_some_and(KeyUsage::digital_signature) {
             return Err(Error::Usage(Usage::LeafKeyUsage));
         }
-        let has = |role: Role| {
-            self.purposes.as_ref().is_some_and(|purposes| purposes.contains(&role.object_identifier()))
-        };
+        let has = |role: Role| self.has_purpose(&role.object_identifier());
         // One purpose a key (security rule K5): a certificate for two roles serves neither.
         if Role::ALL.into_iter().any(|other| has(other) != (other == role)) {
             return Err(Error::Usage(Usage::Role(role)));
