@@ -171,7 +171,7 @@ fn what_a_full_disk_left_uncompacted_is_erased_later() {
     let device = Device::default();
     let mut store = device.open().unwrap();
     store.commit(vec![put("s/salt", "the salt of one TA")]).unwrap();
-    device.disk.room(Some(150));
+    device.disk.room(Some(60));
     store.commit(vec![delete("s/salt")]).unwrap();
     assert!(holds(&plaintexts(&device), b"the salt of one TA"), "no room for a new journal");
     device.disk.room(None);
