@@ -139,7 +139,7 @@ fn a_full_disk_changes_nothing() {
     let device = Device::default();
     for (number, step) in STEPS.iter().enumerate() {
         let mut refusals = 0;
-        for room in (0..3000).step_by(37).chain((3000..300_000).step_by(9973)) {
+        for room in (0..3000).step_by(97).chain((3000..300_000).step_by(29_989)) {
             let device = Device { disk: device.disk.fork(), counter: device.counter.fork() };
             let mut store = device.open().unwrap();
             let before = view(&store);
