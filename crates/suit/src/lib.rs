@@ -52,6 +52,3 @@ pub use report::{Claims, Reason, Record, Report, ReportResult, SignedReport};
 pub const TAG_ENVELOPE: u64 = 107;
 /// CBOR tag of SUIT_Manifest.
 pub const TAG_MANIFEST: u64 = 1070;
-
-#[cfg(test)]
-mod tests;
