@@ -86,7 +86,7 @@ fn foreign_digests_are_left_alone() {
     let unnamed = TcEntry { digest: None, size: Some(5), ..held(&entry) };
     let renamed = TcEntry { id: id("acme/other/suit"), ..held(&entry) };
     for held in [foreign, unnamed] {
-        assert!(plan_for(&world, &[held.clone()], &[], &["acme/wallet/suit"]).is_empty());
+        assert!(plan_for(&world, core::slice::from_ref(&held), &[], &["acme/wallet/suit"]).is_empty());
         // It may be newer than anything here, so a request does not replace it either.
         let plan = plan_for(&world, &[held], &["acme/wallet/ta"], &[]);
         assert!(plan.is_empty(), "{plan:?}");
