@@ -49,8 +49,8 @@ fn refusals_change_nothing() {
         ("equal sequence", &token, envelope("acme", 5, &*acme), (409, "TMK-4008")),
         ("tampered payload", &token, tampered_payload, (422, "TMK-4009")),
         ("tampered manifest", &token, tampered_manifest, (422, "TMK-2002")),
-        ("no CBOR", &token, b"hello".to_vec(), (422, "TMK-1001")),
-        ("cut", &token, next[..next.len() - 1].to_vec(), (422, "TMK-1001")),
+        ("no CBOR", &token, b"hello".to_vec(), (422, "TMK-2001")),
+        ("cut", &token, next[..next.len() - 1].to_vec(), (422, "TMK-2001")),
         ("too large", &token, vec![0; world.config.limits.body + 1], (413, "TMK-1402")),
     ];
     let (digest, audit) = (world.digest(), world.audit());
