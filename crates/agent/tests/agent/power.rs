@@ -6,8 +6,8 @@ use std::rc::Rc;
 use tamarack_agent::{Agent, AgentConfig, Input, Output};
 use tamarack_crypto::{Secret, Sign};
 use tamarack_tee::{
-    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, Pair, Platform, StateRoot, TaError, TaInstance,
-    TaLimits,
+    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, Pair, Platform, StateRoot, TaError,
+    TaInstance, TaLimits,
 };
 use tamarack_testkit::memory_platform::MemoryPlatform;
 
@@ -152,7 +152,8 @@ fn power_cut_during_an_update() {
 #[test]
 fn power_cut_during_a_fetched_update() {
     let by_uri = || {
-        let payload = tamarack_suit::author::Payload::by_uri("https://files.example/w", b"fetched", &provider());
+        let payload =
+            tamarack_suit::author::Payload::by_uri("https://files.example/w", b"fetched", &provider());
         Script::install(sign_manifest(1, builder(&wallet("suit"), &wallet("ta"), 2, payload)))
     };
     check(by_uri, Some(b"fetched"));

@@ -10,8 +10,8 @@ use tamarack_model::{Outcome, codes};
 use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem, generate_key, load_key};
 use tamarack_suit::author::Payload;
 use tamarack_suit::{Reason, ReportResult};
-use tamarack_testkit::memory_platform::MemoryStorage;
 use tamarack_teep::{DataItems, ErrCode, Message, SignedMessage};
+use tamarack_testkit::memory_platform::MemoryStorage;
 use tamarack_x509::Role;
 
 use crate::world::*;
@@ -105,7 +105,11 @@ fn k2_only_the_exact_name_under_the_exact_root_for_the_role_counts() {
     check(certified(&own, TAM_URI, 0), ErrCode::CertificateExpired, codes::X509_EXPIRED);
     // The right certificate with another key.
     let (_, chain) = certified(&own, TAM_URI, 30);
-    check((load_key(&generate_key(KeyType::P256).unwrap()).unwrap(), chain), ErrCode::PermanentError, codes::COSE_SIGNATURE);
+    check(
+        (load_key(&generate_key(KeyType::P256).unwrap()).unwrap(), chain),
+        ErrCode::PermanentError,
+        codes::COSE_SIGNATURE,
+    );
 }
 
 #[test]

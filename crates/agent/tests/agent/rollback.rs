@@ -21,7 +21,8 @@ fn reason(result: &ReportResult) -> Option<Reason> {
 fn r1_a_manifest_must_name_itself() {
     let mut world = World::new();
     let payload = Payload::integrated("#ta", b"x".to_vec(), &provider());
-    let nameless = Builder { manifest_component_id: None, ..builder(&wallet("suit"), &wallet("ta"), 1, payload) };
+    let nameless =
+        Builder { manifest_component_id: None, ..builder(&wallet("suit"), &wallet("ta"), 1, payload) };
     let script = Script::install(sign_manifest(1, nameless));
     let reply = world.refused(script, FAILED, codes::SUIT_NO_MANIFEST_ID);
     assert_eq!(reason(&reply.reports(1)[0].result), Some(Reason::ComponentUnauthorised));
