@@ -175,7 +175,9 @@ pub(crate) fn decode_pair(d: &mut Decoder<'_>) -> Result<(Protected, Header), Er
     if let Some(label) = unprotected.labels.iter().find(|label| header.labels.contains(label)) {
         return Err(Error::RepeatedHeader(*label));
     }
-    Ok((Protected { header, raw: raw.to_vec() }, unprotected))
+    // RFC 9052 section 4.4: with no protected attributes a zero-length string is signed, however the empty map arrived.
+    let raw = if header.labels.is_empty() && raw == [0xa0] { Vec::new() } else { raw.to_vec() };
+    Ok((Protected { header, raw }, unprotected))
 }
 
 /// A payload member: a byte string or null.

@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use tamarack_cbor::{Decode, Decoder, Encode, Encoder, ErrorKind};
+use tamarack_cbor::{Decode, Decoder, Encode, Encoder, ErrorKind, Limits, Value};
 use tamarack_crypto::{Provider, PublicKey, Secret};
 
 use crate::{Algorithm, Error};
@@ -47,18 +47,24 @@ pub struct VerificationKey {
     public: PublicKey,
     purpose: Purpose,
     id: KeyId,
+    alias: Option<Vec<u8>>,
     legacy: bool,
 }
 
 impl VerificationKey {
     /// Trusts `public` for `purpose`.
     pub fn new(public: PublicKey, purpose: Purpose, provider: &Provider) -> Self {
-        Self { public, purpose, id: thumbprint(&public, provider), legacy: false }
+        Self { public, purpose, id: thumbprint(&public, provider), alias: None, legacy: false }
     }
 
     /// Also accepts the deprecated ids -7 and -8 for this key. For vectors and old signers only.
     pub fn accepting_legacy_ids(self) -> Self {
         Self { legacy: true, ..self }
+    }
+
+    /// Also answers to `kid`, for signers that do not name keys by their thumbprint.
+    pub fn known_as(self, kid: &[u8]) -> Self {
+        Self { alias: Some(kid.to_vec()), ..self }
     }
 
     /// The key.
@@ -74,6 +80,11 @@ impl VerificationKey {
     /// Its thumbprint.
     pub fn id(&self) -> &KeyId {
         &self.id
+    }
+
+    /// Whether a signature that names `kid` may be by this key.
+    fn answers_to(&self, kid: Option<&[u8]>) -> bool {
+        kid.is_none_or(|kid| kid == self.id.0 || self.alias.as_deref() == Some(kid))
     }
 
     /// Whether a header with this algorithm can be checked with this key.
@@ -161,6 +172,43 @@ pub fn thumbprint(key: &PublicKey, provider: &Provider) -> KeyId {
     KeyId(provider.sha256(&CoseKey(*key).to_cbor()))
 }
 
+/// The RFC 9679 thumbprint of an encoded COSE_Key of any type of section 4 there: EC2 with an uncompressed point, OKP, RSA,
+/// symmetric or HSS-LMS.
+pub fn thumbprint_of_encoded(key: &[u8], provider: &Provider) -> Result<KeyId, tamarack_cbor::Error> {
+    let malformed = |what| tamarack_cbor::Error::new(0, ErrorKind::Value(what));
+    let Value::Map(pairs) = Value::from_cbor(key, &Limits::default())? else {
+        return Err(malformed("a COSE_Key map"));
+    };
+    let member = |label: i64| {
+        let key = if label < 0 { Value::Nint((-1 - label) as u64) } else { Value::Uint(label as u64) };
+        pairs.iter().find(|(k, _)| *k == key).map(|(_, value)| value)
+    };
+    let required: &[i64] = match member(1) {
+        Some(Value::Uint(1)) => &[1, -1, -2],
+        Some(Value::Uint(2)) if matches!(member(-3), Some(Value::Bytes(_))) => &[1, -1, -2, -3],
+        Some(Value::Uint(3)) => &[1, -1, -2],
+        Some(Value::Uint(4 | 5)) => &[1, -1],
+        _ => return Err(malformed("a key type with a thumbprint, points uncompressed")),
+    };
+    let mut e = Encoder::new();
+    let mut missing = false;
+    e.map_with(|map| {
+        for &label in required {
+            match member(label) {
+                Some(value) => {
+                    map.int(label, |e| e.item(value));
+                }
+                None => missing = true,
+            }
+        }
+    });
+    if missing {
+        Err(malformed("all required members of the key"))
+    } else {
+        Ok(KeyId(provider.sha256(&e.into_bytes())))
+    }
+}
+
 /// Finds the key that verifies, as rule K5 asks: only keys of this purpose, of the named kid if there is one, and at most
 /// [`crate::MAX_KEYS_TRIED`] if there is none.
 pub(crate) fn verify_with<'k>(
@@ -175,8 +223,7 @@ pub(crate) fn verify_with<'k>(
     let label = alg.ok_or(Error::AlgorithmMissing)?;
     let algorithm =
         Algorithm::from_label(label).filter(|a| a.key_type().is_some()).ok_or(Error::Algorithm(label))?;
-    let candidates =
-        keys.iter().filter(|key| key.purpose == purpose && kid.is_none_or(|kid| kid == key.id.0));
+    let candidates = keys.iter().filter(|key| key.purpose == purpose && key.answers_to(kid));
     let mut error = Error::KeyUnknown;
     for key in candidates.take(crate::MAX_KEYS_TRIED) {
         if !key.accepts(algorithm) {

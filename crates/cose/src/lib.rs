@@ -26,7 +26,7 @@ mod verified;
 pub use algorithm::Algorithm;
 pub use error::Error;
 pub use header::{ContentType, Header, Protected};
-pub use key::{CoseKey, KeyId, MacKey, Purpose, VerificationKey, thumbprint};
+pub use key::{CoseKey, KeyId, MacKey, Purpose, VerificationKey, thumbprint, thumbprint_of_encoded};
 pub use mac0::Mac0;
 pub use sign::{Sign, Signature};
 pub use sign1::{Sign1, SignOptions};

@@ -82,6 +82,38 @@ impl PublicKey {
     }
 }
 
+/// Whether an encoded Ed25519 point may stand as a public key or as the R of a signature: its y coordinate is below the
+/// field prime (RFC 8032 section 5.1.3) and the point is none of the eight of small order, for which one signature fits
+/// many messages. Both providers ask this, so that they agree on every signature.
+pub fn is_strict_ed25519_point(point: &[u8; 32]) -> bool {
+    let mut y = *point;
+    y[31] &= 0x7f;
+    let above_prime = y[31] == 0x7f && y[1..31].iter().all(|b| *b == 0xff) && y[0] >= 0xed;
+    !above_prime && !SMALL_ORDER_Y.contains(&y)
+}
+
+/// The y coordinates of the points of order 1, 2, 4 and 8, little-endian: 1, -1, 0 and the two of order 8.
+const SMALL_ORDER_Y: [[u8; 32]; 5] = {
+    let mut one = [0; 32];
+    one[0] = 1;
+    let mut minus_one = [0xff; 32];
+    minus_one[0] = 0xec;
+    minus_one[31] = 0x7f;
+    [
+        one,
+        minus_one,
+        [0; 32],
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+            0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+            0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ]
+};
+
 fn array(bytes: &[u8]) -> Result<[u8; 32], Error> {
     bytes.try_into().map_err(|_| Error::InvalidKey)
 }

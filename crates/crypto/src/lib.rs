@@ -21,7 +21,7 @@ mod key;
 mod provider;
 mod secret;
 
-pub use key::{KeyType, PublicKey};
+pub use key::{KeyType, PublicKey, is_strict_ed25519_point};
 pub use provider::{
     Aes256Gcm, HashAlgorithm, Hasher, HkdfSha256, HmacSha256, Keys, Provider, Random, Sha2, Sign, Verify,
 };

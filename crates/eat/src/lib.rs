@@ -1,1 +1,47 @@
+//! Entity Attestation Tokens (RFC 9711) as Tamarack uses them: the claims, the TEEP profile of
+//! draft-ietf-teep-protocol-26 section 4.3.1 and following, and CWTs signed with COSE_Sign1.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`Claims`] | the claims that Tamarack reads; others are stepped over |
+//! | [`TeepClaims`] | claims of which the TEEP profile's required ones are known to be there |
+//! | [`Token`] | a CWT as it arrived; [`Token::verify`] gives [`Claims`] with proof |
+//! | [`sign`] | the other direction |
+//! | [`PlatformClaims`] | our private claim about a TEE |
+//!
+//! Reading is strict CBOR throughout: definite lengths and shortest encodings, as the TEEP profile asks. Detached
+//! bundles (tag 602), unsigned tokens (tag 601) and submodules are not read; a profile that needs them is a module beside these.
+#![no_std]
+#![forbid(unsafe_code)]
 
+extern crate alloc;
+
+mod claims;
+mod confirmation;
+mod manifest;
+mod platform;
+mod teep;
+mod token;
+
+pub use claims::{Claims, DebugStatus, HardwareVersion, OemId, Profile, label};
+pub use confirmation::Confirmation;
+pub use manifest::{Manifest, SuitDigest};
+pub use platform::{LAYERS, PlatformClaims, layer};
+pub use teep::{TeepClaims, TeepError};
+pub use token::{Error, Token, sign};
+
+/// CBOR tag of a CWT.
+pub const TAG_CWT: u64 = 61;
+/// CBOR tag of a SUIT_Reference (draft-ietf-suit-report).
+pub const TAG_SUIT_REFERENCE: u64 = 286;
+/// The media type of a CWT that is an EAT.
+pub const MEDIA_TYPE: &str = "application/eat+cwt";
+/// eat_profile of the software TEE's Evidence.
+pub const SOFTWARE_TEE_PROFILE: &str = "urn:x-tamarack:eat:software-tee:1";
+/// attestation-payload-format of the software TEE's Evidence (security rule E2). It is never left out, because an absent
+/// format means an Attestation Result.
+pub const SOFTWARE_TEE_FORMAT: &str =
+    "application/eat+cwt; eat_profile=\"urn:x-tamarack:eat:software-tee:1\"";
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,50 @@
+//! The five messages of TEEP (draft-ietf-teep-protocol-26), how they are signed, and their HTTP binding
+//! (draft-ietf-teep-otrp-over-http-15) as data.
+//!
+//! | item | what it is |
+//! |---|---|
+//! | [`Message`] | a message, read whole and within every size that section 4 sets |
+//! | [`SignedMessage`] | a COSE_Sign1 or COSE_Sign as it arrived; [`SignedMessage::verify`] gives a [`Message`] with proof |
+//! | [`sign`], [`sign_all`] | the other direction |
+//! | [`http`] | media type, headers, statuses |
+//!
+//! Reading is strict where a mistake could be an attack (sizes, types, repeated or non-integer keys, non-shortest
+//! encodings) and lenient where the draft grows: option labels that a message does not know are ignored, cipher suites,
+//! profiles and freshness mechanisms that are not known are kept as data, so that the protocol's own errors can answer
+//! them. SUIT envelopes, SUIT reports and attestation payloads travel as bytes; other crates read them.
+//!
+//! Besides the draft there is one extension, the Update binding of [`UPDATE_BINDING_LABEL`].
+#![no_std]
+#![forbid(unsafe_code)]
 
+extern crate alloc;
+
+mod error;
+pub mod http;
+mod message;
+mod option;
+mod registry;
+mod signed;
+
+pub use error::Error;
+pub use message::{ErrorMessage, Message, QueryRequest, QueryResponse, RequestedTc, Success, Update};
+pub use option::{LABELS, label};
+pub use registry::{CipherSuite, DataItems, ErrCode, MessageType, SuitCoseProfile, freshness};
+pub use signed::{SignedMessage, Signer, sign, sign_all};
+
+/// Ties an answer to its request: 8 to 64 bytes.
+pub type Token = alloc::vec::Vec<u8>;
+
+/// Version of the protocol that the draft defines.
+pub const VERSION: u32 = 0;
+
+/// Option label of the Update binding (security rule C6), in the range of labels above 255. A QueryResponse carries 16
+/// random bytes of the Agent under it and the Update that answers repeats them, so that an Update fits one device and
+/// one exchange; the draft's own Update names neither.
+pub const UPDATE_BINDING_LABEL: i64 = 256;
+
+/// What an Agent that makes and demands Update bindings announces in ext-list.
+pub const UPDATE_BINDING_EXTENSION: u32 = 0x544d_0001;
+
+#[cfg(test)]
+mod tests;

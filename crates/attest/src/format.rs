@@ -1,0 +1,65 @@
+use alloc::format;
+
+use tamarack_crypto::Provider;
+use tamarack_model::codes;
+
+use crate::{Appraisal, Expectations, Hints, Policy, Refusal, SoftwareTee};
+
+/// A kind of Evidence that can be appraised.
+pub trait EvidenceFormat: Sync {
+    /// Its attestation-payload-format: a media type with its parameters.
+    fn media_type(&self) -> &'static str;
+
+    /// Reads nonce and TEEP key without proof.
+    fn hints_unverified(&self, evidence: &[u8]) -> Result<Hints, Refusal>;
+
+    /// Appraises Evidence of this format. Must not panic on any input.
+    fn appraise(
+        &self,
+        evidence: &[u8],
+        expected: &Expectations<'_>,
+        policy: &Policy,
+        provider: &Provider,
+    ) -> Result<Appraisal, Refusal>;
+}
+
+/// Every format. A TPM quote or a PSA token is a file beside `software_tee` and a row here; formats that can only hash a
+/// nonce travel as a submodule of a token that the Agent signs (security rule C3).
+pub const FORMATS: &[&dyn EvidenceFormat] = &[&SoftwareTee];
+
+/// The format that an attestation-payload-format names.
+pub fn find(format: Option<&str>) -> Result<&'static dyn EvidenceFormat, Refusal> {
+    let unsupported = |reason| Refusal { code: codes::EVIDENCE_FORMAT, reason };
+    let Some(format) = format else {
+        return Err(unsupported(
+            "no attestation-payload-format, which means an Attestation Result, and no verifier is configured"
+                .into(),
+        ));
+    };
+    FORMATS
+        .iter()
+        .find(|row| same_media_type(row.media_type(), format))
+        .copied()
+        .ok_or_else(|| unsupported(format!("attestation-payload-format {:?} is not supported", clip(format))))
+}
+
+/// At most 80 characters of what a peer wrote.
+fn clip(text: &str) -> &str {
+    text.char_indices().nth(80).map_or(text, |(at, _)| &text[..at])
+}
+
+/// Whether two media types have the same type and the same parameters in the same order, whatever their case, spaces and
+/// quotes.
+fn same_media_type(a: &str, b: &str) -> bool {
+    let parts = |text: &'_ str| text.matches(';').count();
+    let same_part = |(a, b): (&str, &str)| {
+        let ((a_name, a_value), (b_name, b_value)) = (parameter(a), parameter(b));
+        a_name.eq_ignore_ascii_case(b_name) && a_value.eq_ignore_ascii_case(b_value)
+    };
+    parts(a) == parts(b) && a.split(';').zip(b.split(';')).all(same_part)
+}
+
+fn parameter(part: &str) -> (&str, &str) {
+    let (name, value) = part.split_once('=').unwrap_or((part, ""));
+    (name.trim(), value.trim().trim_matches('"'))
+}

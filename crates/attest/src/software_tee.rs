@@ -1,0 +1,166 @@
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use tamarack_cbor::Limits;
+use tamarack_cose::{Purpose, VerificationKey};
+use tamarack_crypto::{ConstantTimeEq, Provider};
+use tamarack_eat::{
+    Claims, Confirmation, PlatformClaims, Profile, SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, TeepClaims, Token,
+};
+use tamarack_model::{Code, DeviceId, codes};
+use tamarack_x509::{Anchor, Role, validate};
+
+use crate::{Appraisal, EvidenceFormat, Expectations, Grade, Hints, Policy, Refusal};
+
+/// Largest Evidence that is read, in bytes.
+const LIMITS: Limits = Limits { bytes: 16 << 10, depth: 12, items: 1024 };
+
+/// Evidence of the software TEE (security rule E2): a CWT signed by the attestation key, whose certificates in the
+/// protected header lead to a TEE CA.
+pub struct SoftwareTee;
+
+impl EvidenceFormat for SoftwareTee {
+    fn media_type(&self) -> &'static str {
+        SOFTWARE_TEE_FORMAT
+    }
+
+    fn hints_unverified(&self, evidence: &[u8]) -> Result<Hints, Refusal> {
+        let claims = Token::parse(evidence, &LIMITS).and_then(|token| token.unverified()).map_err(malformed)?;
+        let teep_key = match claims.cnf {
+            Some(Confirmation::Key(key)) => Some(key),
+            Some(Confirmation::Kid(_) | Confirmation::Thumbprint(_)) | None => None,
+        };
+        let nonce = single_nonce(&claims)?.to_vec();
+        Ok(Hints { nonce, teep_key })
+    }
+
+    fn appraise(
+        &self,
+        evidence: &[u8],
+        expected: &Expectations<'_>,
+        policy: &Policy,
+        provider: &Provider,
+    ) -> Result<Appraisal, Refusal> {
+        let token = Token::parse(evidence, &LIMITS).map_err(malformed)?;
+        let mut reasons = Vec::new();
+
+        // The key counts only once its chain does (security rule K4).
+        if token.x5chain().is_empty() {
+            return Err(untrusted("no certificates in the protected header".into()));
+        }
+        let anchors: Vec<Anchor> = policy.tee_cas.iter().map(|ca| ca.anchor.clone()).collect();
+        let chain = validate(token.x5chain(), &anchors, Role::Tee, expected.now, provider)
+            .map_err(|e| untrusted(format!("attestation key: {e}")))?;
+        let Some(ca) = policy.tee_cas.get(chain.anchor_index()) else {
+            return Err(untrusted("the chain leads to no TEE CA".into()));
+        };
+        let key = VerificationKey::new(*chain.leaf_key(), Purpose::Evidence, provider);
+        let device = DeviceId(key.id().0);
+        let verified = token.verify(&[key], Purpose::Evidence, provider).map_err(|e| match e {
+            tamarack_eat::Error::Claims(_) => malformed(e),
+            _ => untrusted(e.to_string()),
+        })?;
+        reasons.push(format!("signed by attestation key {device} under TEE CA {}", chain.anchor_index()));
+
+        let claims = verified.into_value();
+        let platform = check_profile(&claims)?;
+        check_freshness(&claims, expected)?;
+        reasons.push("fresh: carries the nonce that was asked for".into());
+        check_key(&claims, expected, provider)?;
+        reasons.push(format!("vouches for the TEEP key {}", expected.teep_key));
+        check_debug(&claims, policy)?;
+
+        let grade = ca.cap.min(claimed_grade(platform, policy, &mut reasons));
+        reasons.push(format!("grade {grade}: the TEE CA is capped at {}", ca.cap));
+        if grade < policy.minimum {
+            let why = reasons.split_off(reasons.len().saturating_sub(2)).join("; ");
+            let reason = format!("grade {grade} is below the minimum {}: {why}", policy.minimum);
+            return Err(refusal(codes::EVIDENCE_POLICY, reason));
+        }
+        Ok(Appraisal { device, grade, claims, reasons })
+    }
+}
+
+fn refusal(code: Code, reason: String) -> Refusal {
+    Refusal { code, reason }
+}
+
+fn malformed(error: tamarack_eat::Error) -> Refusal {
+    refusal(codes::EAT_MALFORMED, error.to_string())
+}
+
+fn untrusted(reason: String) -> Refusal {
+    refusal(codes::EVIDENCE_UNTRUSTED, reason)
+}
+
+fn single_nonce(claims: &Claims) -> Result<&[u8], Refusal> {
+    match claims.eat_nonce.as_slice() {
+        [nonce] => Ok(nonce),
+        [] => Err(refusal(codes::EVIDENCE_STALE, "the Evidence carries no nonce".into())),
+        _ => Err(refusal(codes::EAT_MALFORMED, "the Evidence carries several nonces".into())),
+    }
+}
+
+/// The claims that the profile requires, and that it is the profile.
+fn check_profile(claims: &Claims) -> Result<&PlatformClaims, Refusal> {
+    let fail = |reason: String| refusal(codes::EAT_MALFORMED, reason);
+    match &claims.eat_profile {
+        Some(Profile::Uri(uri)) if uri == SOFTWARE_TEE_PROFILE => {}
+        Some(Profile::Uri(_) | Profile::Oid(_)) => {
+            return Err(fail("eat_profile is not the one that the format names".into()));
+        }
+        None => return Err(fail("the claim eat_profile is missing".into())),
+    }
+    TeepClaims::try_from(claims).map_err(|e| fail(e.to_string()))?;
+    let platform = claims.platform.as_ref().ok_or_else(|| fail("the platform claim is missing".into()))?;
+    if platform.class != PlatformClaims::SOFTWARE_TEE {
+        return Err(fail(format!("class {} is not {}", platform.class, PlatformClaims::SOFTWARE_TEE)));
+    }
+    Ok(platform)
+}
+
+fn check_freshness(claims: &Claims, expected: &Expectations<'_>) -> Result<(), Refusal> {
+    let stale = |reason: &str| Err(refusal(codes::EVIDENCE_STALE, reason.into()));
+    if !bool::from(single_nonce(claims)?.ct_eq(expected.nonce)) {
+        return stale("the nonce is not the one that was asked for");
+    }
+    match claims.exp {
+        Some(exp) if exp <= expected.now => stale("the Evidence has expired"),
+        _ => Ok(()),
+    }
+}
+
+fn check_key(claims: &Claims, expected: &Expectations<'_>, provider: &Provider) -> Result<(), Refusal> {
+    let confirmed = claims.cnf.as_ref().is_some_and(|cnf| cnf.confirms(&expected.teep_key, provider));
+    if confirmed {
+        return Ok(());
+    }
+    let reason = format!("the Evidence vouches for another key than {}", expected.teep_key);
+    Err(refusal(codes::EVIDENCE_KEY_BINDING, reason))
+}
+
+fn check_debug(claims: &Claims, policy: &Policy) -> Result<(), Refusal> {
+    let Some(status) = claims.dbgstat else {
+        return Err(refusal(codes::EAT_MALFORMED, "the claim dbgstat is missing".into()));
+    };
+    if status < policy.debug {
+        let reason = format!("debug status {} is below {}", status.number(), policy.debug.number());
+        return Err(refusal(codes::EVIDENCE_POLICY, reason));
+    }
+    Ok(())
+}
+
+/// A software TEE is one if it says that it has the layers; nothing that it says makes it more.
+fn claimed_grade(platform: &PlatformClaims, policy: &Policy, reasons: &mut Vec<String>) -> Grade {
+    let names = platform.layer_names().join(", ");
+    let missing = platform.missing_layers(policy.software_layers);
+    let lacks = policy.software_layers & !platform.layers != 0;
+    if lacks {
+        reasons.push(format!("layers in force: {names}; missing: {}", missing.join(", ")));
+        Grade::None
+    } else {
+        reasons.push(format!("layers in force: {names}"));
+        Grade::Software
+    }
+}

@@ -1,0 +1,43 @@
+use serde_json::json;
+use tamarack_model::{CODES, Code, CodeInfo, codes};
+
+use crate::fail::{Fail, Outcome};
+use crate::out;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The code, as TMK-1103 or 1103; all of them without one
+    code: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args) -> Outcome {
+    let rows: Vec<&CodeInfo> = match &args.code {
+        None => CODES.iter().collect(),
+        Some(text) => {
+            let known = Code::parse(text).and_then(Code::info);
+            let unknown = || {
+                Fail::input(
+                    codes::USAGE,
+                    format_args!("there is no code '{text}'; `tamarack explain` lists them all"),
+                )
+            };
+            vec![known.ok_or_else(unknown)?]
+        }
+    };
+    if args.json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|r| json!({"code": r.code.to_string(), "title": r.title, "cause": r.cause, "fix": r.fix}))
+            .collect();
+        return out::json(&json!(rows));
+    }
+    if args.code.is_none() {
+        let list: String = rows.iter().map(|r| format!("{}  {}\n", r.code, r.title)).collect();
+        return out::lines(&list);
+    }
+    let r = rows[0];
+    out::lines(&format!("{}: {}\n  cause: {}\n  fix:   {}", r.code, r.title, r.cause, r.fix))
+}

@@ -1,0 +1,37 @@
+//! `tamarack`: the one command of developers, operators and device makers.
+//!
+//! Exit codes: 0 success, 1 the operation was refused or failed, 2 the command line or an input is wrong. Data goes to
+//! standard output, everything else to standard error.
+#![forbid(unsafe_code)]
+
+mod cmd;
+mod fail;
+mod inspect;
+mod out;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Provision and manage Trusted Applications in Trusted Execution Environments.
+#[derive(Parser)]
+#[command(name = "tamarack", version, about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: cmd::Command,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // clap prints help and versions to standard output with code 0, mistakes to standard error with code 2.
+        Err(e) => e.exit(),
+    };
+    match cli.command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fail) => {
+            fail.print();
+            fail.exit_code()
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! Each read of [`Read`] as SQL. The free functions are also what the writer checks its rules with.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
+use tamarack_crypto::PublicKey;
+use tamarack_model::{Code, ComponentId, DeviceId, Sha256Digest, UnixTime};
+use tamarack_store::encoding::{
+    component, read_claims, read_component, read_components, read_entries, read_keys,
+};
+use tamarack_store::{
+    ApiToken, AuditEntry, AuditRecord, CatalogueEntry, Device, Held, PendingUpdate, Policy, Proof, Provider,
+    Read, Role, Session, SessionOutcome, StateMark, StoreError, Tenant, TenantId,
+};
+
+use crate::SqliteStore;
+
+pub(crate) fn time(db: &Connection) -> Result<UnixTime> {
+    db.prepare_cached("SELECT highest FROM clock")?.query_row([], |row| unsigned(row, 0))
+}
+
+pub(crate) fn provider(db: &Connection, tenant: &TenantId, id: &str) -> Result<Option<Provider>> {
+    let sql = "SELECT * FROM provider WHERE tenant = ?1 AND id = ?2";
+    one(db, sql, params![tenant.as_str(), id], provider_row)
+}
+
+pub(crate) fn providers(db: &Connection, tenant: &TenantId) -> Result<Vec<Provider>> {
+    all(db, "SELECT * FROM provider WHERE tenant = ?1 ORDER BY id", params![tenant.as_str()], provider_row)
+}
+
+pub(crate) fn highest_sequence(
+    db: &Connection,
+    tenant: &TenantId,
+    manifest: &ComponentId,
+) -> Result<Option<u64>> {
+    let sql = "SELECT max(sequence) FROM catalogue WHERE tenant = ?1 AND manifest = ?2";
+    db.prepare_cached(sql)?
+        .query_row(params![tenant.as_str(), component(manifest)], |row| optional_unsigned(row, 0))
+}
+
+fn one<T>(
+    db: &Connection,
+    sql: &str,
+    values: impl Params,
+    read: fn(&Row<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    db.prepare_cached(sql)?.query_row(values, read).optional()
+}
+
+fn all<T>(
+    db: &Connection,
+    sql: &str,
+    values: impl Params,
+    read: fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    db.prepare_cached(sql)?.query_map(values, read)?.collect()
+}
+
+// Numbers were checked to fit an i64 when they were written.
+
+fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
+    Ok(row.get::<_, i64>(column)? as u64)
+}
+
+fn optional_unsigned(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(|n| n as u64))
+}
+
+/// A value that this crate did not write, as an error of its column.
+fn damaged(column: usize, kind: Type) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(column, "not a value that this program writes".into(), kind)
+}
+
+/// Reads a CBOR column.
+fn decoded<T>(
+    row: &Row<'_>,
+    column: usize,
+    read: fn(&[u8]) -> std::result::Result<T, tamarack_cbor::Error>,
+) -> Result<T> {
+    let bytes: Vec<u8> = row.get(column)?;
+    read(&bytes).map_err(|_| damaged(column, Type::Blob))
+}
+
+/// Reads a column of names of a closed set.
+fn named<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> Result<T> {
+    let text: String = row.get(column)?;
+    parse(&text).ok_or_else(|| damaged(column, Type::Text))
+}
+
+fn tenant_id(row: &Row<'_>, column: usize) -> Result<TenantId> {
+    named(row, column, |text| TenantId::new(text).ok())
+}
+
+fn tenant_row(row: &Row<'_>) -> Result<Tenant> {
+    Ok(Tenant { id: tenant_id(row, 0)?, created: unsigned(row, 1)? })
+}
+
+fn provider_row(row: &Row<'_>) -> Result<Provider> {
+    Ok(Provider {
+        tenant: tenant_id(row, 0)?,
+        id: row.get(1)?,
+        name: row.get(2)?,
+        prefixes: decoded(row, 3, read_components)?,
+        signers: decoded(row, 4, read_keys)?,
+        enabled: row.get(5)?,
+    })
+}
+
+fn token_row(row: &Row<'_>) -> Result<ApiToken> {
+    Ok(ApiToken {
+        hash: row.get(0)?,
+        tenant: tenant_id(row, 1)?,
+        role: named(row, 2, Role::parse)?,
+        provider: row.get(3)?,
+        label: row.get(4)?,
+        created: unsigned(row, 5)?,
+        revoked: optional_unsigned(row, 6)?,
+    })
+}
+
+fn entry_row(row: &Row<'_>) -> Result<CatalogueEntry> {
+    Ok(CatalogueEntry {
+        tenant: tenant_id(row, 0)?,
+        manifest: decoded(row, 1, read_component)?,
+        sequence: unsigned(row, 2)?,
+        provider: row.get(3)?,
+        digest: Sha256Digest(row.get(4)?),
+        components: decoded(row, 5, read_entries)?,
+        artifact: Sha256Digest(row.get(6)?),
+        size: unsigned(row, 7)?,
+        published: unsigned(row, 8)?,
+        withdrawn: optional_unsigned(row, 9)?,
+    })
+}
+
+fn policy_row(row: &Row<'_>) -> Result<Policy> {
+    Ok(Policy {
+        tenant: tenant_id(row, 0)?,
+        component: decoded(row, 1, read_component)?,
+        since: unsigned(row, 2)?,
+    })
+}
+
+fn held(row: &Row<'_>, column: usize) -> Result<Option<Held>> {
+    let Some(at) = optional_unsigned(row, column + 1)? else { return Ok(None) };
+    let (entries, proof) = (decoded(row, column, read_entries)?, named(row, column + 2, Proof::parse)?);
+    Ok(Some(Held { entries, at, proof }))
+}
+
+fn device_row(row: &Row<'_>) -> Result<Device> {
+    let point: Vec<u8> = row.get(3)?;
+    let epoch = optional_unsigned(row, 8)?;
+    Ok(Device {
+        tenant: tenant_id(row, 0)?,
+        id: DeviceId(row.get(1)?),
+        revision: unsigned(row, 2)?,
+        teep_key: PublicKey::from_point(&point).map_err(|_| damaged(3, Type::Blob))?,
+        teep_key_id: row.get(4)?,
+        ueid: row.get(5)?,
+        grade: row.get(6)?,
+        claims: decoded(row, 7, read_claims)?,
+        state: epoch
+            .map(|epoch| Ok::<_, rusqlite::Error>(StateMark { epoch, root: row.get(9)? }))
+            .transpose()?,
+        quarantine: row.get(10)?,
+        first_seen: unsigned(row, 11)?,
+        last_seen: unsigned(row, 12)?,
+        reported: held(row, 13)?,
+        attested: held(row, 16)?,
+    })
+}
+
+fn pending_row(row: &Row<'_>) -> Result<PendingUpdate> {
+    Ok(PendingUpdate {
+        tenant: tenant_id(row, 1)?,
+        token_hash: row.get(2)?,
+        device: DeviceId(row.get(3)?),
+        session: row.get(4)?,
+        manifests: decoded(row, 5, read_entries)?,
+        removals: decoded(row, 6, read_components)?,
+        sent: unsigned(row, 7)?,
+        expires: unsigned(row, 8)?,
+    })
+}
+
+fn session_row(row: &Row<'_>) -> Result<Session> {
+    let outcome: Option<String> = row.get(6)?;
+    let outcome = outcome.map(|text| SessionOutcome::parse(&text).ok_or_else(|| damaged(6, Type::Text)));
+    Ok(Session {
+        tenant: tenant_id(row, 1)?,
+        id: row.get(2)?,
+        device: DeviceId(row.get(3)?),
+        started: unsigned(row, 4)?,
+        ended: optional_unsigned(row, 5)?,
+        outcome: outcome.transpose()?,
+        code: row.get::<_, Option<u16>>(7)?.map(Code),
+        reason: row.get(8)?,
+    })
+}
+
+fn audit_row(row: &Row<'_>) -> Result<AuditRecord> {
+    let entry = AuditEntry {
+        tenant: tenant_id(row, 0)?,
+        at: unsigned(row, 2)?,
+        actor: row.get(3)?,
+        action: row.get(4)?,
+        subject: row.get(5)?,
+        detail: row.get(6)?,
+    };
+    Ok(AuditRecord { number: unsigned(row, 1)?, entry, digest: row.get(7)? })
+}
+
+/// A limit as SQL takes it.
+fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+impl Read for SqliteStore {
+    fn time(&self) -> Result<UnixTime, StoreError> {
+        self.with_reader(time)
+    }
+
+    fn tenant(&self, tenant: &TenantId) -> Result<Option<Tenant>, StoreError> {
+        let sql = "SELECT * FROM tenant WHERE id = ?1";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str()], tenant_row))
+    }
+
+    fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        self.with_reader(|db| all(db, "SELECT * FROM tenant ORDER BY id", [], tenant_row))
+    }
+
+    fn provider(&self, tenant: &TenantId, id: &str) -> Result<Option<Provider>, StoreError> {
+        self.with_reader(|db| provider(db, tenant, id))
+    }
+
+    fn providers(&self, tenant: &TenantId) -> Result<Vec<Provider>, StoreError> {
+        self.with_reader(|db| providers(db, tenant))
+    }
+
+    fn token(&self, hash: &[u8; 32]) -> Result<Option<ApiToken>, StoreError> {
+        self.with_reader(|db| one(db, "SELECT * FROM token WHERE hash = ?1", params![hash], token_row))
+    }
+
+    fn tokens(&self, tenant: &TenantId) -> Result<Vec<ApiToken>, StoreError> {
+        let sql = "SELECT * FROM token WHERE tenant = ?1 ORDER BY hash";
+        self.with_reader(|db| all(db, sql, params![tenant.as_str()], token_row))
+    }
+
+    fn catalogue(&self, tenant: &TenantId) -> Result<Vec<CatalogueEntry>, StoreError> {
+        let sql = "SELECT * FROM catalogue WHERE tenant = ?1 ORDER BY manifest, sequence";
+        self.with_reader(|db| all(db, sql, params![tenant.as_str()], entry_row))
+    }
+
+    fn entry(
+        &self,
+        tenant: &TenantId,
+        manifest: &ComponentId,
+        sequence: u64,
+    ) -> Result<Option<CatalogueEntry>, StoreError> {
+        let sql = "SELECT * FROM catalogue WHERE tenant = ?1 AND manifest = ?2 AND sequence = ?3";
+        // A number that does not fit names no row.
+        let Ok(sequence) = i64::try_from(sequence) else { return Ok(None) };
+        self.with_reader(|db| {
+            one(db, sql, params![tenant.as_str(), component(manifest), sequence], entry_row)
+        })
+    }
+
+    fn entry_by_digest(
+        &self,
+        tenant: &TenantId,
+        digest: &[u8; 32],
+    ) -> Result<Option<CatalogueEntry>, StoreError> {
+        let sql = "SELECT * FROM catalogue WHERE tenant = ?1 AND digest = ?2";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str(), digest], entry_row))
+    }
+
+    fn newest(
+        &self,
+        tenant: &TenantId,
+        manifest: &ComponentId,
+    ) -> Result<Option<CatalogueEntry>, StoreError> {
+        let sql = "SELECT * FROM catalogue WHERE tenant = ?1 AND manifest = ?2 AND withdrawn IS NULL
+            ORDER BY sequence DESC LIMIT 1";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str(), component(manifest)], entry_row))
+    }
+
+    fn newest_with(&self, tenant: &TenantId, id: &ComponentId) -> Result<Option<CatalogueEntry>, StoreError> {
+        let sql = "SELECT c.* FROM catalogue_component i JOIN catalogue c USING (tenant, manifest, sequence)
+            WHERE i.tenant = ?1 AND i.component = ?2 AND c.withdrawn IS NULL
+            ORDER BY i.sequence DESC LIMIT 1";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str(), component(id)], entry_row))
+    }
+
+    fn highest_sequence(&self, tenant: &TenantId, manifest: &ComponentId) -> Result<Option<u64>, StoreError> {
+        self.with_reader(|db| highest_sequence(db, tenant, manifest))
+    }
+
+    fn artifact(&self, digest: &[u8; 32]) -> Result<Vec<u8>, StoreError> {
+        self.artifacts.get(digest)
+    }
+
+    fn policies(&self, tenant: &TenantId) -> Result<Vec<Policy>, StoreError> {
+        let sql = "SELECT * FROM policy WHERE tenant = ?1 ORDER BY component";
+        self.with_reader(|db| all(db, sql, params![tenant.as_str()], policy_row))
+    }
+
+    fn device(&self, tenant: &TenantId, id: &DeviceId) -> Result<Option<Device>, StoreError> {
+        let sql = "SELECT * FROM device WHERE tenant = ?1 AND id = ?2";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str(), id.0], device_row))
+    }
+
+    fn device_by_teep_key(&self, tenant: &TenantId, key: &[u8; 32]) -> Result<Option<Device>, StoreError> {
+        let sql = "SELECT * FROM device WHERE tenant = ?1 AND teep_key_id = ?2";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str(), key], device_row))
+    }
+
+    fn devices(
+        &self,
+        tenant: &TenantId,
+        after: Option<&DeviceId>,
+        count: usize,
+    ) -> Result<Vec<Device>, StoreError> {
+        let sql = "SELECT * FROM device WHERE tenant = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+        let after = after.map_or(&[][..], |after| &after.0);
+        self.with_reader(|db| all(db, sql, params![tenant.as_str(), after, limit(count)], device_row))
+    }
+
+    fn pending(&self, tenant: &TenantId, token_hash: &[u8; 32]) -> Result<Option<PendingUpdate>, StoreError> {
+        let sql = "SELECT * FROM pending WHERE tenant = ?1 AND token_hash = ?2";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str(), token_hash], pending_row))
+    }
+
+    fn pending_of(&self, tenant: &TenantId, device: &DeviceId) -> Result<Vec<PendingUpdate>, StoreError> {
+        let sql = "SELECT * FROM pending WHERE tenant = ?1 AND device = ?2 ORDER BY number";
+        self.with_reader(|db| all(db, sql, params![tenant.as_str(), device.0], pending_row))
+    }
+
+    fn is_burned(&self, challenge: &[u8; 16]) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM burned WHERE challenge = ?1";
+        self.with_reader(|db| db.prepare_cached(sql)?.exists(params![challenge]))
+    }
+
+    fn session(&self, tenant: &TenantId, id: &[u8; 16]) -> Result<Option<Session>, StoreError> {
+        let sql = "SELECT * FROM session WHERE tenant = ?1 AND id = ?2";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str(), id], session_row))
+    }
+
+    fn sessions(
+        &self,
+        tenant: &TenantId,
+        device: Option<&DeviceId>,
+        count: usize,
+    ) -> Result<Vec<Session>, StoreError> {
+        let tenant = tenant.as_str();
+        self.with_reader(|db| match device {
+            Some(device) => {
+                let sql =
+                    "SELECT * FROM session WHERE tenant = ?1 AND device = ?2 ORDER BY number DESC LIMIT ?3";
+                all(db, sql, params![tenant, device.0, limit(count)], session_row)
+            }
+            None => {
+                let sql = "SELECT * FROM session WHERE tenant = ?1 ORDER BY number DESC LIMIT ?2";
+                all(db, sql, params![tenant, limit(count)], session_row)
+            }
+        })
+    }
+
+    fn audit(&self, tenant: &TenantId, after: u64, count: usize) -> Result<Vec<AuditRecord>, StoreError> {
+        let sql = "SELECT * FROM audit WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        self.with_reader(|db| all(db, sql, params![tenant.as_str(), after, limit(count)], audit_row))
+    }
+}

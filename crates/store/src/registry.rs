@@ -1,0 +1,169 @@
+use tamarack_cbor::Encoder;
+use tamarack_crypto::{HashAlgorithm, Hasher, Provider as Crypto};
+use tamarack_model::ComponentId;
+
+use crate::encoding::{components, entries, keys, write_component, write_entries};
+use crate::rows::{AuditEntry, AuditRecord, CatalogueEntry, Device, Held, Policy, Provider};
+use crate::{Read, StoreError};
+
+/// Devices are read in pages of this many.
+const PAGE: usize = 256;
+
+/// SHA-256 over all that a TAM decides by: providers, catalogue, policy and devices of all tenants. A refused request
+/// leaves it as it was.
+pub fn registry_digest(read: &dyn Read, crypto: &Crypto) -> Result<[u8; 32], StoreError> {
+    let mut hasher = crypto.sha2.start(HashAlgorithm::Sha256);
+    for tenant in read.tenants()? {
+        let tenant = tenant.id;
+        add(&mut *hasher, |e| {
+            e.text("tenant").text(tenant.as_str());
+        });
+        for row in read.providers(&tenant)? {
+            add(&mut *hasher, |e| write_provider(e, &row));
+        }
+        for row in read.catalogue(&tenant)? {
+            add(&mut *hasher, |e| write_entry(e, &row));
+        }
+        for Policy { component, since, .. } in read.policies(&tenant)? {
+            add(&mut *hasher, |e| {
+                e.array(3).text("policy").uint(since);
+                write_component(e, &component);
+            });
+        }
+        let mut after = None;
+        loop {
+            let page = read.devices(&tenant, after.as_ref(), PAGE)?;
+            page.iter().for_each(|row| add(&mut *hasher, |e| write_device(e, row)));
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.id),
+                _ => break,
+            }
+        }
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(&hasher.finish());
+    Ok(digest)
+}
+
+/// A link of the audit log's hash chain: SHA-256 over the digest of the record before (32 zero bytes for the first) and
+/// the entry.
+pub fn audit_digest(previous: &[u8; 32], entry: &AuditEntry, crypto: &Crypto) -> [u8; 32] {
+    let AuditEntry { tenant, at, actor, action, subject, detail } = entry;
+    let mut e = Encoder::new();
+    e.array(6).text(tenant.as_str()).uint(*at).text(actor).text(action).text(subject).text(detail);
+    crypto.sha256_parts(&[previous, &e.into_bytes()])
+}
+
+/// Whether `records`, which must follow the record with digest `previous`, are an unbroken piece of the chain.
+pub fn verify_audit(previous: &[u8; 32], records: &[AuditRecord], crypto: &Crypto) -> bool {
+    let mut previous = *previous;
+    records.iter().all(|record| {
+        let expected = audit_digest(&previous, &record.entry, crypto);
+        previous = record.digest;
+        record.digest == expected
+    }) && records.windows(2).all(|pair| pair[0].number + 1 == pair[1].number)
+}
+
+fn add(hasher: &mut dyn Hasher, write: impl FnOnce(&mut Encoder)) {
+    let mut e = Encoder::new();
+    write(&mut e);
+    hasher.update(&e.into_bytes());
+}
+
+// The rows are taken apart in full, so that a new field cannot be forgotten here.
+
+fn write_provider(e: &mut Encoder, row: &Provider) {
+    let Provider { tenant: _, id, name, prefixes, signers, enabled } = row;
+    e.array(6)
+        .text("provider")
+        .text(id)
+        .text(name)
+        .raw(&components(prefixes))
+        .raw(&keys(signers))
+        .bool(*enabled);
+}
+
+fn write_entry(e: &mut Encoder, row: &CatalogueEntry) {
+    let CatalogueEntry {
+        tenant: _,
+        provider,
+        manifest,
+        sequence,
+        digest,
+        components,
+        artifact,
+        size,
+        published,
+        withdrawn,
+    } = row;
+    e.array(10).text("entry").text(provider);
+    write_component(e, manifest);
+    e.uint(*sequence)
+        .bytes(&digest.0)
+        .raw(&entries(components))
+        .bytes(&artifact.0)
+        .uint(*size)
+        .uint(*published);
+    match withdrawn {
+        Some(at) => e.uint(*at),
+        None => e.null(),
+    };
+}
+
+fn write_device(e: &mut Encoder, row: &Device) {
+    let Device {
+        tenant: _,
+        id,
+        revision,
+        teep_key,
+        teep_key_id,
+        ueid,
+        grade,
+        claims,
+        state,
+        quarantine,
+        first_seen,
+        last_seen,
+        reported,
+        attested,
+    } = row;
+    e.array(14).text("device").bytes(&id.0).uint(*revision).bytes(&teep_key.to_point()).bytes(teep_key_id);
+    e.bytes(ueid).text(grade).raw(&crate::encoding::claims(claims));
+    match state {
+        Some(mark) => e.array(2).uint(mark.epoch).bytes(&mark.root),
+        None => e.null(),
+    };
+    match quarantine {
+        Some(reason) => e.text(reason),
+        None => e.null(),
+    };
+    e.uint(*first_seen).uint(*last_seen);
+    for held in [reported, attested] {
+        match held {
+            Some(Held { entries, at, proof }) => {
+                e.array(3).text(proof.as_str()).uint(*at);
+                write_entries(e, entries);
+            }
+            None => {
+                e.null();
+            }
+        }
+    }
+}
+
+impl Provider {
+    /// Whether a prefix of this provider is a whole-segment prefix of one of `other`, or the other way round, `other`
+    /// being another provider of the same tenant.
+    pub fn overlaps(&self, other: &Provider) -> bool {
+        let overlap =
+            |a: &ComponentId, b: &ComponentId| a.starts_with(b.segments()) || b.starts_with(a.segments());
+        self.tenant == other.tenant
+            && self.id != other.id
+            && self.prefixes.iter().any(|a| other.prefixes.iter().any(|b| overlap(a, b)))
+    }
+
+    /// Whether `component` lies within one of its prefixes.
+    pub fn owns(&self, component: &ComponentId) -> bool {
+        self.prefixes.iter().any(|prefix| component.starts_with(prefix.segments()))
+    }
+}

@@ -1,0 +1,93 @@
+//! Validation of encoded objects against the CDDL sets of the specifications.
+//!
+//! The crate `cddl` does the work on the sets rewritten for it (`*.workaround.cddl`). It decodes leniently, so that
+//! repeated keys and trailing bytes are looked for here. What it cannot see (signatures, digests, order, preferred encoding) is the
+//! business of our own decoders.
+
+use std::io::Error as IoError;
+use std::path::Path;
+
+use cddl::ast::CDDL;
+use cddl::validator::Validator;
+use cddl::validator::cbor::{CBORValidator, Error as CborError};
+use cddl::validator::cbor_value::decode_cbor;
+use ciborium::Value;
+
+/// The rules of one set with one of them as root. Making one takes up to a second: keep it.
+pub struct Rules(CDDL<'static>);
+
+impl Rules {
+    /// Reads the set `NAME.workaround.cddl` below `specs`. `root` is the rule that objects must match, or any type
+    /// expression; none means the set's first rule. `extra` is appended, to plug an extension in.
+    ///
+    /// # Panics
+    /// If the set is missing or does not parse.
+    pub fn load(specs: &Path, set: &str, root: Option<&str>, extra: &str) -> Self {
+        let file = specs.join("cddl-sets").join(format!("{set}.workaround.cddl"));
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let root = root.map(|root| format!("cddl-root = {root}\n")).unwrap_or_default();
+        Self::parse(&format!("{root}{text}\n{extra}\n"))
+    }
+
+    /// Reads rules; the first one is the root.
+    ///
+    /// # Panics
+    /// If they do not parse.
+    pub fn parse(text: &str) -> Self {
+        // The parser borrows its input for as long as the rules live, which in tests is the life of the process.
+        let text: &'static str = Box::leak(text.to_owned().into_boxed_str());
+        Self(cddl::parser::cddl_from_str(text, true).unwrap_or_else(|e| panic!("CDDL: {e}")))
+    }
+
+    /// Whether `bytes` are exactly one item, without repeated keys, that matches the root.
+    pub fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        let mut rest = bytes;
+        let value: Value = ciborium::from_reader(&mut rest).map_err(|e| format!("not CBOR: {e}"))?;
+        if !rest.is_empty() {
+            return Err(format!("{} bytes follow the item", rest.len()));
+        }
+        if let Some(key) = repeated_key(&value) {
+            return Err(format!("the key {key} stands twice"));
+        }
+        let value = decode_cbor(bytes).map_err(|e| format!("not CBOR: {e:?}"))?;
+        let verdict: Result<(), CborError<IoError>> = CBORValidator::new(&self.0, value, None).validate();
+        verdict.map_err(|e| e.to_string())
+    }
+}
+
+/// A key that stands twice in a map of `value`, or of a byte string in it that happens to hold CBOR.
+fn repeated_key(value: &Value) -> Option<String> {
+    match value {
+        Value::Map(pairs) => {
+            let twice = pairs.iter().enumerate().find(|(i, (key, _))| pairs[..*i].iter().any(|(k, _)| k == key));
+            twice
+                .map(|(_, (key, _))| format!("{key:?}"))
+                .or_else(|| pairs.iter().find_map(|(_, member)| repeated_key(member)))
+        }
+        Value::Array(items) => items.iter().find_map(repeated_key),
+        Value::Tag(_, item) => repeated_key(item),
+        Value::Bytes(bytes) => {
+            let inner: Value = ciborium::from_reader(bytes.as_slice()).ok()?;
+            repeated_key(&inner)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_on_small_rules() {
+        let rules = Rules::parse("start = { 1 => uint, ? 2 => bytes .cbor inner }\ninner = { * int => int }");
+        let check = |hex: &str| rules.check(&hex::decode(hex).expect("hex")).is_ok();
+        assert!(check("a10105"));
+        assert!(!check("a1016161"), "wrong type");
+        assert!(!check("a1010500"), "trailing byte");
+        assert!(!check("a201050106"), "repeated key");
+        assert!(check("a201050243a10102"));
+        assert!(!check("a201050245a201020103"), "repeated key in a byte string");
+        assert!(!check("a1"), "truncated");
+    }
+}

@@ -1,0 +1,19 @@
+//! Every public vector of the families that Tamarack covers is accounted for: it passes, or it is refused for a reason
+//! that `vectors/exceptions.toml` names. An exception that passes after all fails the test.
+
+mod cbor;
+mod cose;
+mod table;
+mod thumbprint;
+
+use table::Table;
+
+#[test]
+fn every_vector_is_accounted_for() {
+    let Some(specs) = tamarack_testkit::specs::specs_dir() else { return };
+    let mut table = Table::new(&specs.join("vectors"));
+    cbor::run(&mut table);
+    cose::run(&mut table);
+    thumbprint::run(&mut table);
+    table.finish(&["cbor", "cose-wg-examples", "cose-key-thumbprint"]);
+}
