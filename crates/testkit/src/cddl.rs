@@ -59,7 +59,8 @@ impl Rules {
 fn repeated_key(value: &Value) -> Option<String> {
     match value {
         Value::Map(pairs) => {
-            let twice = pairs.iter().enumerate().find(|(i, (key, _))| pairs[..*i].iter().any(|(k, _)| k == key));
+            let twice =
+                pairs.iter().enumerate().find(|(i, (key, _))| pairs[..*i].iter().any(|(k, _)| k == key));
             twice
                 .map(|(_, (key, _))| format!("{key:?}"))
                 .or_else(|| pairs.iter().find_map(|(_, member)| repeated_key(member)))

@@ -46,6 +46,12 @@ impl Staged {
         self.id
     }
 
+    /// Bytes that wait for their chunk to be full.
+    #[cfg(test)]
+    pub fn buffered(&self) -> usize {
+        self.buffer.expose().capacity()
+    }
+
     /// What the journal keeps of it, once it is finished.
     pub fn kept(&self) -> Option<Kept> {
         self.finished.then_some(Kept { salt: self.salt, size: self.size })
