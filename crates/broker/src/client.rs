@@ -40,7 +40,7 @@ pub struct Returned {
 /// for progress in client.request_ta(&wallet, None)? {
 ///     println!("{}", progress?.state);
 /// }
-/// let session = client.open_session(Target::Component(wallet), Vec::new())?;
+/// let session = client.open_session(Target::Component(wallet), None, Vec::new())?;
 /// let returned = client.invoke(session, 1, Vec::new())?;
 /// client.close_session(session)?;
 /// # Ok(()) }
@@ -80,9 +80,15 @@ impl Client {
         following.try_for_each(|progress| progress.map(drop))
     }
 
-    /// Opens a session with a TA. It belongs to this connection and is closed with it.
-    pub fn open_session(&mut self, target: Target, params: Params) -> Result<u32, Error> {
-        match self.call(Request::OpenSession { target, params })? {
+    /// Opens a session with a TA. It belongs to this connection and is closed with it. `tam_uri` is the TAM that the app
+    /// is bound to, where several have a TA of this name.
+    pub fn open_session(
+        &mut self,
+        target: Target,
+        tam_uri: Option<&str>,
+        params: Params,
+    ) -> Result<u32, Error> {
+        match self.call(Request::OpenSession { target, tam_uri: tam_uri.map(String::from), params })? {
             Value::Session(session) => Ok(session),
             _ => Err(Error::Unexpected),
         }

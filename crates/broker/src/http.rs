@@ -9,14 +9,10 @@ use std::{fmt, fs};
 
 use tamarack_channel::MAX_CHUNK;
 use tamarack_model::{Code, codes};
+use tamarack_teep::http::{ACCEPT, CONTENT_TYPE, ERROR_HEADER, MEDIA_TYPE};
 use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
-
-/// Media type of TEEP messages.
-const MEDIA_TYPE: &str = "application/teep+cbor";
-/// Header in which our TAM tells the stable code of an error.
-const ERROR_HEADER: &str = "tamarack-error";
 
 /// Where distributions keep the roots that they trust.
 const SYSTEM_ROOTS: [&str; 3] =
@@ -179,7 +175,7 @@ impl TamClient {
     /// Begins an exchange: POST with Accept and an empty body (section 5.1.1). None if the TAM has nothing to say.
     pub fn connect(&self, uri: &str) -> Result<Option<Vec<u8>>, HttpError> {
         self.check(uri)?;
-        let request = self.agent.post(uri).header("accept", MEDIA_TYPE);
+        let request = self.agent.post(uri).header(ACCEPT, MEDIA_TYPE);
         let request = request.config().timeout_global(Some(self.options.message_timeout)).build();
         self.message(uri, request.send_empty())
     }
@@ -187,7 +183,7 @@ impl TamClient {
     /// Sends a message (section 5.3). None if the TAM has nothing more to say.
     pub fn send(&self, uri: &str, message: &[u8]) -> Result<Option<Vec<u8>>, HttpError> {
         self.check(uri)?;
-        let request = self.agent.post(uri).header("accept", MEDIA_TYPE).content_type(MEDIA_TYPE);
+        let request = self.agent.post(uri).header(ACCEPT, MEDIA_TYPE).header(CONTENT_TYPE, MEDIA_TYPE);
         let request = request.config().timeout_global(Some(self.options.message_timeout)).build();
         self.message(uri, request.send(message))
     }
@@ -256,7 +252,7 @@ impl TamClient {
         if body.is_empty() {
             return Ok(None);
         }
-        let found = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let found = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = found.and_then(|value| value.split(';').next()).map(str::trim);
         if essence.is_some_and(|essence| essence.eq_ignore_ascii_case(MEDIA_TYPE)) {
             Ok(Some(body))

@@ -152,7 +152,10 @@ impl App<'_> {
             | Request::Chunk { .. }
             | Request::FetchFailed { .. }
             | Request::Csr(_)
-            | Request::Enrol(_) => Reply::failed(Failure::new(codes::USAGE, "this is not for normal apps")),
+            | Request::Enrol(_)
+            | Request::ChangeAnchor(_) => {
+                Reply::failed(Failure::new(codes::USAGE, "this is not for normal apps"))
+            }
         };
         self.reply(id, reply)
     }

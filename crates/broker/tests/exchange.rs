@@ -217,8 +217,10 @@ fn status() -> Status {
         missing_layers: Vec::new(),
         pid: 1,
         uid: 2,
+        device_id: Some([8; 32]),
         enrolled: true,
         installed: Vec::new(),
+        peripherals: Vec::new(),
     }
 }
 
@@ -267,14 +269,14 @@ fn apps_use_only_their_own_sessions() {
     let folder = serve(Broker::new(tee, http(), None));
     let socket = folder.path().join(SOCKET_NAME);
     let (mut one, mut two) = (Client::connect(&socket).unwrap(), Client::connect(&socket).unwrap());
-    let session = one.open_session(Target::Uuid([1; 16]), Vec::new()).unwrap();
+    let session = one.open_session(Target::Uuid([1; 16]), None, Vec::new()).unwrap();
     let params = vec![Param::ValueInput(1, 2), Param::MemrefInout { capacity: 9, data: vec![3] }];
     let returned = one.invoke(session, 5, params.clone()).unwrap();
     assert_eq!((returned.code, returned.params), (5, params));
     for attempt in [two.invoke(session, 5, Vec::new()).err(), two.close_session(session).err()] {
         assert_eq!(attempt.unwrap().code(), codes::TA_NOT_FOUND);
     }
-    let other = two.open_session(Target::Component(wallet()), Vec::new()).unwrap();
+    let other = two.open_session(Target::Component(wallet()), None, Vec::new()).unwrap();
     assert_eq!(two.status().unwrap(), status());
     one.close_session(session).unwrap();
     assert_eq!(one.invoke(session, 5, Vec::new()).unwrap_err().code(), codes::TA_NOT_FOUND);
