@@ -1,5 +1,6 @@
 //! Who signed a manifest, and whether that signer may do what it says (security rules K4, K5 and K7).
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -19,7 +20,7 @@ pub(crate) struct ManifestRefusal {
     pub reason: Reason,
     pub detail: String,
     /// How a report names the manifest, as far as that was read.
-    pub reference: Option<(String, SuitDigest)>,
+    pub reference: Option<Box<(String, SuitDigest)>>,
 }
 
 impl ManifestRefusal {
@@ -34,7 +35,7 @@ pub(crate) struct Authorised {
     pub anchor: SignerAnchor,
     pub id: ComponentId,
     pub digest: Sha256Digest,
-    pub reference: (String, SuitDigest),
+    pub reference: Box<(String, SuitDigest)>,
 }
 
 /// What the manifest is wanted for.
@@ -61,7 +62,7 @@ pub(crate) fn authenticate(
     };
     let envelope = Envelope::parse(bytes, limits).map_err(refuse)?;
     let digest = *envelope.digest();
-    let unread = (String::new(), digest);
+    let unread = Box::new((String::new(), digest));
     let mut trusted = Vec::new();
     for anchor in store.signers.iter().filter(|anchor| usable(anchor.state, wanted)) {
         for key in keys_of(&anchor.principal, &envelope, now, limits, provider) {
@@ -127,7 +128,7 @@ fn chains_of(block: &[u8], limits: &Limits) -> Vec<Vec<Vec<u8>>> {
     chains
 }
 
-type Scoped = (SignerAnchor, ComponentId, Sha256Digest, (String, SuitDigest));
+type Scoped = (SignerAnchor, ComponentId, Sha256Digest, Box<(String, SuitDigest)>);
 
 /// Rule R1: a root manifest names itself. Rule K7: it and all its components lie under a prefix of one anchor.
 fn authorise(
@@ -136,7 +137,7 @@ fn authorise(
     anchors: Vec<&SignerAnchor>,
 ) -> Result<Scoped, ManifestRefusal> {
     let manifest = &envelope.manifest;
-    let reference = (manifest.reference_uri.clone().unwrap_or_default(), digest);
+    let reference = Box::new((manifest.reference_uri.clone().unwrap_or_default(), digest));
     let refuse = |code, reason, detail: String| ManifestRefusal {
         reference: Some(reference.clone()),
         ..ManifestRefusal::new(code, reason, detail)

@@ -5,6 +5,7 @@
 //! answer and commits the journal once. Until then the device is as it was, and so it stays if the transaction is
 //! discarded.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -247,7 +248,7 @@ impl Transaction {
             Some((code, reason, detail)) => {
                 let AuthenticEnvelope { envelope, manifest } = planned.envelope.value();
                 let uri = manifest.reference_uri.clone().unwrap_or_default();
-                let reference = Some((uri, *envelope.digest()));
+                let reference = Some(Box::new((uri, *envelope.digest())));
                 Err(self.refuse(device, ManifestRefusal { reference, ..ManifestRefusal::new(code, reason, detail) }))
             }
         }
@@ -411,7 +412,7 @@ impl Transaction {
         let Planned { envelope, anchor, id, digest, .. } = planned;
         let reference = envelope.value();
         let uri = reference.manifest.reference_uri.clone().unwrap_or_default();
-        let reference = Some((uri, *reference.envelope.digest()));
+        let reference = Some(Box::new((uri, *reference.envelope.digest())));
         let used =
             slots::used(&self.journal, device.platform, &self.tam.owner, &anchor.provider, &id)?;
         self.staging.room = anchor.quota.saturating_sub(used).min(device.config.max_payload);

@@ -1,7 +1,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use tamarack_tee::{BlobId, Change, Platform};
+use tamarack_tee::{BlobId, Change, Pair, Platform};
 
 use crate::Error;
 
@@ -24,7 +24,7 @@ impl Journal {
     }
 
     /// All pairs under `prefix` as they will be, in ascending order of keys.
-    pub fn scan(&self, platform: &dyn Platform, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    pub fn scan(&self, platform: &dyn Platform, prefix: &[u8]) -> Result<Vec<Pair>, Error> {
         let mut all: BTreeMap<_, _> = platform.scan(prefix)?.into_iter().collect();
         for (key, value) in self.changes.range(prefix.to_vec()..).take_while(|(k, _)| k.starts_with(prefix)) {
             match value {

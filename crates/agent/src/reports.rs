@@ -17,7 +17,7 @@ pub(crate) fn sign(report: &Report, platform: &dyn Platform) -> Result<Vec<u8>, 
 
 /// The report about a manifest that was refused before a command ran; none if not even its digest could be read.
 pub(crate) fn refused(refusal: &ManifestRefusal, nonce: Option<&[u8]>) -> Option<Report> {
-    let (uri, digest) = refusal.reference.clone()?;
+    let (uri, digest) = *refusal.reference.clone()?;
     let record =
         Record { manifest_id: Vec::new(), section: 0, offset: 0, component_index: 0, properties: Vec::new() };
     let (code, reason) = (i64::from(refusal.code.0), refusal.reason);

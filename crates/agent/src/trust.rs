@@ -315,9 +315,11 @@ impl Encode for Principal {
         match self {
             Self::Keys(keys) => {
                 e.array(keys.len());
-                keys.iter().for_each(|key| drop(e.item(&CoseKey(*key))));
+                keys.iter().fold(e, |e, key| e.item(&CoseKey(*key)));
             }
-            Self::Certificate { anchor, uri } => drop(e.array(2).bytes(anchor).text(uri)),
+            Self::Certificate { anchor, uri } => {
+                e.array(2).bytes(anchor).text(uri);
+            }
         }
     }
 }
@@ -335,7 +337,7 @@ impl<'b> Decode<'b> for Principal {
 
 fn encode_prefixes(e: &mut Encoder, prefixes: &[Prefix]) {
     e.array(prefixes.len());
-    prefixes.iter().for_each(|prefix| drop(record::encode_prefix(e, prefix)));
+    prefixes.iter().fold(e, |e, prefix| record::encode_prefix(e, prefix));
 }
 
 fn decode_prefixes(d: &mut Decoder<'_>) -> Result<Vec<Prefix>, tamarack_cbor::Error> {

@@ -207,7 +207,8 @@ impl TaServices for Services<'_> {
     fn peripheral(&mut self, name: &[u8], command: &[u8]) -> Result<Vec<u8>, TaReturn> {
         let name = check_name(name)?;
         let binding = self.platform.get(&[BINDING, name].concat()).map_err(|_| TaReturn::GENERIC)?;
-        let binding = binding.ok_or(TaReturn::ITEM_NOT_FOUND)?;
+        // Whether there is such a peripheral is no business of another TA.
+        let binding = binding.ok_or(TaReturn::ACCESS_DENIED)?;
         let binding: Binding = record::read(&binding, "binding").map_err(|_| TaReturn::GENERIC)?;
         if binding.owner != self.scope.owner || binding.manifest != self.scope.manifest {
             return Err(TaReturn::ACCESS_DENIED);
@@ -215,11 +216,11 @@ impl TaServices for Services<'_> {
         let key = [PERIPHERAL, name].concat();
         let position = self.journal.get(self.platform, &key).map_err(|_| TaReturn::GENERIC)?;
         let position = position.ok_or(TaReturn::GENERIC)?;
-        let (moved, answer) = peripheral::command(&position, command)?;
-        if let Some(moved) = moved {
-            self.journal.put(key, moved);
+        let moved = peripheral::command(&position, command)?.to_vec();
+        if moved != position {
+            self.journal.put(key, moved.clone());
         }
-        Ok(answer)
+        Ok(moved)
     }
 
     fn manifest_id(&self) -> &ComponentId {

@@ -1,26 +1,15 @@
 //! Built-in peripherals. Only the TA that enrolment bound to one can reach it; the rich OS has no operation for it.
 //!
-//! There is one kind, a valve, and the device may have several. Its position, 0 (closed) to 100 (open), is part of the
-//! device's state and survives a restart.
-//!
-//! | command | meaning | answer |
-//! |---|---|---|
-//! | `00` | read the position | position, 1 byte |
-//! | `01 nn` | move to position `nn` | the new position, 1 byte |
+//! There is one kind, a valve, and the device may have several. Its position is part of the device's state and survives a
+//! restart. It understands `open`, `close` and `status` and answers with the position it then has, `open` or `closed`.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder};
 use tamarack_model::{ComponentId, OwnerId};
 use tamarack_tee::TaReturn;
 
 use crate::record;
-
-const READ: u8 = 0;
-const MOVE: u8 = 1;
-/// The valve is fully open.
-const OPEN: u8 = 100;
 
 /// A peripheral of the device and the one TA that commands it, fixed at enrolment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +42,16 @@ impl<'b> Decode<'b> for Binding {
     }
 }
 
+const OPEN: &[u8] = b"open";
 /// The position that a valve has at first.
-pub(crate) const CLOSED: [u8; 1] = [0];
+pub(crate) const CLOSED: &[u8] = b"closed";
 
-/// Carries out a command: the new position if the valve moves, and the answer.
-pub(crate) fn command(position: &[u8], command: &[u8]) -> Result<(Option<Vec<u8>>, Vec<u8>), TaReturn> {
+/// Carries out a command: the position that the valve then has.
+pub(crate) fn command<'p>(position: &'p [u8], command: &[u8]) -> Result<&'p [u8], TaReturn> {
     match command {
-        [READ] => Ok((None, position.to_vec())),
-        [MOVE, to] if *to <= OPEN => Ok((Some([*to].to_vec()), [*to].to_vec())),
+        b"status" => Ok(position),
+        b"open" => Ok(OPEN),
+        b"close" => Ok(CLOSED),
         _ => Err(TaReturn::BAD_PARAMETERS),
     }
 }
@@ -70,10 +61,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_valve_moves_within_its_range() {
-        assert_eq!(command(&[7], &[READ]), Ok((None, [7].to_vec())));
-        assert_eq!(command(&[7], &[MOVE, 100]), Ok((Some([100].to_vec()), [100].to_vec())));
-        assert_eq!(command(&[7], &[MOVE, 101]), Err(TaReturn::BAD_PARAMETERS));
-        assert_eq!(command(&[7], &[]), Err(TaReturn::BAD_PARAMETERS));
+    fn the_valve_does_what_it_is_told() {
+        assert_eq!(command(CLOSED, b"status"), Ok(CLOSED));
+        assert_eq!(command(CLOSED, b"open"), Ok(OPEN));
+        assert_eq!(command(OPEN, b"close"), Ok(CLOSED));
+        assert_eq!(command(OPEN, b"explode"), Err(TaReturn::BAD_PARAMETERS));
     }
 }
