@@ -322,14 +322,17 @@ fn follow(mut before: Contents, plaintext: &[u8]) -> Result<Contents, Error> {
     Ok(before)
 }
 
+/// How the names of journal files begin.
+pub(crate) const PREFIX: &str = "journal-";
+
 /// Name of the journal file of a generation.
 fn name(generation: u64) -> String {
-    format!("journal-{generation:016x}")
+    format!("{PREFIX}{generation:016x}")
 }
 
 /// The generation of a journal file's name.
 pub(crate) fn generation(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix("journal-").filter(|digits| digits.len() == 16)?;
+    let digits = name.strip_prefix(PREFIX).filter(|digits| digits.len() == 16)?;
     u64::from_str_radix(digits, 16).ok()
 }
 

@@ -11,9 +11,12 @@ use crate::sealed::{random, storage};
 pub(crate) const CHUNK: usize = 64 << 10;
 const TAG: usize = 16;
 
+/// How the names of payload files begin.
+pub(crate) const PREFIX: &str = "payload-";
+
 /// Name of a payload's file.
 pub(crate) fn name(id: BlobId) -> String {
-    format!("payload-{}", Hex(&id.0))
+    format!("{PREFIX}{}", Hex(&id.0))
 }
 
 /// A payload as it is received: chunks of 64 KiB, each sealed under the payload's own key with its number as the nonce,

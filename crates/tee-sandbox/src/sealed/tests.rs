@@ -105,8 +105,9 @@ fn unkept_payloads_are_removed_at_start() {
     store.commit(vec![Change::KeepBlob(kept)]).unwrap();
     assert_eq!(device.disk.list().unwrap().len(), 4);
     drop(store);
+    device.disk.set("somebody else's", vec![1]);
     let store = device.open().unwrap();
-    assert_eq!(device.disk.list().unwrap().len(), 2, "the journal and one payload");
+    assert_eq!(device.disk.list().unwrap().len(), 3, "the journal, one payload, and what is not ours");
     assert_eq!(read(&store, kept).map(|data| data.len()), Ok(100_000));
     assert_eq!(read(&store, unkept), Err(Error::Blob));
 }
