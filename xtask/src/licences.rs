@@ -12,11 +12,22 @@ use crate::root;
 pub fn run() -> Result<()> {
     let policy: toml::Table = std::fs::read_to_string(root().join("deny.toml"))?.parse()?;
     let allowed: BTreeSet<&str> = strings(&policy["licenses"]["allow"]);
-    let banned: BTreeSet<&str> =
-        policy["bans"]["deny"].as_array().into_iter().flatten().filter_map(|row| row["name"].as_str()).collect();
+    let banned: BTreeSet<&str> = policy["bans"]["deny"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|row| row["name"].as_str())
+        .collect();
 
     let output = Command::new("cargo")
-        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
+        ])
         .current_dir(root())
         .output()?;
     if !output.status.success() {
@@ -42,7 +53,10 @@ pub fn run() -> Result<()> {
     if !wrong.is_empty() {
         bail!("{}", wrong.join("\n"));
     }
-    println!("{} packages: licences allowed, none banned, all from the registry or this repository", packages.len());
+    println!(
+        "{} packages: licences allowed, none banned, all from the registry or this repository",
+        packages.len()
+    );
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use tamarack_cbor::Encode;
 use tamarack_crypto::Provider;
-use tamarack_model::{Code, ComponentId, OwnerId, Outcome, Sha256Digest, UnixTime};
+use tamarack_model::{Code, ComponentId, Outcome, OwnerId, Sha256Digest, UnixTime};
 use tamarack_tee::{Params, Platform, StateRoot};
 use tamarack_teep::{Message, QueryRequest, SignedMessage, Token, Update};
 
@@ -269,9 +269,10 @@ impl<P: Platform> Agent<P> {
                 provider: manifest.provider,
             });
         }
-        let peripherals = self.platform.scan(PERIPHERAL)?.into_iter().map(|(key, position)| {
-            (String::from_utf8_lossy(&key[PERIPHERAL.len()..]).to_string(), position)
-        });
+        let peripherals =
+            self.platform.scan(PERIPHERAL)?.into_iter().map(|(key, position)| {
+                (String::from_utf8_lossy(&key[PERIPHERAL.len()..]).to_string(), position)
+            });
         Ok(Status {
             state: self.platform.state_root(),
             trust_store_sequence: store.sequence,
@@ -309,8 +310,7 @@ impl<P: Platform> Agent<P> {
     ) -> Result<SessionId, Error> {
         let id = self.find_ta(name, tam_uri)?;
         if !self.sessions.is_loaded(&id) {
-            let instance =
-                crate::ta::load::load(&self.platform, &self.provider, &self.config, id.0, &id.1)?;
+            let instance = crate::ta::load::load(&self.platform, &self.provider, &self.config, id.0, &id.1)?;
             self.in_ta(now, |sessions, surroundings| sessions.add(surroundings, id.clone(), instance))?;
         }
         self.in_ta(now, |sessions, surroundings| sessions.open(surroundings, id, params))
@@ -341,8 +341,7 @@ impl<P: Platform> Agent<P> {
         let mut log = |manifest: &ComponentId, line| {
             outputs.push_back(Output::Progress(Progress::TaLog { manifest: manifest.clone(), line }));
         };
-        let mut surroundings =
-            Surroundings { platform, provider, limits: &config.ta, now, log: &mut log };
+        let mut surroundings = Surroundings { platform, provider, limits: &config.ta, now, log: &mut log };
         f(sessions, &mut surroundings)
     }
 
@@ -563,12 +562,7 @@ impl<P: Platform> Agent<P> {
     }
 
     /// Carries a transaction on until it needs a payload or ends.
-    fn advance(
-        &mut self,
-        now: UnixTime,
-        tam: &TamAnchor,
-        mut processing: Processing,
-    ) -> Result<(), Refusal> {
+    fn advance(&mut self, now: UnixTime, tam: &TamAnchor, mut processing: Processing) -> Result<(), Refusal> {
         let Self { platform, provider, config, .. } = self;
         let mut device = Device { platform, provider, config, now };
         match processing.transaction.run(&mut device) {

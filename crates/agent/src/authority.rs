@@ -57,9 +57,7 @@ pub(crate) fn authenticate(
     limits: &Limits,
     provider: &Provider,
 ) -> Result<Authorised, ManifestRefusal> {
-    let refuse = |e: tamarack_suit::Error| {
-        ManifestRefusal::new(e.code(), e.reason(), alloc::format!("{e}"))
-    };
+    let refuse = |e: tamarack_suit::Error| ManifestRefusal::new(e.code(), e.reason(), alloc::format!("{e}"));
     let envelope = Envelope::parse(bytes, limits).map_err(refuse)?;
     let digest = *envelope.digest();
     let unread = Box::new((String::new(), digest));
@@ -69,10 +67,8 @@ pub(crate) fn authenticate(
             trusted.push((anchor, key));
         }
     }
-    let keys: Vec<_> = trusted
-        .iter()
-        .map(|(_, key)| VerificationKey::new(*key, Purpose::SuitManifest, provider))
-        .collect();
+    let keys: Vec<_> =
+        trusted.iter().map(|(_, key)| VerificationKey::new(*key, Purpose::SuitManifest, provider)).collect();
     let envelope = envelope
         .authenticate(&TrustedKeys { signatures: &keys, macs: &[] }, provider)
         .map_err(|e| ManifestRefusal { reference: Some(unread), ..refuse(e) })?;
@@ -80,8 +76,13 @@ pub(crate) fn authenticate(
         .iter()
         .filter(|(_, key)| thumbprint(key, provider) == *envelope.key())
         .map(|(anchor, _)| *anchor);
-    authorise(envelope.value(), digest, anchors.collect())
-        .map(|(anchor, id, digest, reference)| Authorised { anchor, id, digest, reference, envelope })
+    authorise(envelope.value(), digest, anchors.collect()).map(|(anchor, id, digest, reference)| Authorised {
+        anchor,
+        id,
+        digest,
+        reference,
+        envelope,
+    })
 }
 
 fn usable(state: AnchorState, wanted: Use) -> bool {
@@ -164,7 +165,8 @@ fn authorise(
         Some(anchor) => Ok((anchor.clone(), id.clone(), Sha256Digest(sha256), reference)),
         None => {
             let outside = manifest.components.iter().find(|c| !of_id[0].covers(c));
-            let detail = outside.map_or_else(String::new, |c| alloc::format!("{c} lies outside its prefixes"));
+            let detail =
+                outside.map_or_else(String::new, |c| alloc::format!("{c} lies outside its prefixes"));
             Err(refuse(codes::SUIT_UNAUTHORISED, Reason::ComponentUnauthorised, detail))
         }
     }

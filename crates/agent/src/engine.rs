@@ -249,7 +249,10 @@ impl Transaction {
                 let AuthenticEnvelope { envelope, manifest } = planned.envelope.value();
                 let uri = manifest.reference_uri.clone().unwrap_or_default();
                 let reference = Some(Box::new((uri, *envelope.digest())));
-                Err(self.refuse(device, ManifestRefusal { reference, ..ManifestRefusal::new(code, reason, detail) }))
+                Err(self.refuse(
+                    device,
+                    ManifestRefusal { reference, ..ManifestRefusal::new(code, reason, detail) },
+                ))
             }
         }
     }
@@ -278,11 +281,8 @@ impl Transaction {
         id: &ComponentId,
     ) -> Result<(), Refused> {
         let owner = self.tam.owner;
-        let refuse = |detail: String| Refused::Manifest {
-            code: codes::SUIT_UNAUTHORISED,
-            detail,
-            report: None,
-        };
+        let refuse =
+            |detail: String| Refused::Manifest { code: codes::SUIT_UNAUTHORISED, detail, report: None };
         if !self.tam.covers(id) {
             return Err(refuse(alloc::format!("{id} lies outside the TAM's scopes")));
         }
@@ -294,7 +294,9 @@ impl Transaction {
             signer.provider == manifest.provider && signer.operations.delete && signer.covers(id)
         });
         if !deletable {
-            return Err(refuse(alloc::format!("{id} may not be deleted: its signer's anchor does not allow it")));
+            return Err(refuse(alloc::format!(
+                "{id} may not be deleted: its signer's anchor does not allow it"
+            )));
         }
         self.uninstall(device, store, id, &manifest)?;
         for (_, component, record) in slots::components(&self.journal, device.platform, Some(&owner))? {
@@ -321,9 +323,14 @@ impl Transaction {
     ) -> Result<(), Refused> {
         let Device { provider, config, .. } = *device;
         let limits = &config.manifest;
-        let Ok(authorised) =
-            authority::authenticate(&manifest.envelope, store, Use::Load, manifest.accepted, limits, provider)
-        else {
+        let Ok(authorised) = authority::authenticate(
+            &manifest.envelope,
+            store,
+            Use::Load,
+            manifest.accepted,
+            limits,
+            provider,
+        ) else {
             return Ok(());
         };
         let machine = Machine::new(authorised.envelope, Procedure::Uninstall, *limits);
@@ -413,14 +420,12 @@ impl Transaction {
         let reference = envelope.value();
         let uri = reference.manifest.reference_uri.clone().unwrap_or_default();
         let reference = Some(Box::new((uri, *reference.envelope.digest())));
-        let used =
-            slots::used(&self.journal, device.platform, &self.tam.owner, &anchor.provider, &id)?;
+        let used = slots::used(&self.journal, device.platform, &self.tam.owner, &anchor.provider, &id)?;
         self.staging.room = anchor.quota.saturating_sub(used).min(device.config.max_payload);
-        let machine =
-            Machine::new(envelope, Procedure::Update, device.config.manifest).map_err(|e| {
-                let refusal = ManifestRefusal::new(e.code(), e.reason(), alloc::format!("{e}"));
-                self.refuse(device, ManifestRefusal { reference, ..refusal })
-            })?;
+        let machine = Machine::new(envelope, Procedure::Update, device.config.manifest).map_err(|e| {
+            let refusal = ManifestRefusal::new(e.code(), e.reason(), alloc::format!("{e}"));
+            self.refuse(device, ManifestRefusal { reference, ..refusal })
+        })?;
         self.active = Some(Active { machine, anchor, id, digest, max_size: None });
         Ok(())
     }

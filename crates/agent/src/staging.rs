@@ -190,8 +190,8 @@ impl Effects for StagingEffects<'_> {
 
     fn copy(&mut self, from: &ComponentId, to: &ComponentId) -> Result<(), EffectError> {
         let (blob, size) = self.content(from)?;
-        let content: Vec<u8> = measure::buffer(self.platform, blob, size, self.max_in_memory)
-            .map_err(measure::effect_error)?;
+        let content: Vec<u8> =
+            measure::buffer(self.platform, blob, size, self.max_in_memory).map_err(measure::effect_error)?;
         self.put(to, &content)
     }
 

@@ -230,7 +230,8 @@ pub(crate) fn apply_order(
     signed: &[u8],
     provider: &Provider,
 ) -> Result<TrustStore, Error> {
-    let key = store.authority.ok_or(Error::Authority("the device was enrolled without a device authority"))?;
+    let key =
+        store.authority.ok_or(Error::Authority("the device was enrolled without a device authority"))?;
     let key = VerificationKey::new(key, Purpose::DeviceAuthority, provider);
     let order = Sign1::parse(signed, &record::limits())
         .and_then(|signed| signed.verify(&[key], Purpose::DeviceAuthority, None, &[], provider))

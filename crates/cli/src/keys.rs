@@ -56,9 +56,9 @@ pub fn write_secret(path: &Path, text: &str) -> Outcome {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let created = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    created
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|e| Fail::input(codes::FILE_UNWRITABLE, format_args!("cannot write {}: {e}", path.display())))
+    created.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| {
+        Fail::input(codes::FILE_UNWRITABLE, format_args!("cannot write {}: {e}", path.display()))
+    })
 }
 
 /// Seconds since 1970 by the machine's clock.

@@ -9,6 +9,11 @@ use tamarack_suit::author::{Builder, Component, Payload, Text};
 use crate::fail::{self, Fail, Outcome};
 use crate::keys;
 
+/// Vendor of the devices that `tamarack agent init` makes unless told otherwise.
+pub const DEFAULT_VENDOR: &str = "tamarack.example";
+/// Their class.
+pub const DEFAULT_CLASS: &str = "software-tee";
+
 /// The file's keys. An unknown key is an error that names its line and column.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +46,8 @@ impl TaYaml {
         let text = keys::read_text(path)?;
         let read: Self = serde_saphyr::from_str(&text)
             .map_err(|e| Fail::input(codes::CONFIG_INVALID, format_args!("{}: {e}", path.display())))?;
-        read.manifest_id().map_err(|e| Fail::input(codes::CONFIG_INVALID, format_args!("{}: {e}", path.display())))?;
+        read.manifest_id()
+            .map_err(|e| Fail::input(codes::CONFIG_INVALID, format_args!("{}: {e}", path.display())))?;
         Ok(read)
     }
 

@@ -196,8 +196,8 @@ fn what_is_written_is_installed_invoked_and_uninstalled() {
 #[test]
 fn emitted_envelopes_and_reports_match_the_cddl() {
     let Some(specs) = specs_dir() else { return };
-    let envelopes = Rules::load(&specs, "suit-envelope", None, "");
-    let reports = Rules::load(&specs, "suit-report", None, "");
+    let envelopes = Rules::load(&specs, "suit-envelope", None);
+    let reports = Rules::load(&specs, "suit-report", None);
     let signer = signer(KeyType::P256);
     let wrong = Payload::Integrated {
         key: "#ta".into(),

@@ -39,9 +39,15 @@ pub(crate) fn load(
     if tam.is_none_or(|tam| tam.state == AnchorState::Revoked) {
         return Err(Error::Unauthorised("its TAM is not trusted any more".into()));
     }
-    let authorised =
-        authority::authenticate(&manifest.envelope, &store, Use::Load, manifest.accepted, &config.manifest, provider)
-            .map_err(|refusal| Error::Unauthorised(refusal.detail))?;
+    let authorised = authority::authenticate(
+        &manifest.envelope,
+        &store,
+        Use::Load,
+        manifest.accepted,
+        &config.manifest,
+        provider,
+    )
+    .map_err(|refusal| Error::Unauthorised(refusal.detail))?;
     if authorised.id != component.manifest
         || authorised.digest != manifest.digest
         || authorised.anchor.provider != manifest.provider

@@ -116,11 +116,7 @@ impl Sessions {
         self.on_instance(surroundings, &id, |ta, services| ta.invoke(services, context, command, params))
     }
 
-    pub fn close(
-        &mut self,
-        surroundings: &mut Surroundings<'_>,
-        session: SessionId,
-    ) -> Result<(), Error> {
+    pub fn close(&mut self, surroundings: &mut Surroundings<'_>, session: SessionId) -> Result<(), Error> {
         let Session { instance, context } = self.open.remove(&session.0).ok_or(Error::NoSession)?;
         self.on_instance(surroundings, &instance, |ta, services| ta.close_session(services, context))
     }

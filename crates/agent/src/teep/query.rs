@@ -4,7 +4,8 @@ use tamarack_crypto::Provider;
 use tamarack_model::{ComponentId, OwnerId, Sha256Digest, TcEntry, UnixTime};
 use tamarack_tee::{EvidenceRequest, Platform};
 use tamarack_teep::{
-    DataItems, Message, QueryRequest, QueryResponse, RequestedTc, UPDATE_BINDING_EXTENSION, VERSION, freshness,
+    DataItems, Message, QueryRequest, QueryResponse, RequestedTc, UPDATE_BINDING_EXTENSION, VERSION,
+    freshness,
 };
 
 use super::reply::{self, Refusal};
@@ -52,8 +53,10 @@ pub(crate) fn answer(teep: &mut Teep, asked: &Asked<'_>, query: &QueryRequest) -
         if items.contains(item) { list(asked.platform, owner) } else { Ok(Vec::new()) }
     };
     let requested = notes::requested(asked.platform, asked.tam_uri)?;
-    let requested = requested.into_iter().filter(|id| asked.tam.covers(id)).map(|component_id| {
-        RequestedTc { component_id, sequence_number: None, have_binary: None }
+    let requested = requested.into_iter().filter(|id| asked.tam.covers(id)).map(|component_id| RequestedTc {
+        component_id,
+        sequence_number: None,
+        have_binary: None,
     });
     Ok(Message::QueryResponse(QueryResponse {
         token: query.token.clone(),

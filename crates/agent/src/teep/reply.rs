@@ -6,7 +6,9 @@ use tamarack_cose::{SignOptions, thumbprint};
 use tamarack_crypto::{Provider, Sign};
 use tamarack_model::{Code, codes};
 use tamarack_tee::Platform;
-use tamarack_teep::{CipherSuite, ErrCode, ErrorMessage, Message, SuitCoseProfile, Success, Token, freshness};
+use tamarack_teep::{
+    CipherSuite, ErrCode, ErrorMessage, Message, Success, SuitCoseProfile, Token, freshness,
+};
 
 use crate::Error;
 use crate::engine::Refused;
@@ -42,11 +44,7 @@ pub(crate) enum Refusal {
     /// The Update was carried out before, and what it concerned has changed since (security rule R5).
     Stale,
     /// A manifest was refused or failed.
-    Manifest {
-        code: Code,
-        detail: String,
-        report: Option<Vec<u8>>,
-    },
+    Manifest { code: Code, detail: String, report: Option<Vec<u8>> },
     /// The device failed.
     Device(Error),
 }

@@ -396,12 +396,7 @@ pub fn envelope(
     sign_manifest(signer, builder(manifest, component, sequence, payload))
 }
 
-pub fn builder(
-    manifest: &ComponentId,
-    component: &ComponentId,
-    sequence: u64,
-    payload: Payload,
-) -> Builder {
+pub fn builder(manifest: &ComponentId, component: &ComponentId, sequence: u64, payload: Payload) -> Builder {
     Builder::new(manifest.clone(), sequence).component(Component::new(component.clone(), payload))
 }
 

@@ -121,7 +121,10 @@ fn component(text: &str) -> Outcome<tamarack_model::ComponentId> {
 fn authenticate(trust: &Trust, file: &std::path::Path) -> Outcome<Verified<AuthenticEnvelope>> {
     let provider = tamarack_crypto_aws_lc::provider();
     if trust.anchors.is_empty() && trust.mac_keys.is_empty() {
-        return Err(Fail::input(codes::USAGE, "nothing to verify with: give --anchor KEY.pem or --mac-key HEX"));
+        return Err(Fail::input(
+            codes::USAGE,
+            "nothing to verify with: give --anchor KEY.pem or --mac-key HEX",
+        ));
     }
     let mut signatures = Vec::new();
     for path in &trust.anchors {

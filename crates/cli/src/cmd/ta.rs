@@ -8,8 +8,8 @@ use tamarack_suit::Envelope;
 use tamarack_tee::TaLimits;
 
 use crate::fail::{self, Fail, Outcome};
-use crate::ta_yaml::TaYaml;
-use crate::{keys, out};
+use crate::ta_yaml::{DEFAULT_CLASS, DEFAULT_VENDOR, TaYaml};
+use crate::{keys, out, try_ta};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -101,11 +101,11 @@ const C_TEMPLATE: Template = &[
 ];
 
 const RUST_TEMPLATE: Template = &[
-    ("Cargo.toml", include_str!("../../../../sdk/templates/rust/Cargo.toml.in")),
-    ("src/lib.rs", include_str!("../../../../sdk/templates/rust/lib.rs")),
+    ("Cargo.toml", include_str!("../../../../sdk/templates/rust/Cargo.toml")),
+    ("src/lib.rs", include_str!("../../../../sdk/templates/rust/src/lib.rs")),
     ("ta.yaml", include_str!("../../../../sdk/templates/rust/ta.yaml")),
-    ("sdk/Cargo.toml", include_str!("../../../../sdk/rust/Cargo.toml")),
-    ("sdk/src/lib.rs", include_str!("../../../../sdk/rust/src/lib.rs")),
+    ("sdk/rust/Cargo.toml", include_str!("../../../../sdk/rust/Cargo.toml")),
+    ("sdk/rust/src/lib.rs", include_str!("../../../../sdk/rust/src/lib.rs")),
 ];
 
 fn new(name: &str, language: Language, domain: &str) -> Outcome {
@@ -115,7 +115,10 @@ fn new(name: &str, language: Language, domain: &str) -> Outcome {
     }
     let folder = Path::new(name);
     if folder.exists() {
-        return Err(Fail::input(codes::FILE_UNWRITABLE, format_args!("{name} exists already; nothing was written")));
+        return Err(Fail::input(
+            codes::FILE_UNWRITABLE,
+            format_args!("{name} exists already; nothing was written"),
+        ));
     }
     let mut random = [0; 16];
     let provider = tamarack_crypto_aws_lc::provider();
@@ -130,13 +133,15 @@ fn new(name: &str, language: Language, domain: &str) -> Outcome {
             text.replace("{{name}}", name)
                 .replace("{{uuid}}", &uuid.to_string())
                 .replace("{{domain}}", domain)
-                .replace("{{vendor}}", tamarack_tee_host::VENDOR)
-                .replace("{{class}}", tamarack_tee_host::CLASS)
+                .replace("{{sdk}}", "sdk")
+                .replace("{{vendor}}", DEFAULT_VENDOR)
+                .replace("{{class}}", DEFAULT_CLASS)
         };
         let path = folder.join(fill(file));
         let parent = path.parent().unwrap_or(folder);
-        std::fs::create_dir_all(parent)
-            .map_err(|e| Fail::input(codes::FILE_UNWRITABLE, format_args!("cannot make {}: {e}", parent.display())))?;
+        std::fs::create_dir_all(parent).map_err(|e| {
+            Fail::input(codes::FILE_UNWRITABLE, format_args!("cannot make {}: {e}", parent.display()))
+        })?;
         fail::write(&path, fill(content).as_bytes())?;
     }
     eprintln!("made {name}/ with uuid {uuid}; next: cd {name} && tamarack ta build && tamarack ta test");
@@ -157,13 +162,25 @@ fn build(file: &Path) -> Outcome {
         cargo
     } else {
         let mut clang = Command::new("clang");
-        clang.args(["--target=wasm32", "-Oz", "-nostdlib", "-ffreestanding", "-Wall", "-Wl,--no-entry"]);
-        clang.args(["-Wl,--strip-all", "-Isdk", "sdk/runtime.c"]);
+        clang.args([
+            "--target=wasm32",
+            "-std=c11",
+            "-Oz",
+            "-ffreestanding",
+            "-fno-builtin",
+            "-nostdlib",
+            "-Wall",
+        ]);
+        clang.args(["-Wl,--no-entry", "-Wl,--strip-all", "-Wl,-z,stack-size=16384", "-Wl,--stack-first"]);
+        clang.args(["-Isdk", "sdk/runtime.c"]);
         clang.arg(format!("{}.c", yaml.name)).arg("-o").arg(&yaml.module).current_dir(folder);
         clang
     };
     let status = command.status().map_err(|e| {
-        Fail::new(codes::TA_INVALID, format_args!("cannot start {:?}: {e}; C needs clang and lld", command.get_program()))
+        Fail::new(
+            codes::TA_INVALID,
+            format_args!("cannot start {:?}: {e}; C needs clang and lld", command.get_program()),
+        )
     })?;
     if !status.success() {
         return Err(Fail::new(codes::TA_INVALID, "the compiler reported errors"));
@@ -179,7 +196,7 @@ fn build(file: &Path) -> Outcome {
 fn test(file: &Path) -> Outcome {
     let yaml = TaYaml::read(file)?;
     let module = yaml.module(folder_of(file))?;
-    let report = tamarack_tee_host::try_ta(&module, &TaLimits::default())
+    let report = try_ta::try_ta(&module, &TaLimits::default())
         .map_err(|e| Fail::new(e.code(), format_args!("{}: {e}", yaml.module.display())))?;
     out::lines(&format!("{}: loads, starts, opens and closes a session\n{report}", yaml.module.display()))
 }
@@ -196,7 +213,7 @@ fn pack(file: &Path, out: Option<PathBuf>, key: Option<PathBuf>, json: bool) -> 
     let path = out.unwrap_or_else(|| folder.join(format!("{}.suit", yaml.name)));
     let envelope = unsigned.envelope();
     fail::write(&path, &envelope)?;
-    let digest = hex::encode(&unsigned.digest().bytes);
+    let digest = hex::encode(&unsigned.digest().bytes());
     if json {
         return out::json(&json!({
             "file": path.display().to_string(), "bytes": envelope.len(), "digest": digest,
@@ -206,7 +223,11 @@ fn pack(file: &Path, out: Option<PathBuf>, key: Option<PathBuf>, json: bool) -> 
     let next = if key.is_some() { "" } else { "; next: tamarack ta sign" };
     out::lines(&format!(
         "packed {} {} (sequence {}): {}, {} bytes, digest {digest}{next}",
-        yaml.name, yaml.version, yaml.sequence, path.display(), envelope.len(),
+        yaml.name,
+        yaml.version,
+        yaml.sequence,
+        path.display(),
+        envelope.len(),
     ))
 }
 
@@ -218,7 +239,9 @@ fn sign_with(
     let signer = keys::signer(key)?;
     let kid = tamarack_cose::thumbprint(&signer.public_key(), &tamarack_crypto_aws_lc::provider());
     let x5chain = match chain {
-        Some(path) => tamarack_pki::certificates_from_pem(&keys::read_text(path)?).map_err(super::pki::pki)?,
+        Some(path) => {
+            tamarack_pki::certificates_from_pem(&keys::read_text(path)?).map_err(super::pki::pki)?
+        }
         None => Vec::new(),
     };
     let options = SignOptions { kid: Some(&kid.0), x5chain: &x5chain, ..SignOptions::default() };

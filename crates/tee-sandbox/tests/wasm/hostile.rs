@@ -225,21 +225,24 @@ fn l3_bad_pointers_at_every_host_function_end_the_ta() {
 
 #[test]
 fn l3_host_functions_charge_fuel_for_bytes() {
-    // The same call with 1 byte and with 60,000: the second costs at least 59,999 more.
-    let cost = |bytes: u32| {
-        let ta = caller("TEE_GenerateRandom", &[16, bytes], false, 0, 0);
-        (0..200_000u64)
-            .step_by(500)
-            .find(|fuel| {
-                let mut services = Memory::new();
-                let limits = TaLimits { fuel: *fuel, ..limits() };
-                let mut ta = load(&ta, &limits).unwrap();
-                ta.create(&mut services).is_ok() && ta.invoke(&mut services, 0, 0, &mut vec![]).is_ok()
-            })
-            .unwrap()
-    };
-    let difference = cost(60_000) - cost(1);
-    assert!((59_500..61_000).contains(&difference), "{difference}");
+    /// The least fuel, to 500 units, with which a TA calls `name` once; the object it may read has `bytes` bytes.
+    fn cost(name: &str, arguments: &[u32], result: bool, bytes: u32) -> u64 {
+        let ta = caller(name, arguments, result, 64, bytes);
+        let works = |fuel: &u64| {
+            let mut services = Memory::new();
+            services.objects.insert(vec![0; 4], vec![1; bytes as usize]);
+            let mut ta = load(&ta, &TaLimits { fuel: *fuel, ..limits() }).unwrap();
+            ta.create(&mut services).is_ok() && ta.invoke(&mut services, 0, 0, &mut vec![]).is_ok()
+        };
+        (0..200_000).step_by(500).find(works).unwrap()
+    }
+    // The same call with 1 byte and with 60,000 bytes that are made, go in, come out.
+    let random = |bytes| cost("TEE_GenerateRandom", &[512, bytes], false, bytes);
+    let create = |bytes| cost("TEE_CreatePersistentObject", &[16, 4, 512, bytes, 0x400], true, bytes);
+    let read = |bytes| cost("TEE_ReadObjectData", &[16, 4, 512, 64], true, bytes);
+    for difference in [random(60_000) - random(1), create(60_000) - create(1), read(60_000) - read(1)] {
+        assert!((59_500..61_000).contains(&difference), "{difference}");
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn example(name: &str) -> Vec<u8> {
 /// replaces the entry points it names.
 fn module(imports: &str, body: &str) -> Vec<u8> {
     let defaults = [
-        ("memory", r#"(memory (export "memory") 1 16)"#),
+        ("memory", r#"(memory (export "memory") 1)"#),
         (
             "tamarack_params_v1",
             r#"(func (export "tamarack_params_v1") (param i32) (result i32) i32.const 1024)"#,
