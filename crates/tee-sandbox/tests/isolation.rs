@@ -14,6 +14,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
+use rustix::fs::OFlags;
 use rustix::process::{Gid, Uid};
 use tamarack_tee_sandbox::Layers;
 use tamarack_tee_sandbox::isolation::{EnterError, Inherited, Launch, SecretMemory, enter, spawn};
@@ -206,6 +207,8 @@ fn tee(args: Vec<OsString>) -> ExitCode {
     let Inherited { mut channel, folder, mut fuse, counter: _, uid } = inherited;
     let descriptors = fs::read_dir("/proc/self/fd").unwrap().count();
     let environment = std::env::vars_os().count();
+    // A descriptor of the host's root directory, as if one had been left open by mistake.
+    let leaked = File::open("/").unwrap();
     let report = match enter(folder.as_fd(), uid, args.iter().any(|arg| arg == "require")) {
         Ok(report) => report,
         Err(error) => {
@@ -243,6 +246,9 @@ fn tee(args: Vec<OsString>) -> ExitCode {
     );
     say("execve", Layers::SECCOMP, Command::new("/bin/true").status().is_err());
     say("thread", Layers::SECCOMP, std::thread::Builder::new().spawn(|| ()).is_err());
+    let through = |path| rustix::fs::openat(&leaked, path, OFlags::RDONLY, rustix::fs::Mode::empty());
+    say("passwd through a descriptor", Layers::LANDLOCK, through("etc/passwd").is_err());
+    say("listing through a descriptor", Layers::LANDLOCK, through(".").is_err());
     say("passwd", Layers::LANDLOCK, File::open("/etc/passwd").is_err());
     say("outside", Layers::LANDLOCK, File::open("/").is_err() || report.layers.contains(Layers::MOUNT_NS));
     say(
