@@ -1,1 +1,54 @@
+//! SUIT (draft-ietf-suit-manifest-37, draft-ietf-suit-trust-domains-12, draft-ietf-suit-report): envelopes, manifests, the
+//! manifest processor, reports, and the authoring side.
+//!
+//! The order is fixed by types: [`Envelope::parse`] reads the outer map, [`Envelope::authenticate`] gives the only thing
+//! that a [`Machine`] takes, and by then every command of every section has been looked at, so that a manifest with a
+//! command that this crate does not carry out is refused before it had any effect.
+//!
+//! | module | what it holds | where a newcomer adds |
+//! |---|---|---|
+//! | `envelope`, `manifest`, `text`, `digest` | the wire format | |
+//! | [`mod@command`] | one file per command | a file and a row of [`command::COMMANDS`] |
+//! | [`mod@parameter`] | the parameters | a row of [`parameter::PARAMETERS`] |
+//! | `machine` | the interpreter, which can stop at a fetch | |
+//! | `effects` | what a device must be able to do | |
+//! | `report` | SUIT_Report | |
+//! | [`author`] | writing what the machine reads | |
+//! | [`explain`] | an annotated tree of any envelope | |
+//!
+//! Commands of dependencies, of encryption and of update management are in the tables by name, so that a refusal names
+//! them; a row without a function is not carried out.
+#![no_std]
+#![forbid(unsafe_code)]
 
+extern crate alloc;
+
+pub mod author;
+pub mod command;
+mod digest;
+mod effects;
+mod envelope;
+mod error;
+pub mod explain;
+mod limits;
+mod machine;
+mod manifest;
+mod memory;
+pub mod parameter;
+mod report;
+mod text;
+
+pub use digest::{DigestAlgorithm, SuitDigest};
+pub use effects::{EffectError, EffectErrorKind, Effects, IdentifierKind, Measured, Operation};
+pub use envelope::{AuthenticEnvelope, Envelope, TrustedKeys};
+pub use error::{Error, Unsupported};
+pub use limits::Limits;
+pub use machine::{Failure, FetchRequest, LogEntry, Machine, Outcome, Procedure, Step};
+pub use manifest::{Manifest, Member, Section};
+pub use memory::MemoryDevice;
+pub use report::{Claims, Reason, Record, Report, ReportResult, SignedReport};
+
+/// CBOR tag of SUIT_Envelope.
+pub const TAG_ENVELOPE: u64 = 107;
+/// CBOR tag of SUIT_Manifest.
+pub const TAG_MANIFEST: u64 = 1070;

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tamarack_cbor::Encoder;
-use tamarack_cose::{Sign1, SignOptions};
 use tamarack_crypto::{Provider, PublicKey, Secret, Sign};
+use tamarack_eat::{
+    Claims, Confirmation, DebugStatus, HardwareVersion, LAYERS, Manifest, OemId, PlatformClaims, Profile,
+    SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE,
+};
 use tamarack_tee::{
     BlobId, Change, Error, Evidence, EvidenceRequest, Identity, NOTES, Pair, Platform, STATE, StateRoot,
     TaError, TaInstance, TaLimits, state_digest,
@@ -283,14 +285,33 @@ impl Platform for MemoryPlatform {
     }
 
     fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
-        let mut claims = Encoder::new();
-        claims.map_with(|map| {
-            map.int(10, |e| e.bytes(request.nonce)).int(256, |e| e.bytes(request.ueid));
-        });
-        let options = SignOptions { x5chain: &self.chain, ..SignOptions::default() };
-        let payload = Sign1::sign(&*self.attestation_key, &claims.into_bytes(), &[], &options)
-            .map_err(|_| Error::Crypto)?;
-        Ok(Evidence { format: "application/eat+cwt".into(), payload })
+        let root = self.state_root();
+        let claims = Claims {
+            eat_nonce: vec![request.nonce.to_vec()],
+            ueid: Some(request.ueid.to_vec()),
+            oemid: Some(OemId::Random(self.identity.oemid)),
+            hwmodel: Some(self.identity.hwmodel.clone()),
+            hwversion: Some(HardwareVersion { version: self.identity.hwversion.clone(), scheme: None }),
+            eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
+            dbgstat: Some(DebugStatus::DisabledSinceBoot),
+            cnf: Some(Confirmation::Key(self.teep_key.public_key())),
+            manifests: vec![Manifest::sha256("urn:x-tamarack:agent", self.identity.agent_digest)],
+            platform: Some(PlatformClaims {
+                class: PlatformClaims::SOFTWARE_TEE.into(),
+                layers: LAYERS.iter().fold(0, |layers, (bit, _)| layers | bit),
+                root_secret: "file".into(),
+                counter_quality: "none".into(),
+                time_quality: "untrusted".into(),
+                state_epoch: root.epoch,
+                state_root: root.digest,
+                trust_store_sequence: request.trust_store_sequence,
+            }),
+            iat: None,
+            exp: None,
+        };
+        let payload =
+            tamarack_eat::sign(&claims, &*self.attestation_key, &self.chain).map_err(|_| Error::Crypto)?;
+        Ok(Evidence { format: SOFTWARE_TEE_FORMAT.into(), payload })
     }
 
     fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError> {

@@ -1,7 +1,9 @@
 //! What every [`Platform`] must do, as one function that each adapter's tests call.
 
-use tamarack_cose::{Purpose, Sign1, VerificationKey};
+use tamarack_cbor::Limits;
+use tamarack_cose::{Purpose, VerificationKey, Verified};
 use tamarack_crypto::{Provider, PublicKey};
+use tamarack_eat::{Confirmation, Token};
 use tamarack_tee::{BlobId, Change, Error, EvidenceRequest, NOTES, Platform, STATE};
 
 /// One device under test.
@@ -40,11 +42,13 @@ fn pairs(make: &mut dyn FnMut() -> Subject) {
     assert_eq!(platform.get(&key(NOTES, "a")), Ok(None));
     platform.commit(vec![put(NOTES, "b", "2"), put(NOTES, "a", "1"), put(STATE, "a", "3")]).unwrap();
     platform.commit(vec![put(NOTES, "a", "4"), Change::Delete(key(NOTES, "absent"))]).unwrap();
-    for platform in [platform, make().platform] {
+    let check = |platform: Box<dyn Platform>| {
         assert_eq!(platform.get(&key(NOTES, "a")), Ok(Some(b"4".to_vec())));
         let expected = vec![(key(NOTES, "a"), b"4".to_vec()), (key(NOTES, "b"), b"2".to_vec())];
         assert_eq!(platform.scan(&key(NOTES, "")), Ok(expected), "ascending, of this prefix only");
-    }
+    };
+    check(platform);
+    check(make().platform);
     make().platform.commit(vec![Change::Delete(key(NOTES, "a")), put(NOTES, "b", "")]).unwrap();
     assert_eq!(make().platform.get(&key(NOTES, "a")), Ok(None));
     assert_eq!(make().platform.get(&key(NOTES, "b")), Ok(Some(Vec::new())), "an empty value is a value");
@@ -158,14 +162,23 @@ fn evidence(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     };
     let evidence = ask(&[7; 32]);
     assert!(!evidence.format.is_empty(), "an absent format means an Attestation Result");
-    let limits = tamarack_cbor::Limits::default();
-    let sign1 = Sign1::parse(&evidence.payload, &limits).unwrap();
+    let token = Token::parse(&evidence.payload, &Limits::default()).unwrap();
     let verify = |key: PublicKey| {
         let keys = [VerificationKey::new(key, Purpose::Evidence, provider)];
-        sign1.verify(&keys, Purpose::Evidence, None, &[], provider)
+        token.verify(&keys, Purpose::Evidence, provider).map(Verified::into_value)
     };
-    verify(attestation_key).expect("Evidence is signed with the attestation key");
-    verify(platform.teep_key().public_key()).expect_err("and with no other");
+    verify(platform.teep_key().public_key()).expect_err("only the attestation key signs Evidence");
+    let claims = verify(attestation_key).expect("the attestation key signs Evidence");
+    // Security rule E2, claim by claim.
+    assert_eq!(claims.eat_nonce, [vec![7; 32]]);
+    assert_eq!(claims.ueid.as_deref(), Some(&[1; 17][..]));
+    assert_eq!(claims.cnf, Some(Confirmation::Key(platform.teep_key().public_key())));
+    assert!(claims.oemid.is_some() && claims.hwmodel.is_some() && claims.hwversion.is_some());
+    assert!(claims.eat_profile.is_some() && claims.dbgstat.is_some() && !claims.manifests.is_empty());
+    let stated = claims.platform.expect("the private claim about the platform");
+    let root = platform.state_root();
+    assert_eq!((stated.state_epoch, stated.state_root), (root.epoch, root.digest));
+    assert_eq!(stated.trust_store_sequence, 3);
     assert_ne!(ask(&[8; 32]).payload, evidence.payload, "Evidence depends on the nonce");
 }
 

@@ -1,11 +1,20 @@
 use der::{Decode, Encode};
 use tamarack_cbor::{Decoder, Encoder, Limits};
-use tamarack_cose::{CoseKey, Sign1, SignOptions};
-use tamarack_crypto::{Provider, PublicKey, Sign};
+use tamarack_crypto::{PublicKey, Sign};
+use tamarack_eat::{
+    Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, OemId, PlatformClaims, Profile,
+    SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, layer,
+};
 use tamarack_tee::{Error, Evidence, EvidenceRequest, Identity, StateRoot};
 
+use crate::Layers;
 use crate::enrol::csr;
 use crate::platform::Measured;
+
+/// What the manifests claim calls the Agent's code.
+const AGENT_URI: &str = "urn:x-tamarack:agent";
+/// What it calls the program that starts the TEE.
+const LAUNCHER_URI: &str = "urn:x-tamarack:launcher";
 
 /// The attestation key and its certificates, apart from everything else (security rule K6): the key signs Evidence and
 /// the one request for its own certificate.
@@ -40,32 +49,70 @@ impl Attester {
         self.chain = chain;
     }
 
-    pub fn certificate_request(&self, common_name: &str) -> Result<Vec<u8>, Error> {
-        csr::request(&*self.key, common_name).map_err(|_| Error::Crypto)
+    pub fn certificate_request(&self, common_name: &str) -> Result<String, Error> {
+        let request = csr::request(&*self.key, common_name).map_err(|_| Error::Crypto)?;
+        pem_rfc7468::encode_string("CERTIFICATE REQUEST", pem_rfc7468::LineEnding::LF, &request)
+            .map_err(|_| Error::Crypto)
     }
 
+    /// Evidence with the claims of security rule E2.
     pub fn evidence(
         &self,
         request: &EvidenceRequest<'_>,
         standing: &Standing<'_>,
-        _provider: &Provider,
     ) -> Result<Evidence, Error> {
-        let mut claims = Encoder::new();
-        claims.map_with(|map| {
-            map.int(10, |e| e.bytes(request.nonce))
-                .int(256, |e| e.bytes(request.ueid))
-                .int(258, |e| e.bytes(&standing.identity.oemid))
-                .int(8, |e| {
-                    e.map_with(|cnf| {
-                        cnf.int(1, |e| e.item(&CoseKey(standing.teep_key)));
-                    })
-                });
-        });
-        let options = SignOptions { x5chain: &self.chain, ..SignOptions::default() };
-        let payload =
-            Sign1::sign(&*self.key, &claims.into_bytes(), &[], &options).map_err(|_| Error::Crypto)?;
-        Ok(Evidence { format: "application/eat+cwt".into(), payload })
+        let Standing { identity, teep_key, measured, counter_quality, root } = *standing;
+        let claims = Claims {
+            eat_nonce: vec![request.nonce.to_vec()],
+            ueid: Some(request.ueid.to_vec()),
+            oemid: Some(OemId::Random(identity.oemid)),
+            hwmodel: Some(identity.hwmodel.clone()),
+            hwversion: Some(HardwareVersion { version: identity.hwversion.clone(), scheme: None }),
+            eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
+            // The process cannot be traced by its own user; root can always do it, which is what the class says.
+            dbgstat: Some(match measured.layers.contains(Layers::NO_DUMP) {
+                true => DebugStatus::DisabledSinceBoot,
+                false => DebugStatus::Enabled,
+            }),
+            cnf: Some(Confirmation::Key(teep_key)),
+            manifests: vec![
+                Manifest::sha256(AGENT_URI, identity.agent_digest),
+                Manifest::sha256(LAUNCHER_URI, identity.firmware_digest),
+            ],
+            platform: Some(PlatformClaims {
+                class: PlatformClaims::SOFTWARE_TEE.into(),
+                layers: claimed(measured.layers),
+                root_secret: measured.root_secret.into(),
+                counter_quality: counter_quality.into(),
+                time_quality: "untrusted".into(),
+                state_epoch: root.epoch,
+                state_root: root.digest,
+                trust_store_sequence: request.trust_store_sequence,
+            }),
+            iat: None,
+            exp: None,
+        };
+        let payload = tamarack_eat::sign(&claims, &*self.key, &self.chain).map_err(|_| Error::Crypto)?;
+        Ok(Evidence { format: SOFTWARE_TEE_FORMAT.into(), payload })
     }
+}
+
+/// The layers as the claim names them. Namespaces count only together: an own user namespace hides no file.
+fn claimed(layers: Layers) -> u64 {
+    let mut namespaces = Layers::USER_NS;
+    namespaces.insert(Layers::MOUNT_NS);
+    [
+        (Layers::OWN_UID, layer::OWN_UID),
+        (Layers::NO_DUMP, layer::NOT_DUMPABLE),
+        (namespaces, layer::NAMESPACES),
+        (Layers::NET_NS, layer::NO_NETWORK),
+        (Layers::LANDLOCK, layer::LANDLOCK),
+        (Layers::SECCOMP, layer::SECCOMP),
+        (Layers::MEMFD_SECRET, layer::SECRET_MEMORY),
+    ]
+    .into_iter()
+    .filter(|(needed, _)| layers.contains(*needed))
+    .fold(0, |claimed, (_, bit)| claimed | bit)
 }
 
 /// The public key that a DER certificate certifies.
@@ -77,8 +124,7 @@ pub(super) fn certified_key(certificate: &[u8]) -> Option<PublicKey> {
 
 pub(super) fn write_chain(chain: &[Vec<u8>]) -> Vec<u8> {
     let mut e = Encoder::new();
-    e.array(chain.len());
-    chain.iter().for_each(|certificate| drop(e.bytes(certificate)));
+    chain.iter().fold(e.array(chain.len()), |e, certificate| e.bytes(certificate));
     e.into_bytes()
 }
 

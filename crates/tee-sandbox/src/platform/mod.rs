@@ -37,7 +37,6 @@ pub struct Measured {
 
 /// The software TEE as a [`Platform`].
 pub struct SoftwarePlatform {
-    provider: Provider,
     store: Store,
     measured: Measured,
     config: DeviceConfig,
@@ -103,7 +102,6 @@ impl SoftwarePlatform {
             teep_key: load(&store, TEEP_KEY, &provider)?,
             report_key: load(&store, REPORT_KEY, &provider)?,
             attester: Attester::new(attestation_key, chain),
-            provider,
             store,
             measured,
             config,
@@ -131,8 +129,8 @@ impl SoftwarePlatform {
         self.store.counter_quality()
     }
 
-    /// A certificate request (PKCS #10, DER) for the attestation key, for a TEE CA.
-    pub fn certificate_request(&self, common_name: &str) -> Result<Vec<u8>, Error> {
+    /// A certificate request (PKCS #10, PEM) for the attestation key, for a TEE CA.
+    pub fn certificate_request(&self, common_name: &str) -> Result<String, Error> {
         self.attester.certificate_request(common_name)
     }
 
@@ -231,7 +229,7 @@ impl Platform for SoftwarePlatform {
             counter_quality: self.store.counter_quality(),
             root: self.store.state_root(),
         };
-        self.attester.evidence(request, &standing, &self.provider)
+        self.attester.evidence(request, &standing)
     }
 
     fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError> {

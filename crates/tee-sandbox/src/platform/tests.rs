@@ -1,8 +1,12 @@
 use std::fs::{self, File, OpenOptions};
 use std::path::Path;
 
+use tamarack_cbor::Limits;
 use tamarack_crypto_rustcrypto::provider;
-use tamarack_testkit::platform_suite::{Subject, check_platform};
+use tamarack_eat::{DebugStatus, Token};
+use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem};
+use tamarack_testkit::platform_suite::{self, check_platform};
+use tamarack_x509::{Anchor, Role, validate};
 
 use super::*;
 use crate::root_secret::RootSecret;
@@ -63,7 +67,10 @@ fn software_platform_is_a_platform() {
         place.create(key_type);
         check_platform(&provider(), &mut || {
             let platform = place.open().unwrap();
-            Subject { attestation_key: platform.attestation_public_key(), platform: Box::new(platform) }
+            platform_suite::Subject {
+                attestation_key: platform.attestation_public_key(),
+                platform: Box::new(platform),
+            }
         });
     }
 }
@@ -80,6 +87,16 @@ fn a_device_is_made_once() {
     assert_eq!(place.open().unwrap().attestation_public_key(), key);
     let fuse = RootSecret::create_fuse(&place.path("fuse"), &provider()).unwrap_err();
     assert_eq!(fuse.kind(), std::io::ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let place = Place::new();
+    let platform = place.create(KeyType::Ed25519);
+    let error = FolderDisk::open(&place.path("device")).err().unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
+    drop(platform);
+    place.open().unwrap();
 }
 
 #[test]
@@ -148,7 +165,7 @@ fn r9_a_lost_or_older_counter_is_refused() {
     fs::copy(place.path("old"), place.path("counter")).unwrap();
     assert_eq!(place.open().err(), Some(Error::RolledBack), "older");
     fs::write(place.path("counter"), [7; 5000]).unwrap();
-    assert_eq!(place.open().err(), Some(Error::NotAuthentic), "made up");
+    assert_eq!(place.open().err(), Some(Error::RolledBack), "made up");
     fs::rename(place.path("new"), place.path("counter")).unwrap();
     place.open().expect("the current counter");
 }
@@ -160,14 +177,72 @@ fn r9_a_fork_of_the_state_is_refused() {
     drop(platform);
     let fork = place.path("fork");
     copy(&place.path("device"), &fork);
+    let counter_then = fs::read(place.path("counter")).unwrap();
     let spend = |value: u8| place.open().unwrap().commit(vec![Change::Put(b"s/x".to_vec(), vec![value])]);
     spend(1).unwrap();
     let counter = fs::read(place.path("counter")).unwrap();
     // The same number of commits from the same start, with another outcome.
     fs::remove_dir_all(place.path("device")).unwrap();
     copy(&fork, &place.path("device"));
-    fs::write(place.path("counter"), []).unwrap();
+    fs::write(place.path("counter"), counter_then).unwrap();
     spend(2).unwrap();
     fs::write(place.path("counter"), counter).unwrap();
     assert_eq!(place.open().err(), Some(Error::RolledBack));
+}
+
+#[test]
+fn a_tee_ca_certifies_the_attestation_key_and_no_other() {
+    const NOW: u64 = 1_800_000_000;
+    for key_type in [KeyType::Ed25519, KeyType::P256] {
+        let place = Place::new();
+        let mut platform = place.create(key_type);
+        let authority =
+            Authority::create(Role::Tee, "Test TEE CA", key_type, Validity::days(NOW, 10)).unwrap();
+        let subject = Subject { uri: "urn:test:device".into(), common_name: "device".into() };
+        let request = platform.certificate_request("a device with a name of some length").unwrap();
+        let leaf = authority.issue_from_csr(&request, subject.clone(), NOW, NOW + 1000).unwrap();
+        let chain = certificates_from_pem(&leaf).unwrap();
+
+        let other = authority.issue(platform.teep_key().public_key(), subject, NOW, NOW + 1000).unwrap();
+        let other = certificates_from_pem(&other).unwrap();
+        assert_eq!(platform.install_certificates(other), Err(CertificateError::OtherKey));
+        assert_eq!(platform.install_certificates(Vec::new()), Err(CertificateError::Malformed));
+        assert_eq!(platform.install_certificates(vec![vec![1; 50]]), Err(CertificateError::Malformed));
+        assert!(!platform.is_certified());
+
+        platform.install_certificates(chain.clone()).unwrap();
+        drop(platform);
+        let platform = place.open().unwrap();
+        assert!(platform.is_certified());
+        let request = EvidenceRequest { nonce: &[1; 32], ueid: &[2; 17], trust_store_sequence: 0 };
+        let token = Token::parse(&platform.evidence(&request).unwrap().payload, &Limits::default()).unwrap();
+        assert_eq!(token.x5chain(), chain);
+        let anchors = [Anchor::from_der(authority.cert_der()).unwrap()];
+        let valid = validate(token.x5chain(), &anchors, Role::Tee, NOW + 1, &provider()).unwrap();
+        assert_eq!(valid.leaf_key(), &platform.attestation_public_key());
+    }
+}
+
+#[test]
+fn e2_evidence_states_only_the_layers_that_are_there() {
+    let claims = |layers: Layers| {
+        let place = Place::new();
+        drop(place.create(KeyType::Ed25519));
+        let measured = Measured { layers, ..MEASURED };
+        let platform = SoftwarePlatform::open(place.store().unwrap(), measured, provider()).unwrap();
+        let request = EvidenceRequest { nonce: &[1; 32], ueid: &[2; 17], trust_store_sequence: 0 };
+        let token = Token::parse(&platform.evidence(&request).unwrap().payload, &Limits::default()).unwrap();
+        token.unverified().unwrap()
+    };
+    let stated = |layers: Layers| claims(layers).platform.unwrap().layer_names();
+    assert_eq!(stated(Layers::NONE), [""; 0]);
+    assert_eq!(stated(Layers::ALL).len(), tamarack_eat::LAYERS.len());
+    assert_eq!(stated(Layers::SECCOMP), ["seccomp"]);
+    assert_eq!(stated(Layers::USER_NS), [""; 0], "a user namespace alone hides no file");
+    // A process that its own user can trace is being debugged, as far as a verifier can know.
+    assert_eq!(claims(Layers::NONE).dbgstat, Some(DebugStatus::Enabled));
+    assert_eq!(claims(Layers::NO_DUMP).dbgstat, Some(DebugStatus::DisabledSinceBoot));
+    let platform = claims(Layers::ALL).platform.unwrap();
+    assert_eq!((&*platform.class, &*platform.root_secret), ("software-tee", "file"));
+    assert_eq!((&*platform.counter_quality, &*platform.time_quality), ("file", "untrusted"));
 }

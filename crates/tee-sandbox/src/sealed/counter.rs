@@ -78,6 +78,17 @@ pub(crate) struct Mark {
     pub digest: [u8; 32],
 }
 
+/// What a counter says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// There is none.
+    NoCounter,
+    /// Nothing authentic: it was never written, its first write was torn, or it was tampered with.
+    Nothing,
+    /// This was its last write.
+    Mark(Mark),
+}
+
 const BODY: usize = 48;
 const SLOT: usize = BODY + 32;
 
@@ -94,21 +105,14 @@ impl SealedCounter {
         Ok(Self { counter, key, provider })
     }
 
-    /// The higher of the two authentic slots; `None` if there is no counter or nothing was ever written to it.
-    pub fn read(&self) -> Result<Option<Mark>, Error> {
-        let Counter::File(slots) = &self.counter else { return Ok(None) };
+    /// The higher of the two authentic slots.
+    pub fn read(&self) -> Result<Reading, Error> {
+        let Counter::File(slots) = &self.counter else { return Ok(Reading::NoCounter) };
         let mut marks = Vec::new();
-        let mut written = false;
         for slot in 0..2 {
-            let data = slots.read(slot, SLOT).map_err(storage)?;
-            written |= data.iter().any(|byte| *byte != 0);
-            marks.extend(self.open(&data));
+            marks.extend(self.open(&slots.read(slot, SLOT).map_err(storage)?));
         }
-        match marks.into_iter().max_by_key(|mark| mark.commit) {
-            // One torn slot is a power cut; nothing authentic in a written file is not.
-            None if written => Err(Error::NotAuthentic),
-            mark => Ok(mark),
-        }
+        Ok(marks.into_iter().max_by_key(|mark| mark.commit).map_or(Reading::Nothing, Reading::Mark))
     }
 
     pub fn write(&mut self, mark: &Mark) -> Result<(), Error> {

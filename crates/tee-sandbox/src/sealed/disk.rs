@@ -1,4 +1,4 @@
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -29,18 +29,29 @@ pub trait Disk {
     fn remove(&mut self, name: &str) -> io::Result<()>;
 }
 
-/// A folder of the file system that only its user can enter.
+/// A folder of the file system that only its user can enter, locked against other processes while it is open.
 pub struct FolderDisk {
     path: PathBuf,
+    /// Holds the lock, and makes names durable.
+    folder: File,
     /// The file that was written last: most writes in a row go to the same one.
     open: Option<(String, File)>,
 }
 
 impl FolderDisk {
-    /// Opens the folder, making it (mode 0700) if it is not there.
+    /// Opens the folder, making it (mode 0700) if it is not there. Fails if another process has it open.
     pub fn open(path: &Path) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        Ok(Self { path: path.to_path_buf(), open: None })
+        if !path.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        }
+        let folder = File::open(path)?;
+        folder.try_lock().map_err(|e| match e {
+            TryLockError::WouldBlock => {
+                io::Error::new(ErrorKind::ResourceBusy, "another TEE uses this folder")
+            }
+            TryLockError::Error(e) => e,
+        })?;
+        Ok(Self { path: path.to_path_buf(), folder, open: None })
     }
 
     fn writable(&mut self, name: &str) -> io::Result<&mut File> {
@@ -94,7 +105,7 @@ impl Disk for FolderDisk {
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        self.folder.sync_all()
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {

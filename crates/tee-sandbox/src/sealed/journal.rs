@@ -322,13 +322,42 @@ fn follow(mut before: Contents, plaintext: &[u8]) -> Result<Contents, Error> {
     Ok(before)
 }
 
+/// How the names of journal files begin.
+pub(crate) const PREFIX: &str = "journal-";
+
 /// Name of the journal file of a generation.
 fn name(generation: u64) -> String {
-    format!("journal-{generation:016x}")
+    format!("{PREFIX}{generation:016x}")
 }
 
 /// The generation of a journal file's name.
 pub(crate) fn generation(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix("journal-").filter(|digits| digits.len() == 16)?;
+    let digits = name.strip_prefix(PREFIX).filter(|digits| digits.len() == 16)?;
     u64::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The plaintext of every record of a file.
+    pub(crate) fn records(
+        disk: &dyn Disk,
+        root: &RootSecret,
+        provider: &Provider,
+        generation: u64,
+    ) -> Vec<Vec<u8>> {
+        let mut data = vec![0; disk.length(&name(generation)).unwrap() as usize];
+        disk.read_at(&name(generation), 0, &mut data).unwrap();
+        let (salt, mut rest) = data.split_at(SALT);
+        let mut journal = Journal::start(root, provider, generation, salt).unwrap();
+        let mut all = Vec::new();
+        while let Ok(Some((record, after))) = split_record(rest) {
+            let Ok(plaintext) = journal.open(provider, record) else { break };
+            all.push(plaintext.expose().clone());
+            journal.accept(provider, record);
+            rest = after;
+        }
+        all
+    }
 }

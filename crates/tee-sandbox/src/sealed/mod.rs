@@ -28,7 +28,7 @@ use payload::Staged;
 pub use counter::{Counter, Slots};
 pub use disk::{Disk, FolderDisk};
 
-use counter::{Mark, SealedCounter};
+use counter::{Mark, Reading, SealedCounter};
 
 /// A journal file that grew by this many bytes, and to more than twice its snapshot, is replaced.
 const COMPACT_AFTER: u64 = 256 << 10;
@@ -70,13 +70,13 @@ impl Store {
     ) -> Result<Self, Error> {
         let mut disk = disk;
         let counter = SealedCounter::new(counter, &root, provider)?;
-        let mark = counter.read()?;
+        let reading = counter.read()?;
         let names = disk.list().map_err(storage)?;
         let newest = names.iter().filter_map(|name| journal::generation(name)).max();
-        let (journal, contents) = match (newest, &mark) {
+        let (journal, contents) = match (newest, &reading) {
             (Some(newest), _) => Journal::load(&*disk, &root, &provider, newest)?,
-            (None, Some(_)) => return Err(Error::RolledBack),
-            (None, None) => {
+            (None, Reading::Mark(_)) => return Err(Error::RolledBack),
+            (None, Reading::Nothing | Reading::NoCounter) => {
                 let contents = Contents::default();
                 (Journal::create(&mut *disk, &root, &provider, 1, &contents)?, contents)
             }
@@ -92,19 +92,23 @@ impl Store {
             staged: BTreeMap::new(),
             unsettled: Unsettled { tail: true, ..Unsettled::default() },
         };
-        store.compare(mark)?;
+        store.compare(reading)?;
         store.clean(&names)?;
         store.settle()?;
         Ok(store)
     }
 
     /// Checks the state against the counter. The state may be ahead by one, for the counter is written after a commit.
-    fn compare(&mut self, mark: Option<Mark>) -> Result<(), Error> {
-        let Some(mark) = mark else {
-            // A counter that was never written belongs to a store of at most one commit; a lost one is no excuse.
-            let lost = matches!(self.counter.counter, Counter::File(_)) && self.contents.commit > 1;
-            self.unsettled.counter = self.contents.commit == 1;
-            return if lost { Err(Error::RolledBack) } else { Ok(()) };
+    fn compare(&mut self, reading: Reading) -> Result<(), Error> {
+        let mark = match reading {
+            Reading::NoCounter => return Ok(()),
+            // The counter is first written before the first commit.
+            Reading::Nothing if self.contents.commit == 0 => {
+                self.unsettled.counter = true;
+                return Ok(());
+            }
+            Reading::Nothing => return Err(Error::RolledBack),
+            Reading::Mark(mark) => mark,
         };
         if mark.commit == self.contents.commit {
             return if mark == self.mark() { Ok(()) } else { Err(Error::RolledBack) };
@@ -116,12 +120,14 @@ impl Store {
         Ok(())
     }
 
-    /// Removes every file but the journal and the kept payloads, and makes the journal's name durable.
+    /// Removes the store's files that are neither the journal nor kept payloads, and makes the journal's name durable.
+    /// Files of other names are not the store's.
     fn clean(&mut self, names: &[String]) -> Result<(), Error> {
         let journal = self.journal.name();
         let kept: Vec<_> = self.contents.blobs.keys().map(|id| payload::name(*id)).collect();
         self.disk.sync_folder().map_err(storage)?;
-        for name in names.iter().filter(|name| **name != journal && !kept.contains(name)) {
+        let ours = |name: &&String| name.starts_with(journal::PREFIX) || name.starts_with(payload::PREFIX);
+        for name in names.iter().filter(ours).filter(|name| **name != journal && !kept.contains(name)) {
             self.disk.remove(name).map_err(storage)?;
         }
         Ok(())

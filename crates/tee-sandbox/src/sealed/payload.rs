@@ -11,9 +11,12 @@ use crate::sealed::{random, storage};
 pub(crate) const CHUNK: usize = 64 << 10;
 const TAG: usize = 16;
 
+/// How the names of payload files begin.
+pub(crate) const PREFIX: &str = "payload-";
+
 /// Name of a payload's file.
 pub(crate) fn name(id: BlobId) -> String {
-    format!("payload-{}", Hex(&id.0))
+    format!("{PREFIX}{}", Hex(&id.0))
 }
 
 /// A payload as it is received: chunks of 64 KiB, each sealed under the payload's own key with its number as the nonce,
@@ -44,6 +47,12 @@ impl Staged {
 
     pub fn id(&self) -> BlobId {
         self.id
+    }
+
+    /// Bytes that wait for their chunk to be full.
+    #[cfg(test)]
+    pub fn buffered(&self) -> usize {
+        self.buffer.expose().capacity()
     }
 
     /// What the journal keeps of it, once it is finished.

@@ -1,0 +1,9 @@
+//! The Agent on a platform in memory, with a scripted TAM that signs real messages and a clock of its own.
+
+mod exchange;
+mod lifecycle;
+mod loading;
+mod power;
+mod principals;
+mod rollback;
+mod world;
