@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the example TAs written in C with clang and wasm-ld.
+# Builds the example TAs: those in C with clang and wasm-ld, the one in Rust where there is a toolchain for it
+# (`rustup target add wasm32v1-none`, or Debian's rustc-web, cargo-web and rust-web-src).
 #
 #   examples/ta/build.sh [DIR]     into DIR (default: examples/ta/built, the artefacts that are committed)
 #
@@ -32,3 +33,21 @@ mkdir -p "$out"
 build wallet-v1 "$here/wallet/wallet.c" -DWALLET_VERSION=1
 build wallet-v2 "$here/wallet/wallet.c" -DWALLET_VERSION=2
 build valve "$here/valve/valve.c"
+build template-c "$here/../../sdk/templates/c/ta.c"
+
+# The TA in Rust.
+hello=$here/hello-rust
+target=${CARGO_TARGET_DIR:-$hello/target}/ta
+if [ -d "$(rustc --print target-libdir --target wasm32v1-none 2>/dev/null || true)" ]; then
+    (cd "$hello" && cargo build -q --release --locked --target wasm32v1-none --target-dir "$target")
+elif [ -d /usr/lib/rust-web ] || dpkg -s rust-web-src >/dev/null 2>&1; then
+    (cd "$hello" && env PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
+        CARGO_TARGET_WASM32V1_NONE_LINKER="$(command -v wasm-ld)" /usr/bin/cargo build -q -Zbuild-std=core \
+        --release --locked --target wasm32v1-none --target-dir "$target")
+else
+    echo "build.sh: no Rust for wasm32v1-none; hello.wasm stays the committed one" >&2
+    [ "$out/hello.wasm" -ef "$here/built/hello.wasm" ] || cp "$here/built/hello.wasm" "$out/hello.wasm"
+    exit 0
+fi
+cp "$target/wasm32v1-none/release/hello.wasm" "$out/hello.wasm"
+echo "$out/hello.wasm: $(wc -c <"$out/hello.wasm") bytes"

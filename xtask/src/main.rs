@@ -6,6 +6,7 @@
 
 mod blocks;
 mod fuzz;
+mod licences;
 mod no_std;
 #[cfg(test)]
 mod tidy;
@@ -15,9 +16,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-const TASKS: &[(&str, &str, fn() -> Result<()>)] = &[
+/// A task: its name, what it does, and how.
+type Task = (&'static str, &'static str, fn() -> Result<()>);
+
+const TASKS: &[Task] = &[
     ("blocks", "run the command blocks of README.md and docs/", blocks::run),
     ("fuzz-smoke", "run every fuzz target for a few seconds", fuzz::smoke),
+    ("licences", "check the dependency graph against deny.toml, offline", licences::run),
     ("no-std", "build the wire crates and engines for thumbv7em and run them in an emulator", no_std::run),
 ];
 

@@ -1,1 +1,56 @@
+//! The TEEP Agent (draft-ietf-teep-protocol-26, RFC 9397) as a sans-IO engine on a [`tamarack_tee::Platform`].
+//!
+//! The Agent opens no socket and reads no clock. A driver feeds it [`Input`]s with the time, and after each one does what
+//! [`Agent::poll_output`] gives, in order, until there is nothing more:
+//!
+//! 1. [`Output::Connect`] or [`Output::Transmit`]: an HTTP exchange with the TAM. What comes back goes in as
+//!    [`Input::ProcessTeepMessage`], a failure as [`Input::ProcessError`], nothing (204) not at all.
+//! 2. [`Output::Fetch`]: a payload. It goes in as [`Input::Chunk`]s, the last one marked, or [`Input::FetchFailed`].
+//! 3. [`Output::Progress`] and [`Output::Finished`]: for whoever watches.
+//!
+//! A change of the device is durable before the message that tells of it is given out. Sessions with TAs are calls:
+//! [`Agent::open_session`], [`Agent::invoke`], [`Agent::close_session`].
+//!
+//! | module | holds |
+//! |---|---|
+//! | `agent`, `api` | the engine's face: inputs, outputs, and what connects the rest |
+//! | `engine` | an Update as one journaled transaction |
+//! | `staging`, `journal` | what that transaction does not yet let the device see |
+//! | `trust`, `authority` | anchors; what a signer may |
+//! | `slots`, `counters`, `answers`, `notes` | the records in sealed storage, all named in `record` |
+//! | `teep` | messages |
+//! | `ta` | loading, sessions, objects and peripherals of TAs |
+#![no_std]
+#![forbid(unsafe_code)]
 
+extern crate alloc;
+
+mod agent;
+mod answers;
+mod api;
+mod authority;
+mod config;
+mod counters;
+mod engine;
+mod error;
+mod journal;
+mod measure;
+mod notes;
+mod record;
+mod reports;
+mod slots;
+mod staging;
+mod ta;
+mod teep;
+mod trust;
+
+pub use agent::Agent;
+pub use api::{ComponentStatus, Finished, Input, Output, Progress, Seed, Status};
+pub use config::AgentConfig;
+pub use engine::Effect;
+pub use error::Error;
+pub use ta::peripheral::Peripheral;
+pub use ta::sessions::{SessionId, TaName};
+pub use trust::{
+    AnchorOrder, AnchorState, DEVICE_DOMAIN, Operations, Prefix, Principal, SignerAnchor, Subject, TamAnchor,
+};

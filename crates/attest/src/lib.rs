@@ -77,7 +77,8 @@ pub struct Policy {
 
 impl Policy {
     /// Layers that [`Policy::new`] asks a software TEE for: those that every Linux kernel with Landlock can give.
-    pub const SOFTWARE_LAYERS: u64 = layer::NOT_DUMPABLE | layer::NAMESPACES | layer::LANDLOCK | layer::SECCOMP;
+    pub const SOFTWARE_LAYERS: u64 =
+        layer::NOT_DUMPABLE | layer::NAMESPACES | layer::LANDLOCK | layer::SECCOMP;
 
     /// A policy that refuses debuggable devices and asks for [`Policy::SOFTWARE_LAYERS`].
     pub fn new(tee_cas: Vec<TeeCa>, minimum: Grade) -> Self {

@@ -6,7 +6,8 @@ use tamarack_cbor::Limits;
 use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::{ConstantTimeEq, Provider};
 use tamarack_eat::{
-    Claims, Confirmation, PlatformClaims, Profile, SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, TeepClaims, Token,
+    Claims, Confirmation, PlatformClaims, Profile, SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, TeepClaims,
+    Token,
 };
 use tamarack_model::{Code, DeviceId, codes};
 use tamarack_x509::{Anchor, Role, validate};
@@ -26,7 +27,8 @@ impl EvidenceFormat for SoftwareTee {
     }
 
     fn hints_unverified(&self, evidence: &[u8]) -> Result<Hints, Refusal> {
-        let claims = Token::parse(evidence, &LIMITS).and_then(|token| token.unverified()).map_err(malformed)?;
+        let claims =
+            Token::parse(evidence, &LIMITS).and_then(|token| token.unverified()).map_err(malformed)?;
         let teep_key = match claims.cnf {
             Some(Confirmation::Key(key)) => Some(key),
             Some(Confirmation::Kid(_) | Confirmation::Thumbprint(_)) | None => None,

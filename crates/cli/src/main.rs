@@ -7,7 +7,10 @@
 mod cmd;
 mod fail;
 mod inspect;
+mod keys;
 mod out;
+mod ta_yaml;
+mod try_ta;
 
 use std::process::ExitCode;
 

@@ -14,7 +14,7 @@ use crate::parameter::{
     VENDOR_IDENTIFIER,
 };
 use crate::report::encode_component_id;
-use crate::{Error, SuitDigest, TAG_ENVELOPE};
+use crate::{Envelope, Error, SuitDigest, TAG_ENVELOPE};
 
 /// Reporting policy of the conditions that are written: records on failure, claims either way.
 const POLICY: u64 = 15;
@@ -385,6 +385,23 @@ pub struct Unsigned {
 }
 
 impl Unsigned {
+    /// An envelope that exists, to be signed again: everything in it as it is, but without its authentication blocks.
+    pub fn from_envelope(envelope: &Envelope) -> Self {
+        Self {
+            manifest: envelope.manifest_bytes().to_vec(),
+            digest: envelope.digest().clone(),
+            severed: envelope
+                .severed_keys()
+                .filter_map(|key| Some((key, envelope.severed(key)?.0.to_vec())))
+                .collect(),
+            payloads: envelope
+                .integrated_payloads()
+                .map(|(key, payload)| (key.into(), payload.to_vec()))
+                .collect(),
+            blocks: Vec::new(),
+        }
+    }
+
     /// The digest of the manifest: what its name in reports and lists is.
     pub fn digest(&self) -> &SuitDigest {
         &self.digest

@@ -110,6 +110,8 @@ pub struct Manifest {
     pub reference_uri: Option<String>,
     /// The shared sequence, if there is one.
     pub shared: Option<Sequence>,
+    /// Indices of dependencies (3/1), which are not processed.
+    dependencies: Vec<usize>,
     sections: Vec<(Section, Member)>,
     text: Option<Vec<u8>>,
     unsupported: Vec<Unsupported>,
@@ -164,14 +166,20 @@ impl Manifest {
             manifest_component_id: members.manifest_component_id,
             reference_uri: members.reference_uri,
             shared: None,
+            dependencies: Vec::new(),
             sections: Vec::with_capacity(members.present.len() + members.severed.len()),
             text: None,
             unsupported: members.unsupported,
         };
         let (common, offset) = members.common;
         let shared = manifest.read_common(common, limits).map_err(|e| e.within(base + offset))?;
-        let mut reader =
-            Reader { limits, components: manifest.components.len(), commands: 0, unsupported: Vec::new() };
+        let mut reader = Reader {
+            limits,
+            components: manifest.components.len(),
+            dependencies: manifest.dependencies.clone(),
+            commands: 0,
+            unsupported: Vec::new(),
+        };
         if let Some((content, inner)) = shared {
             let place = Place { offset: 0, depth: 1, shared: true };
             manifest.shared = Some(read_section(&mut reader, content, base + offset + inner, place)?);
@@ -223,7 +231,7 @@ impl Manifest {
             match d.int()? {
                 1 => {
                     self.unsupported.push(Unsupported::Element { key: 1, name: "dependencies" });
-                    read_dependencies(&mut d)?;
+                    self.dependencies = read_dependencies(&mut d)?;
                 }
                 2 => {
                     let at = d.position();
@@ -267,7 +275,7 @@ fn read_section(
         Error::Cbor(e) => Error::Cbor(e.within(offset)),
         e => e,
     })?;
-    if reader.components > 1 && sequence[0].command.code != SET_COMPONENT_INDEX {
+    if reader.components + reader.dependencies.len() > 1 && sequence[0].command.code != SET_COMPONENT_INDEX {
         let error = ErrorKind::Value("set-component-index first, as there are several components");
         return Err(CborError::new(offset, error).into());
     }
@@ -283,15 +291,18 @@ pub(crate) fn component_id(d: &mut Decoder<'_>) -> Result<ComponentId, CborError
         .map_err(|_| CborError::new(at, ErrorKind::Value("1 to 8 segments of 1 to 64 bytes")))
 }
 
-/// Steps over SUIT_Dependencies: a map from index to metadata with an optional prefix (1).
-fn read_dependencies(d: &mut Decoder<'_>) -> Result<(), CborError> {
+/// Reads the indices of SUIT_Dependencies: a map from index to metadata with an optional prefix (1).
+fn read_dependencies(d: &mut Decoder<'_>) -> Result<Vec<usize>, CborError> {
     let at = d.position();
     let count = d.map()?;
     if count == 0 {
         return Err(CborError::new(at, ErrorKind::Value("at least one dependency")));
     }
+    let mut indices = Vec::new();
     for _ in 0..count {
-        d.uint()?;
+        let at = d.position();
+        let index = usize::try_from(d.uint()?);
+        indices.push(index.map_err(|_| CborError::new(at, ErrorKind::Value("an index")))?);
         for _ in 0..d.map()? {
             let at = d.position();
             match d.int()? {
@@ -300,7 +311,7 @@ fn read_dependencies(d: &mut Decoder<'_>) -> Result<(), CborError> {
             }
         }
     }
-    Ok(())
+    Ok(indices)
 }
 
 /// The members of a manifest map, sequences still unread. Offsets count from the start of the manifest.

@@ -231,7 +231,7 @@ impl ReportResult {
                 section: failure.section.map_or(0, |section| section.key()),
                 offset: failure.offset as u64,
                 component_index: failure.component_index as u64,
-                properties: properties(failure.measured),
+                properties: properties(failure.measured.as_deref().copied()),
             },
             reason: failure.reason,
         }

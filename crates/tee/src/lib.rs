@@ -14,6 +14,7 @@ extern crate alloc;
 
 mod param;
 mod runtime;
+mod state;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -25,6 +26,7 @@ use tamarack_model::{Code, codes};
 
 pub use param::{MAX_PARAMS, Param, Params};
 pub use runtime::{TaError, TaInstance, TaLimits, TaReturn, TaServices};
+pub use state::state_digest;
 
 /// First byte of the keys that the state root covers.
 pub const STATE: u8 = b's';
@@ -37,7 +39,7 @@ pub trait Platform {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
     /// All pairs whose key begins with `prefix`, in ascending order of keys.
-    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error>;
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, Error>;
 
     /// Applies all of `changes` or, on an error or a power cut, none of them. When it returns, they are durable. The
     /// state epoch rises by one if any of them touches a [`STATE`] key.
@@ -83,6 +85,9 @@ pub trait Platform {
     fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError>;
 }
 
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// One change of the sealed state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -105,7 +110,7 @@ pub struct BlobId(pub [u8; 16]);
 pub struct StateRoot {
     /// Number of commits that touched the state.
     pub epoch: u64,
-    /// SHA-256 over all [`STATE`] keys and values.
+    /// SHA-256 over all [`STATE`] keys and values, as [`state_digest`] computes it.
     pub digest: [u8; 32],
 }
 

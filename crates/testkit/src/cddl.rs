@@ -17,16 +17,29 @@ use ciborium::Value;
 pub struct Rules(CDDL<'static>);
 
 impl Rules {
-    /// Reads the set `NAME.workaround.cddl` below `specs`. `root` is the rule that objects must match, or any type
-    /// expression; none means the set's first rule. `extra` is appended, to plug an extension in.
+    /// Reads the set `SET.workaround.cddl` below `specs`. `root` is the rule that objects must match, or any type
+    /// expression; none means the set's first rule.
     ///
     /// # Panics
     /// If the set is missing or does not parse.
-    pub fn load(specs: &Path, set: &str, root: Option<&str>, extra: &str) -> Self {
+    pub fn load(specs: &Path, set: &str, root: Option<&str>) -> Self {
+        Self::load_edited(specs, set, root, str::to_owned)
+    }
+
+    /// The same with the text of the set changed by `edit`, such as to plug an extension in.
+    ///
+    /// # Panics
+    /// If the set is missing or does not parse.
+    pub fn load_edited(
+        specs: &Path,
+        set: &str,
+        root: Option<&str>,
+        edit: impl FnOnce(&str) -> String,
+    ) -> Self {
         let file = specs.join("cddl-sets").join(format!("{set}.workaround.cddl"));
         let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let root = root.map(|root| format!("cddl-root = {root}\n")).unwrap_or_default();
-        Self::parse(&format!("{root}{text}\n{extra}\n"))
+        Self::parse(&format!("{root}{}", edit(&text)))
     }
 
     /// Reads rules; the first one is the root.
@@ -59,7 +72,8 @@ impl Rules {
 fn repeated_key(value: &Value) -> Option<String> {
     match value {
         Value::Map(pairs) => {
-            let twice = pairs.iter().enumerate().find(|(i, (key, _))| pairs[..*i].iter().any(|(k, _)| k == key));
+            let twice =
+                pairs.iter().enumerate().find(|(i, (key, _))| pairs[..*i].iter().any(|(k, _)| k == key));
             twice
                 .map(|(_, (key, _))| format!("{key:?}"))
                 .or_else(|| pairs.iter().find_map(|(_, member)| repeated_key(member)))

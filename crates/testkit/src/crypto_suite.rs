@@ -6,6 +6,9 @@ use tamarack_crypto::{Error, HashAlgorithm, KeyType, Provider, PublicKey, is_str
 
 mod vectors;
 
+/// The public key of RFC 8410 section 10.3.
+const RFC8410_PUBLIC: &str = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+
 /// How many vectors of each Wycheproof set were run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -127,9 +130,8 @@ fn check_keys(provider: &Provider) {
     let rfc8410_v2 = "3072020101300506032b657004220420d4ee72dbf913584ad5b6d8f1f769f8ad3afe7c28cbf1d4fbe097a88f44755842\
         a01f301d060a2a864886f70d01090914310f0c0d437572646c65204368616972738121\
         0019bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
-    let rfc8410_public = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
-    let expected = PublicKey::Ed25519(array(&bytes(rfc8410_public)));
-    let v2_plain = format!("3051020101{}812100{rfc8410_public}", &rfc8410_v1[10..]);
+    let expected = PublicKey::Ed25519(array(&bytes(RFC8410_PUBLIC)));
+    let v2_plain = format!("3051020101{}812100{RFC8410_PUBLIC}", &rfc8410_v1[10..]);
     for (name, der) in
         [("version 1", rfc8410_v1), ("version 2", &*v2_plain), ("version 2 with attributes", rfc8410_v2)]
     {
@@ -184,6 +186,14 @@ fn check_strict_ed25519(provider: &Provider) {
             assert!(provider.verify.verify(&key, message, &neutral).is_err(), "{point:02x?}");
         }
     }
+    // Made with the private key of RFC 8410 section 10.3 as S = k * a for the neutral R: the equation holds, yet no honest
+    // signer makes it.
+    let key = PublicKey::Ed25519(array(&bytes(RFC8410_PUBLIC)));
+    let with_neutral_r = bytes(
+        "0100000000000000000000000000000000000000000000000000000000000000\
+         655eaba20e9de6b49405554814f9cdb3d8753873be252c29d0fb8494ffc6cf06",
+    );
+    assert_eq!(provider.verify.verify(&key, b"message", &with_neutral_r), Err(Error::NotAuthentic));
     // y = p + 3 is the same point as y = 3, in an encoding that RFC 8032 section 5.1.3 refuses.
     let mut above = [0xff; 32];
     (above[0], above[31]) = (0xf0, 0x7f);

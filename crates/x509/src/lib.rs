@@ -27,3 +27,9 @@ pub use path::{MAX_CHAIN, ValidChain, validate};
 pub use profile::{DEVELOPMENT_ORGANIZATION, is_development};
 pub use role::Role;
 pub use signature::{ecdsa_from_der, ecdsa_to_der};
+
+/// The public key of a DER certificate, with nothing checked but its form. For tools that show or compare; a key that is
+/// to be trusted comes out of [`validate`].
+pub fn unvalidated_key(der: &[u8]) -> Result<tamarack_crypto::PublicKey, Error> {
+    profile::Profile::read(der).map(|profile| profile.key)
+}

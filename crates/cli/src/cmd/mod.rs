@@ -3,12 +3,21 @@
 mod completions;
 mod explain;
 mod inspect;
+mod manifest;
+mod pki;
+mod ta;
 
 use crate::fail::Outcome;
 
 /// Every noun of the command line.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Make, test and sign Trusted Applications
+    Ta(ta::Args),
+    /// Explain, verify and try out SUIT manifests
+    Manifest(manifest::Args),
+    /// Make development keys, authorities and certificates
+    Pki(pki::Args),
     /// Show a CBOR, COSE, EAT, SUIT or TEEP object as an annotated tree
     Inspect(inspect::Args),
     /// Explain an error code
@@ -21,6 +30,9 @@ impl Command {
     /// Does what the command line says.
     pub fn run(self) -> Outcome {
         match self {
+            Self::Ta(args) => ta::run(args),
+            Self::Manifest(args) => manifest::run(args),
+            Self::Pki(args) => pki::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Explain(args) => explain::run(args),
             Self::Completions(args) => completions::run(args),

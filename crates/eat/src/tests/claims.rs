@@ -25,7 +25,10 @@ fn mistyped_and_missized_claims_are_refused() {
         ("a106 fb41d9000000000000", "iat as a float"),
         ("a106 20", "iat before 1970"),
         ("a108 a0", "cnf without a key"),
-        ("a108 a2 03 41 01 05 5820 0000000000000000000000000000000000000000000000000000000000000000", "two keys"),
+        (
+            "a108 a2 03 41 01 05 5820 0000000000000000000000000000000000000000000000000000000000000000",
+            "two keys",
+        ),
         ("a13a00012d04 a0", "platform claim without members"),
         ("a1 40 00", "key that is a byte string"),
         ("bf ff", "indefinite length"),
@@ -53,7 +56,7 @@ fn suit_references_are_read_in_every_form_that_is_around() {
         alloc::format!("a1190110 81 82 183c {reference}"),
     ];
     for form in &forms {
-        assert_eq!(read(form).unwrap().manifests, [expected.clone()], "{form}");
+        assert_eq!(read(form).unwrap().manifests, core::slice::from_ref(&expected), "{form}");
     }
     // The first is how we write it.
     assert_eq!(read(&forms[1]).unwrap().to_cbor(), unhex(&forms[0]));
@@ -91,8 +94,7 @@ fn every_form_of_cnf_confirms_its_key_only() {
     let provider = provider();
     let Some(Confirmation::Key(public)) = evidence().cnf else { panic!("a key") };
     let id = tamarack_cose::thumbprint(&public, &provider);
-    let forms =
-        [Confirmation::Key(public), Confirmation::Kid(id.0.to_vec()), Confirmation::Thumbprint(id.0)];
+    let forms = [Confirmation::Key(public), Confirmation::Kid(id.0.to_vec()), Confirmation::Thumbprint(id.0)];
     for form in forms {
         assert!(form.confirms(&id, &provider), "{form:?}");
         assert!(!form.confirms(&KeyId([0; 32]), &provider), "{form:?}");

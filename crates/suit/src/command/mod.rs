@@ -185,6 +185,8 @@ pub fn find(code: i64) -> Option<&'static Command> {
 pub(crate) struct Reader<'a> {
     pub limits: &'a Limits,
     pub components: usize,
+    /// Indices beyond the components that only dependencies have.
+    pub dependencies: Vec<usize>,
     pub commands: usize,
     pub unsupported: Vec<Unsupported>,
 }
@@ -340,7 +342,7 @@ impl Reader<'_> {
     fn index(&mut self, d: &mut Decoder<'_>) -> Result<usize, Error> {
         let at = d.position();
         match usize::try_from(d.uint()?) {
-            Ok(index) if index < self.components => Ok(index),
+            Ok(index) if index < self.components || self.dependencies.contains(&index) => Ok(index),
             _ => Err(CborError::new(at, ErrorKind::Value("the index of a component")).into()),
         }
     }

@@ -2,6 +2,7 @@
 //! so that it can stop at a fetch, wait as long as that takes, and go on.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -88,7 +89,7 @@ pub struct Failure {
     /// What happened.
     pub message: Cow<'static, str>,
     /// What the component held, where the command measured it.
-    pub measured: Option<(SuitDigest, u64)>,
+    pub measured: Option<Box<(SuitDigest, u64)>>,
 }
 
 /// A command that was carried out, or tried.
@@ -365,7 +366,7 @@ impl Machine {
             component_index,
             command: Some(command),
             message: fault.message,
-            measured,
+            measured: measured.map(Box::new),
         };
         if soft { self.unwind(failure) } else { self.fail(failure) }
     }

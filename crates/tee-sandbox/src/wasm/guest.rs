@@ -24,8 +24,7 @@ impl Guest<'_> {
 
     /// Copies `bytes` to `pointer`.
     pub(super) fn write(&mut self, pointer: u32, bytes: &[u8]) -> Result<(), Stop> {
-        let length =
-            u32::try_from(bytes.len()).map_err(|_| Stop::Pointer { pointer, length: u32::MAX })?;
+        let length = u32::try_from(bytes.len()).map_err(|_| Stop::Pointer { pointer, length: u32::MAX })?;
         let range = self.range(pointer, length)?;
         self.0[range].copy_from_slice(bytes);
         Ok(())

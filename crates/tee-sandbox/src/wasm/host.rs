@@ -326,9 +326,7 @@ fn property(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> 
     let room = host.room(buffer, size)?;
     let name = host.name(name, name_length)?;
     let value = match name.as_slice() {
-        b"gpd.ta.appID" => {
-            host.services.manifest_id().ta_uuid().ok_or(TaReturn::ITEM_NOT_FOUND)?.to_vec()
-        }
+        b"gpd.ta.appID" => host.services.manifest_id().ta_uuid().ok_or(TaReturn::ITEM_NOT_FOUND)?.to_vec(),
         b"tamarack.ta.manifestId" => host.services.manifest_id().to_string().into_bytes(),
         _ => return Err(TaReturn::ITEM_NOT_FOUND.into()),
     };

@@ -89,8 +89,7 @@ impl Instance {
         let memory =
             instance.get_memory(&store, "memory").ok_or_else(|| invalid("no export memory".into()))?;
         let export = |name: &str, arguments: usize, results: usize| {
-            let func =
-                instance.get_func(&store, name).ok_or_else(|| invalid(format!("no export {name}")))?;
+            let func = instance.get_func(&store, name).ok_or_else(|| invalid(format!("no export {name}")))?;
             if func.ty(&store) != function_type(arguments, results) {
                 return Err(invalid(format!("the export {name} has another type than the interface")));
             }
@@ -209,9 +208,8 @@ impl Instance {
         }
         let code = TaReturn(self.call(services, func, &arguments, 1)?);
         let guest = self.guest();
-        let copied = layout
-            .copy_out(&guest, area, params, code)
-            .and_then(|()| Ok(guest.read_u32(area + SESSION)?));
+        let copied =
+            layout.copy_out(&guest, area, params, code).and_then(|()| Ok(guest.read_u32(area + SESSION)?));
         let context = copied.map_err(|error| match error {
             CopyOut::Stop(stop) => self.kill(stop.to_string()),
             CopyOut::TooLong(i) => self.kill(format!("parameter {i} is longer than its capacity")),

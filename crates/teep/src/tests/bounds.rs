@@ -148,8 +148,7 @@ fn challenge_needs_the_attestation_bit() {
 fn have_binary_needs_a_sequence_number() {
     let id = tamarack_model::ComponentId::new(["d"]).unwrap();
     let response = |sequence_number| {
-        let one =
-            crate::RequestedTc { component_id: id.clone(), sequence_number, have_binary: Some(true) };
+        let one = crate::RequestedTc { component_id: id.clone(), sequence_number, have_binary: Some(true) };
         let message = QueryResponse { requested_tc_list: alloc::vec![one], ..QueryResponse::default() };
         Message::from_cbor(&Message::QueryResponse(message).to_cbor(), &Limits::default())
     };
@@ -185,7 +184,8 @@ fn errors_that_need_alternatives_say_so() {
             ErrCode::UnsupportedSuitReport,
         ]
     );
-    let listed = ErrorMessage { versions: alloc::vec![0], ..ErrorMessage::new(ErrCode::UnsupportedMsgVersion) };
+    let listed =
+        ErrorMessage { versions: alloc::vec![0], ..ErrorMessage::new(ErrCode::UnsupportedMsgVersion) };
     assert!(!listed.lacks_alternatives());
 }
 

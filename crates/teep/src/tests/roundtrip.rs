@@ -10,7 +10,7 @@ use tamarack_model::{ComponentId, Sha256Digest, TcEntry};
 
 use crate::{
     CipherSuite, DataItems, ErrCode, ErrorMessage, Message, QueryRequest, QueryResponse, RequestedTc,
-    SignedMessage, SuitCoseProfile, Success, Update,
+    SignedMessage, Success, SuitCoseProfile, Update,
 };
 
 fn bytes(longest: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -58,10 +58,12 @@ fn err_code() -> impl Strategy<Value = ErrCode> {
 }
 
 fn tc_entry() -> impl Strategy<Value = TcEntry> {
-    (component_id(), of(any::<[u8; 32]>()), any::<u64>(), any::<bool>()).prop_map(|(id, digest, size, both)| {
-        let digest = digest.map(Sha256Digest);
-        TcEntry { id, digest, size: (both || digest.is_none()).then_some(size) }
-    })
+    (component_id(), of(any::<[u8; 32]>()), any::<u64>(), any::<bool>()).prop_map(
+        |(id, digest, size, both)| {
+            let digest = digest.map(Sha256Digest);
+            TcEntry { id, digest, size: (both || digest.is_none()).then_some(size) }
+        },
+    )
 }
 
 fn requested() -> impl Strategy<Value = RequestedTc> {

@@ -3,6 +3,7 @@
 
 mod cbor;
 mod cose;
+mod suit;
 mod table;
 mod thumbprint;
 
@@ -15,5 +16,6 @@ fn every_vector_is_accounted_for() {
     cbor::run(&mut table);
     cose::run(&mut table);
     thumbprint::run(&mut table);
-    table.finish(&["cbor", "cose-wg-examples", "cose-key-thumbprint"]);
+    suit::run(&mut table);
+    table.finish(&["cbor", "cose-wg-examples", "cose-key-thumbprint", "suit-libcsuit", "suit-manifest"]);
 }

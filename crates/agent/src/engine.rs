@@ -1,0 +1,527 @@
+//! `apply(owner, precondition, intents) -> outcome`: what both protocols ask of the device, as one journaled transaction.
+//!
+//! [`Transaction::begin`] authenticates and plans everything before anything happens; [`Transaction::run`] carries it out
+//! into a journal and staged payloads, stopping whenever a payload must be brought; whoever drives it adds the stored
+//! answer and commits the journal once. Until then the device is as it was, and so it stays if the transaction is
+//! discarded.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use tamarack_cose::Verified;
+use tamarack_crypto::Provider;
+use tamarack_model::{Code, ComponentId, Intent, Sha256Digest, UnixTime, codes};
+use tamarack_suit::{
+    AuthenticEnvelope, EffectError, EffectErrorKind, FetchRequest, Machine, Procedure, Reason, Step,
+};
+use tamarack_tee::Platform;
+
+use crate::authority::{self, Authorised, ManifestRefusal, Use};
+use crate::counters::{self, Counter, Precedence};
+use crate::journal::Journal;
+use crate::staging::{Staging, StagingEffects};
+use crate::trust::{SignerAnchor, TamAnchor, TrustStore};
+use crate::{AgentConfig, Error, measure, notes, reports, slots, ta};
+
+/// What a transaction works on.
+pub(crate) struct Device<'a> {
+    pub platform: &'a mut dyn Platform,
+    pub provider: &'a Provider,
+    pub config: &'a AgentConfig,
+    pub now: UnixTime,
+}
+
+/// Why a transaction does not come about. The device is unchanged.
+#[derive(Clone, Debug)]
+pub(crate) enum Refused {
+    /// An intent that only a bound Update may have (rules R3 and R4).
+    NotBound,
+    /// A manifest that may not be processed or whose processing failed; the signed report about it, if it could be named.
+    Manifest { code: Code, detail: String, report: Option<Vec<u8>> },
+    /// The device failed; the same may work later.
+    Device(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(e: Error) -> Self {
+        Self::Device(e)
+    }
+}
+
+/// Where [`Transaction::run`] stopped.
+pub(crate) enum Stop {
+    /// This must be brought through [`Transaction::chunk`].
+    Fetch(FetchRequest),
+    /// Everything is planned and staged: commit.
+    Ready,
+}
+
+/// What a transaction did to a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It was installed, with this sequence number, or supersedes an older one.
+    Installed {
+        /// Manifest component id.
+        manifest: ComponentId,
+        /// Its sequence number.
+        sequence: u64,
+    },
+    /// It was removed, with its components and its TA's data.
+    Removed {
+        /// Manifest component id.
+        manifest: ComponentId,
+    },
+    /// It was there already.
+    Unchanged {
+        /// Manifest component id.
+        manifest: ComponentId,
+    },
+}
+
+impl Effect {
+    /// Whether it leaves `id` other than it was.
+    pub(crate) fn changes(&self, id: &ComponentId) -> bool {
+        match self {
+            Self::Installed { manifest, .. } | Self::Removed { manifest } => manifest == id,
+            Self::Unchanged { .. } => false,
+        }
+    }
+}
+
+/// One transaction of one Owner.
+pub(crate) struct Transaction {
+    tam: TamAnchor,
+    /// Nonce of the reports: the token of the Update.
+    nonce: Option<Vec<u8>>,
+    pub journal: Journal,
+    staging: Staging,
+    installs: VecDeque<Planned>,
+    active: Option<Active>,
+    pub reports: Vec<Vec<u8>>,
+    pub effects: Vec<Effect>,
+    /// Manifests that it concerns.
+    pub concerned: Vec<ComponentId>,
+}
+
+struct Planned {
+    envelope: Verified<AuthenticEnvelope>,
+    anchor: SignerAnchor,
+    id: ComponentId,
+    digest: Sha256Digest,
+    sequence: u64,
+}
+
+struct Active {
+    machine: Machine,
+    anchor: SignerAnchor,
+    id: ComponentId,
+    digest: Sha256Digest,
+    max_size: Option<u64>,
+}
+
+impl Transaction {
+    /// Plans `intents` of `tam`: everything that can be refused without running a command is refused here. `bound` says
+    /// whether the message that brings them answers this device's own nonce (rule C6).
+    pub fn begin(
+        device: &mut Device<'_>,
+        store: &TrustStore,
+        tam: &TamAnchor,
+        bound: bool,
+        nonce: Option<Vec<u8>>,
+        intents: Vec<Intent>,
+    ) -> Result<Self, Refused> {
+        let mut transaction = Self {
+            tam: tam.clone(),
+            nonce,
+            journal: Journal::default(),
+            staging: Staging::default(),
+            installs: VecDeque::new(),
+            active: None,
+            reports: Vec::new(),
+            effects: Vec::new(),
+            concerned: Vec::new(),
+        };
+        let mut removals = Vec::new();
+        let mut named = BTreeSet::new();
+        for intent in intents {
+            match intent {
+                Intent::Remove { .. } if !bound => return Err(Refused::NotBound),
+                Intent::Remove { manifest } => removals.push(manifest),
+                Intent::Install { envelope } => {
+                    let now = notes::time(device.platform, &tam.owner, device.now)?;
+                    let limits = &device.config.manifest;
+                    let authorised =
+                        authority::authenticate(&envelope, store, Use::Install, now, limits, device.provider)
+                            .map_err(|refusal| transaction.refuse(device, refusal))?;
+                    if !named.insert(authorised.id.clone()) {
+                        let detail = alloc::format!("{} stands twice in one Update", authorised.id);
+                        return Err(transaction.refuse_authorised(
+                            device,
+                            &authorised,
+                            codes::TEEP_MALFORMED,
+                            Reason::OperationFailed,
+                            detail,
+                        ));
+                    }
+                    transaction.concerned.push(authorised.id.clone());
+                    transaction.plan(device, authorised)?;
+                }
+                _ => return Err(Error::Seed("an intent of another protocol").into()),
+            }
+        }
+        // TEEP section 5.2: unlinking comes before installing.
+        for manifest in removals {
+            transaction.concerned.push(manifest.clone());
+            transaction.remove(device, store, &manifest)?;
+        }
+        // After the removals, for one of them may be of what is installed again.
+        for planned in core::mem::take(&mut transaction.installs) {
+            transaction.check_precedence(device, planned, bound)?;
+        }
+        Ok(transaction)
+    }
+
+    /// Rules K7 and R1 as far as they can be seen before a command runs.
+    fn plan(&mut self, device: &Device<'_>, authorised: Authorised) -> Result<(), Refused> {
+        let manifest = &authorised.envelope.value().manifest;
+        let outside =
+            core::iter::once(&authorised.id).chain(&manifest.components).find(|id| !self.tam.covers(id));
+        if let Some(id) = outside {
+            let detail = alloc::format!("{id} lies outside the TAM's scopes");
+            let (code, reason) = (codes::SUIT_UNAUTHORISED, Reason::ComponentUnauthorised);
+            return Err(self.refuse_authorised(device, &authorised, code, reason, detail));
+        }
+        let sequence = manifest.sequence_number;
+        let Authorised { envelope, anchor, id, digest, .. } = authorised;
+        self.installs.push_back(Planned { envelope, anchor, id, digest, sequence });
+        Ok(())
+    }
+
+    /// Rules R1, R2 and R3 against the counters and slots as they will be after the removals.
+    fn check_precedence(
+        &mut self,
+        device: &mut Device<'_>,
+        planned: Planned,
+        bound: bool,
+    ) -> Result<(), Refused> {
+        let (platform, owner) = (&*device.platform, self.tam.owner);
+        let counter = counters::get(&self.journal, platform, &owner, &planned.id)?;
+        let operations = planned.anchor.operations;
+        let live = counter.is_some_and(|counter| !counter.tombstone);
+        let refusal = match counters::compare(counter, planned.sequence, &planned.digest, bound) {
+            Precedence::Refused => {
+                let known = counter.map_or(0, |counter| counter.sequence);
+                let detail = alloc::format!(
+                    "{}: sequence number {} does not supersede {known}",
+                    planned.id,
+                    planned.sequence
+                );
+                Some((codes::SUIT_ROLLBACK, Reason::ConditionFailed, detail))
+            }
+            Precedence::Same => {
+                let AuthenticEnvelope { envelope, manifest } = planned.envelope.value();
+                let report = reports::unchanged(envelope, manifest, self.nonce.as_deref());
+                self.reports.push(reports::sign(&report, platform)?);
+                self.effects.push(Effect::Unchanged { manifest: planned.id.clone() });
+                return Ok(());
+            }
+            Precedence::First | Precedence::Newer | Precedence::Reinstall => {
+                let allowed = if live { operations.update } else { operations.install };
+                let what = if live { "update" } else { "install" };
+                (!allowed).then(|| {
+                    let detail = alloc::format!("its signer may not {what}");
+                    (codes::SUIT_UNAUTHORISED, Reason::Unauthorised, detail)
+                })
+            }
+        };
+        let refusal = match refusal {
+            Some(refusal) => Some(refusal),
+            None => self.foreign_component(platform, &planned)?,
+        };
+        match refusal {
+            None => {
+                self.installs.push_back(planned);
+                Ok(())
+            }
+            Some((code, reason, detail)) => {
+                let AuthenticEnvelope { envelope, manifest } = planned.envelope.value();
+                let uri = manifest.reference_uri.clone().unwrap_or_default();
+                let reference = Some(Box::new((uri, *envelope.digest())));
+                Err(self.refuse(
+                    device,
+                    ManifestRefusal { reference, ..ManifestRefusal::new(code, reason, detail) },
+                ))
+            }
+        }
+    }
+
+    fn foreign_component(
+        &self,
+        platform: &dyn Platform,
+        planned: &Planned,
+    ) -> Result<Option<(Code, Reason, String)>, Refused> {
+        for id in &planned.envelope.value().manifest.components {
+            let installed = slots::component(&self.journal, platform, &self.tam.owner, id)?;
+            if installed.is_some_and(|component| component.manifest != planned.id) {
+                let detail = alloc::format!("{id} belongs to another manifest");
+                return Ok(Some((codes::SUIT_NOT_OWNER, Reason::ComponentUnauthorised, detail)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes a manifest: its uninstall section runs once, then its components, its TA's data and the salt of their key
+    /// go, and a tombstone stays (rules R3 and R6). What is not there is removed already.
+    fn remove(
+        &mut self,
+        device: &mut Device<'_>,
+        store: &TrustStore,
+        id: &ComponentId,
+    ) -> Result<(), Refused> {
+        let owner = self.tam.owner;
+        let refuse =
+            |detail: String| Refused::Manifest { code: codes::SUIT_UNAUTHORISED, detail, report: None };
+        if !self.tam.covers(id) {
+            return Err(refuse(alloc::format!("{id} lies outside the TAM's scopes")));
+        }
+        let Some(manifest) = slots::manifest(&self.journal, device.platform, &owner, id)? else {
+            self.effects.push(Effect::Unchanged { manifest: id.clone() });
+            return Ok(());
+        };
+        let deletable = store.signers.iter().any(|signer| {
+            signer.provider == manifest.provider && signer.operations.delete && signer.covers(id)
+        });
+        if !deletable {
+            return Err(refuse(alloc::format!(
+                "{id} may not be deleted: its signer's anchor does not allow it"
+            )));
+        }
+        self.uninstall(device, store, id, &manifest)?;
+        for (_, component, record) in slots::components(&self.journal, device.platform, Some(&owner))? {
+            if record.manifest == *id {
+                slots::remove_component(&mut self.journal, device.platform, &owner, &component)?;
+            }
+        }
+        slots::remove_manifest(&mut self.journal, &owner, id);
+        ta::objects::erase(&mut self.journal, device.platform, &owner, id)?;
+        notes::set_unneeded(&mut self.journal, device.platform, &owner, id, false)?;
+        let (sequence, digest) = (manifest.sequence, manifest.digest);
+        counters::put(&mut self.journal, &owner, id, Counter { sequence, digest, tombstone: true });
+        self.effects.push(Effect::Removed { manifest: id.clone() });
+        Ok(())
+    }
+
+    /// Runs the uninstall section. A manifest whose anchor was revoked has no say any more: it is removed without.
+    fn uninstall(
+        &mut self,
+        device: &mut Device<'_>,
+        store: &TrustStore,
+        id: &ComponentId,
+        manifest: &slots::Manifest,
+    ) -> Result<(), Refused> {
+        let Device { provider, config, .. } = *device;
+        let limits = &config.manifest;
+        let Ok(authorised) = authority::authenticate(
+            &manifest.envelope,
+            store,
+            Use::Load,
+            manifest.accepted,
+            limits,
+            provider,
+        ) else {
+            return Ok(());
+        };
+        let machine = Machine::new(authorised.envelope, Procedure::Uninstall, *limits);
+        let mut machine = machine.map_err(|e| Refused::Manifest {
+            code: e.code(),
+            detail: alloc::format!("{e}"),
+            report: None,
+        })?;
+        let tam = &self.tam;
+        let may_name = |component: &ComponentId| authorised.anchor.covers(component) && tam.covers(component);
+        let mut effects = StagingEffects {
+            platform: &mut *device.platform,
+            provider,
+            journal: &self.journal,
+            staging: &mut self.staging,
+            owner: &tam.owner,
+            manifest: id,
+            may_name: &may_name,
+            uninstalling: true,
+            max_in_memory: config.max_in_memory,
+        };
+        let result = match machine.run(&mut effects, provider) {
+            Step::Done(result) => result.map_err(|failure| (failure.code, alloc::format!("{failure}"))),
+            Step::Fetch(_) => Err((codes::SUIT_UNAUTHORISED, "an uninstallation fetches nothing".into())),
+        };
+        let report = machine.report(self.nonce.as_deref());
+        let report = reports::sign(&report, &*device.platform)?;
+        match result {
+            Ok(()) => {
+                self.reports.push(report);
+                Ok(())
+            }
+            Err((code, detail)) => Err(Refused::Manifest { code, detail, report: Some(report) }),
+        }
+    }
+
+    /// Goes on until a payload must be brought or all is done.
+    pub fn run(&mut self, device: &mut Device<'_>) -> Result<Stop, Refused> {
+        loop {
+            let Some(mut active) = self.active.take() else {
+                match self.installs.pop_front() {
+                    Some(planned) => self.activate(device, planned)?,
+                    None => return Ok(Stop::Ready),
+                }
+                continue;
+            };
+            let tam = &self.tam;
+            let may_name = |component: &ComponentId| active.anchor.covers(component) && tam.covers(component);
+            let mut effects = StagingEffects {
+                platform: &mut *device.platform,
+                provider: device.provider,
+                journal: &self.journal,
+                staging: &mut self.staging,
+                owner: &tam.owner,
+                manifest: &active.id,
+                may_name: &may_name,
+                uninstalling: false,
+                max_in_memory: device.config.max_in_memory,
+            };
+            match active.machine.run(&mut effects, device.provider) {
+                Step::Fetch(request) => match self.staging.begin(device.platform, &request.component) {
+                    Ok(()) => {
+                        active.max_size = request.max_size;
+                        self.active = Some(active);
+                        return Ok(Stop::Fetch(request));
+                    }
+                    Err(e) => {
+                        active.machine.fetched(Err(e));
+                        self.active = Some(active);
+                    }
+                },
+                Step::Done(Ok(())) => self.complete(device, active)?,
+                Step::Done(Err(failure)) => {
+                    let report = active.machine.report(self.nonce.as_deref());
+                    return Err(Refused::Manifest {
+                        code: failure.code,
+                        detail: alloc::format!("{}: {failure}", active.id),
+                        report: Some(reports::sign(&report, &*device.platform)?),
+                    });
+                }
+            }
+        }
+    }
+
+    fn activate(&mut self, device: &mut Device<'_>, planned: Planned) -> Result<(), Refused> {
+        let Planned { envelope, anchor, id, digest, .. } = planned;
+        let reference = envelope.value();
+        let uri = reference.manifest.reference_uri.clone().unwrap_or_default();
+        let reference = Some(Box::new((uri, *reference.envelope.digest())));
+        let used = slots::used(&self.journal, device.platform, &self.tam.owner, &anchor.provider, &id)?;
+        self.staging.room = anchor.quota.saturating_sub(used).min(device.config.max_payload);
+        let machine = Machine::new(envelope, Procedure::Update, device.config.manifest).map_err(|e| {
+            let refusal = ManifestRefusal::new(e.code(), e.reason(), alloc::format!("{e}"));
+            self.refuse(device, ManifestRefusal { reference, ..refusal })
+        })?;
+        self.active = Some(Active { machine, anchor, id, digest, max_size: None });
+        Ok(())
+    }
+
+    /// Takes what a manifest staged into the journal: components, record, counter and salt change together.
+    fn complete(&mut self, device: &mut Device<'_>, active: Active) -> Result<(), Refused> {
+        let owner = self.tam.owner;
+        let Active { machine, anchor, id, digest, .. } = active;
+        let platform = &*device.platform;
+        for (component, staged) in self.staging.take() {
+            let new = slots::Component {
+                manifest: id.clone(),
+                blob: staged.blob,
+                digest: measure::sha256(platform, device.provider, staged.blob).map_err(Error::from)?,
+                size: staged.size,
+            };
+            slots::put_component(&mut self.journal, platform, &owner, &component, &new)?;
+            notes::forget_request(&mut self.journal, platform, &component)?;
+        }
+        let listed = &machine.manifest().components;
+        for (_, component, record) in slots::components(&self.journal, platform, Some(&owner))? {
+            if record.manifest == id && !listed.contains(&component) {
+                slots::remove_component(&mut self.journal, platform, &owner, &component)?;
+            }
+        }
+        let sequence = machine.manifest().sequence_number;
+        let record = slots::Manifest {
+            sequence,
+            digest,
+            provider: anchor.provider,
+            accepted: notes::time(platform, &owner, device.now)?,
+            envelope: machine.envelope().without_payloads(),
+        };
+        slots::put_manifest(&mut self.journal, &owner, &id, &record);
+        counters::put(&mut self.journal, &owner, &id, Counter { sequence, digest, tombstone: false });
+        ta::objects::prepare(&mut self.journal, platform, device.provider, &owner, &id)?;
+        notes::forget_request(&mut self.journal, platform, &id)?;
+        self.reports.push(reports::sign(&machine.report(self.nonce.as_deref()), platform)?);
+        self.effects.push(Effect::Installed { manifest: id, sequence });
+        Ok(())
+    }
+
+    /// Takes a chunk of the payload that is being fetched; `last` ends it. Gives whether the transaction can go on.
+    pub fn chunk(&mut self, device: &mut Device<'_>, data: &[u8], last: bool) -> bool {
+        let Some(active) = &mut self.active else { return false };
+        let mut result = self.staging.receive(device.platform, data, active.max_size);
+        if result.is_ok() && last {
+            result = self.staging.end(device.platform);
+        }
+        let ended = last || result.is_err();
+        if result.is_err() {
+            self.staging.abandon(device.platform);
+        }
+        if ended {
+            active.machine.fetched(result);
+        }
+        ended
+    }
+
+    /// The payload that is being fetched cannot be had.
+    pub fn fetch_failed(&mut self, device: &mut Device<'_>) {
+        self.staging.abandon(device.platform);
+        if let Some(active) = &mut self.active {
+            let error = EffectError::new(EffectErrorKind::Failed, "the payload cannot be fetched");
+            active.machine.fetched(Err(error));
+        }
+    }
+
+    /// Lets go of everything; the device is as it was.
+    pub fn discard(mut self, device: &mut Device<'_>) {
+        self.staging.discard(device.platform);
+        for blob in self.journal.kept() {
+            device.platform.discard(*blob);
+        }
+    }
+
+    /// Whose transaction it is.
+    pub fn tam(&self) -> &TamAnchor {
+        &self.tam
+    }
+
+    fn refuse(&self, device: &Device<'_>, refusal: ManifestRefusal) -> Refused {
+        let report = reports::refused(&refusal, self.nonce.as_deref());
+        let report = report.and_then(|report| reports::sign(&report, &*device.platform).ok());
+        Refused::Manifest { code: refusal.code, detail: refusal.detail, report }
+    }
+
+    fn refuse_authorised(
+        &self,
+        device: &Device<'_>,
+        authorised: &Authorised,
+        code: Code,
+        reason: Reason,
+        detail: String,
+    ) -> Refused {
+        let reference = Some(authorised.reference.clone());
+        self.refuse(device, ManifestRefusal { reference, ..ManifestRefusal::new(code, reason, detail) })
+    }
+}

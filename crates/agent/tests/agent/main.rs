@@ -1,0 +1,10 @@
+//! The Agent on a platform in memory, with a scripted TAM that signs real messages and a clock of its own.
+
+mod emitted;
+mod exchange;
+mod lifecycle;
+mod loading;
+mod power;
+mod principals;
+mod rollback;
+mod world;

@@ -1,0 +1,179 @@
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use tamarack_cbor::{Decoder, Encoder, Error, ErrorKind};
+use tamarack_model::{Code, ComponentId};
+
+use crate::codec;
+use crate::codec::end;
+
+/// What the TEE wants the Broker to do, or to tell the apps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// POST nothing to the TAM, to begin an exchange.
+    Connect {
+        /// The TAM.
+        tam_uri: String,
+    },
+    /// POST a message to the TAM.
+    Send {
+        /// The TAM.
+        tam_uri: String,
+        /// The signed message.
+        message: Vec<u8>,
+    },
+    /// GET a payload and hand it over in chunks.
+    Fetch {
+        /// Number of the fetch.
+        id: u64,
+        /// Where it is.
+        uri: String,
+        /// Most bytes that are wanted, if that is known.
+        max_size: Option<u64>,
+    },
+    /// Stop a fetch; what still comes is not wanted.
+    CancelFetch {
+        /// Number of the fetch.
+        id: u64,
+    },
+    /// How far a component is.
+    Progress {
+        /// The component that an app asked for.
+        component: ComponentId,
+        /// Where it stands.
+        state: TaState,
+        /// Bytes received so far, while downloading.
+        received: u64,
+        /// Bytes to receive in all, if that is known.
+        total: Option<u64>,
+    },
+    /// The exchange is over.
+    Finished {
+        /// None if all went well.
+        failure: Option<Failure>,
+    },
+}
+
+/// What an app sees of a component that it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaState {
+    /// Asked for; the TAM has not decided.
+    Pending,
+    /// Its payload is on the way.
+    Downloading,
+    /// It is being checked and installed.
+    Installing,
+    /// It can be used.
+    Installed,
+    /// It cannot be had now.
+    Failed,
+}
+
+impl TaState {
+    /// Name as it is shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Downloading => "DOWNLOADING",
+            Self::Installing => "INSTALLING",
+            Self::Installed => "INSTALLED",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+impl fmt::Display for TaState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The stable code.
+    pub code: Code,
+    /// A sentence.
+    pub text: String,
+}
+
+impl Failure {
+    /// A failure with this code; the text says what happened.
+    pub fn new(code: Code, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.text)
+    }
+}
+
+impl core::error::Error for Failure {}
+
+pub(crate) fn put_failure(e: &mut Encoder, failure: &Failure) {
+    e.array(2).uint(failure.code.0.into()).text(&failure.text);
+}
+
+pub(crate) fn failure(d: &mut Decoder<'_>) -> Result<Failure, Error> {
+    d.array_of(2, "code and text")?;
+    Ok(Failure { code: codec::code(d)?, text: codec::string(d)? })
+}
+
+impl Action {
+    pub(crate) fn encode(&self, e: &mut Encoder) {
+        let size = |e: &mut Encoder, n: u64| end(e.uint(n));
+        match self {
+            Self::Connect { tam_uri } => end(e.array(2).uint(1).text(tam_uri)),
+            Self::Send { tam_uri, message } => end(e.array(3).uint(2).text(tam_uri).bytes(message)),
+            Self::Fetch { id, uri, max_size } => {
+                codec::put_optional(e.array(4).uint(3).uint(*id).text(uri), *max_size, size);
+            }
+            Self::CancelFetch { id } => end(e.array(2).uint(4).uint(*id)),
+            Self::Progress { component, state, received, total } => {
+                codec::put_component(e.array(5).uint(5), component);
+                codec::put_optional(e.uint(*state as u64).uint(*received), *total, size);
+            }
+            Self::Finished { failure } => {
+                codec::put_optional(e.array(2).uint(6), failure.as_ref(), put_failure);
+            }
+        }
+    }
+
+    pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
+        let at = d.position();
+        let count = d.array()?;
+        match (d.uint()?, count) {
+            (1, 2) => Ok(Self::Connect { tam_uri: codec::string(d)? }),
+            (2, 3) => Ok(Self::Send { tam_uri: codec::string(d)?, message: d.bytes()?.to_vec() }),
+            (3, 4) => Ok(Self::Fetch {
+                id: d.uint()?,
+                uri: codec::string(d)?,
+                max_size: codec::optional(d, Decoder::uint)?,
+            }),
+            (4, 2) => Ok(Self::CancelFetch { id: d.uint()? }),
+            (5, 5) => Ok(Self::Progress {
+                component: codec::component(d)?,
+                state: state(d)?,
+                received: d.uint()?,
+                total: codec::optional(d, Decoder::uint)?,
+            }),
+            (6, 2) => Ok(Self::Finished { failure: codec::optional(d, failure)? }),
+            _ => Err(Error::new(at, ErrorKind::Value("an action of a known kind"))),
+        }
+    }
+}
+
+fn state(d: &mut Decoder<'_>) -> Result<TaState, Error> {
+    let at = d.position();
+    match d.uint()? {
+        0 => Ok(TaState::Pending),
+        1 => Ok(TaState::Downloading),
+        2 => Ok(TaState::Installing),
+        3 => Ok(TaState::Installed),
+        4 => Ok(TaState::Failed),
+        _ => Err(Error::new(at, ErrorKind::Value("a state from 0 to 4"))),
+    }
+}

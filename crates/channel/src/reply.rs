@@ -1,0 +1,213 @@
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use tamarack_cbor::{Decoder, Encoder, Error, ErrorKind};
+use tamarack_model::ComponentId;
+use tamarack_tee::Params;
+
+use crate::codec::end;
+use crate::{Action, Body, Failure, action, codec, params};
+
+/// The answer to a request: what came of it, and what the Broker shall do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What came of it.
+    pub result: Result<Value, Failure>,
+    /// What to do, in this order; also after an error (the Agent answers a bad message with an Error message).
+    pub actions: Vec<Action>,
+}
+
+/// What an answer can hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing.
+    Done,
+    /// A session with a TA is open.
+    Session(u32),
+    /// A TA was called. An error that the TA itself returned is a value: its output parameters count.
+    Returned {
+        /// The TA's return code (TEE_Result); 0 is success.
+        code: u32,
+        /// The parameters as the TA left them.
+        params: Params,
+    },
+    /// How the TEE is.
+    Status(Status),
+    /// A certificate signing request (PKCS#10, PEM).
+    Csr(String),
+}
+
+/// How the TEE is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Digest over all device state, taken inside the TEE (security rule R9).
+    pub state_digest: [u8; 32],
+    /// Number of commits that touched it.
+    pub state_epoch: u64,
+    /// Sandbox layers that hold, as bits.
+    pub layers: u64,
+    /// Layers that are missing, each with its reason.
+    pub missing_layers: Vec<String>,
+    /// Process id of the TEE.
+    pub pid: u32,
+    /// User id of the TEE.
+    pub uid: u32,
+    /// Thumbprint of the attestation key (DeviceId), once there is one.
+    pub device_id: Option<[u8; 32]>,
+    /// Whether the device has been enrolled.
+    pub enrolled: bool,
+    /// What is installed.
+    pub installed: Vec<Installed>,
+    /// Peripherals by name, with their positions.
+    pub peripherals: Vec<(String, Vec<u8>)>,
+}
+
+/// One installed component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Its component id.
+    pub component: ComponentId,
+    /// The manifest that owns it.
+    pub manifest: ComponentId,
+    /// Sequence number of that manifest.
+    pub sequence_number: u64,
+    /// SHA-256 of its content.
+    pub digest: [u8; 32],
+    /// Size of its content in bytes.
+    pub size: u64,
+    /// The service provider that signed it.
+    pub provider: String,
+}
+
+impl Reply {
+    /// It went well, and there is nothing to do.
+    pub fn done() -> Self {
+        Self::value(Value::Done)
+    }
+
+    /// It gave this.
+    pub fn value(value: Value) -> Self {
+        Self { result: Ok(value), actions: Vec::new() }
+    }
+
+    /// It failed.
+    pub fn failed(failure: Failure) -> Self {
+        Self { result: Err(failure), actions: Vec::new() }
+    }
+
+    /// The same with these actions.
+    pub fn with(self, actions: Vec<Action>) -> Self {
+        Self { actions, ..self }
+    }
+}
+
+impl Body for Reply {
+    fn op(&self) -> u64 {
+        0
+    }
+
+    fn encode_body(&self, e: &mut Encoder) {
+        e.array(3);
+        match &self.result {
+            Ok(value) => {
+                e.uint(0);
+                value.encode(e);
+            }
+            Err(failure) => action::put_failure(e.uint(1), failure),
+        }
+        codec::put_list(e, &self.actions, |e, action| action.encode(e));
+    }
+
+    fn decode_body(op: u64, d: &mut Decoder<'_>) -> Option<Result<Self, Error>> {
+        (op == 0).then(|| {
+            d.array_of(3, "outcome, value and actions")?;
+            let at = d.position();
+            let result = match d.uint()? {
+                0 => Ok(Value::decode(d)?),
+                1 => Err(action::failure(d)?),
+                _ => return Err(Error::new(at, ErrorKind::Value("outcome 0 or 1"))),
+            };
+            Ok(Self { result, actions: codec::list(d, Action::decode)? })
+        })
+    }
+}
+
+impl Value {
+    fn encode(&self, e: &mut Encoder) {
+        match self {
+            Self::Done => end(e.array(1).uint(0)),
+            Self::Session(session) => end(e.array(2).uint(1).uint((*session).into())),
+            Self::Returned { code, params } => {
+                params::put_params(e.array(3).uint(2).uint((*code).into()), params);
+            }
+            Self::Status(status) => status.encode(e.array(2).uint(3)),
+            Self::Csr(pem) => end(e.array(2).uint(4).text(pem)),
+        }
+    }
+
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
+        let at = d.position();
+        let count = d.array()?;
+        match (d.uint()?, count) {
+            (0, 1) => Ok(Self::Done),
+            (1, 2) => codec::u32(d).map(Self::Session),
+            (2, 3) => Ok(Self::Returned { code: codec::u32(d)?, params: params::params(d)? }),
+            (3, 2) => Status::decode(d).map(Self::Status),
+            (4, 2) => codec::string(d).map(Self::Csr),
+            _ => Err(Error::new(at, ErrorKind::Value("a value of a known kind"))),
+        }
+    }
+}
+
+impl Status {
+    fn encode(&self, e: &mut Encoder) {
+        e.array(10).bytes(&self.state_digest).uint(self.state_epoch).uint(self.layers);
+        codec::put_list(e, &self.missing_layers, |e, reason| end(e.text(reason)));
+        e.uint(self.pid.into()).uint(self.uid.into());
+        codec::put_optional(e, self.device_id, |e, id| end(e.bytes(&id)));
+        e.bool(self.enrolled);
+        codec::put_list(e, &self.installed, |e, one| one.encode(e));
+        codec::put_list(e, &self.peripherals, |e, (name, position)| {
+            end(e.array(2).text(name).bytes(position))
+        });
+    }
+
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
+        d.array_of(10, "the 10 elements of a status")?;
+        Ok(Self {
+            state_digest: d.byte_array("a SHA-256 digest")?,
+            state_epoch: d.uint()?,
+            layers: d.uint()?,
+            missing_layers: codec::list(d, codec::string)?,
+            pid: codec::u32(d)?,
+            uid: codec::u32(d)?,
+            device_id: codec::optional(d, |d| d.byte_array("a SHA-256 thumbprint"))?,
+            enrolled: d.bool()?,
+            installed: codec::list(d, Installed::decode)?,
+            peripherals: codec::list(d, |d| {
+                d.array_of(2, "name and position")?;
+                Ok((codec::string(d)?, d.bytes()?.to_vec()))
+            })?,
+        })
+    }
+}
+
+impl Installed {
+    fn encode(&self, e: &mut Encoder) {
+        codec::put_component(e.array(6), &self.component);
+        codec::put_component(e, &self.manifest);
+        e.uint(self.sequence_number).bytes(&self.digest).uint(self.size).text(&self.provider);
+    }
+
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
+        d.array_of(6, "the 6 elements of an installed component")?;
+        Ok(Self {
+            component: codec::component(d)?,
+            manifest: codec::component(d)?,
+            sequence_number: d.uint()?,
+            digest: d.byte_array("a SHA-256 digest")?,
+            size: d.uint()?,
+            provider: codec::string(d)?,
+        })
+    }
+}

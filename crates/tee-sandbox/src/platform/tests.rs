@@ -1,0 +1,248 @@
+use std::fs::{self, File, OpenOptions};
+use std::path::Path;
+
+use tamarack_cbor::Limits;
+use tamarack_crypto_rustcrypto::provider;
+use tamarack_eat::{DebugStatus, Token};
+use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem};
+use tamarack_testkit::platform_suite::{self, check_platform};
+use tamarack_x509::{Anchor, Role, validate};
+
+use super::*;
+use crate::root_secret::RootSecret;
+use crate::sealed::{Counter, FolderDisk};
+
+/// A device in a temporary folder: `device`, and beside it `fuse` and `counter`.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        RootSecret::create_fuse(&place.path("fuse"), &provider()).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn store(&self) -> Result<Store, Error> {
+        let root = RootSecret::read(&mut File::open(self.path("fuse")).unwrap()).unwrap();
+        let mut options = OpenOptions::new();
+        let counter = options.read(true).write(true).create(true).truncate(false).open(self.path("counter"));
+        let disk = FolderDisk::open(&self.path("device")).unwrap();
+        Store::open(Box::new(disk), Counter::file(counter.unwrap()), RootSecret::new(root), provider())
+    }
+
+    fn create(&self, key_type: KeyType) -> SoftwarePlatform {
+        let config = DeviceConfig::new([1; 16], [2; 16], "test", &provider()).unwrap();
+        let config = DeviceConfig { key_type, ..config };
+        SoftwarePlatform::create(self.store().unwrap(), MEASURED, &config, provider()).unwrap()
+    }
+
+    fn open(&self) -> Result<SoftwarePlatform, Error> {
+        SoftwarePlatform::open(self.store()?, MEASURED, provider())
+    }
+}
+
+const MEASURED: Measured = Measured {
+    layers: Layers::SECCOMP,
+    agent_digest: [3; 32],
+    firmware_digest: [4; 32],
+    root_secret: "file",
+};
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn software_platform_is_a_platform() {
+    for key_type in [KeyType::Ed25519, KeyType::P256] {
+        let place = Place::new();
+        place.create(key_type);
+        check_platform(&provider(), &mut || {
+            let platform = place.open().unwrap();
+            platform_suite::Subject {
+                attestation_key: platform.attestation_public_key(),
+                platform: Box::new(platform),
+            }
+        });
+    }
+}
+
+#[test]
+fn a_device_is_made_once() {
+    let place = Place::new();
+    let error = place.open().err();
+    assert!(matches!(error, Some(Error::Storage(_))), "an empty folder is no device: {error:?}");
+    let key = place.create(KeyType::Ed25519).attestation_public_key();
+    let config = DeviceConfig::new([1; 16], [2; 16], "test", &provider()).unwrap();
+    let again = SoftwarePlatform::create(place.store().unwrap(), MEASURED, &config, provider()).err();
+    assert!(matches!(again, Some(Error::Storage(_))), "{again:?}");
+    assert_eq!(place.open().unwrap().attestation_public_key(), key);
+    let fuse = RootSecret::create_fuse(&place.path("fuse"), &provider()).unwrap_err();
+    assert_eq!(fuse.kind(), std::io::ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let place = Place::new();
+    let platform = place.create(KeyType::Ed25519);
+    let error = FolderDisk::open(&place.path("device")).err().unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
+    drop(platform);
+    place.open().unwrap();
+}
+
+#[test]
+fn k6_the_agent_reaches_no_key_of_the_platform() {
+    let place = Place::new();
+    let mut platform = place.create(KeyType::Ed25519);
+    for name in [CONFIG, TEEP_KEY, REPORT_KEY, ATTESTATION_KEY] {
+        assert!(platform.store.get(name).is_some());
+        assert_eq!(platform.get(name), Ok(None));
+        assert!(platform.commit(vec![Change::Delete(name.to_vec())]).is_err());
+    }
+    assert_eq!(platform.scan(b"p"), Ok(Vec::new()));
+    assert_eq!(platform.scan(b""), Ok(Vec::new()));
+    let secrets =
+        [TEEP_KEY, REPORT_KEY, ATTESTATION_KEY].map(|name| platform.store.get(name).unwrap().to_vec());
+    for entry in fs::read_dir(place.path("device")).unwrap() {
+        let file = fs::read(entry.unwrap().path()).unwrap();
+        for secret in &secrets {
+            let tail = &secret[secret.len() - 32..];
+            assert!(!file.windows(32).any(|window| window == tail), "a key stands in the clear");
+        }
+    }
+}
+
+#[test]
+fn s2_copy_without_fuse_does_not_open() {
+    let (place, thief) = (Place::new(), Place::new());
+    place.create(KeyType::Ed25519);
+    copy(&place.path("device"), &thief.path("device"));
+    assert_eq!(thief.open().err(), Some(Error::NotAuthentic), "with a fuse file and counter of its own");
+    fs::copy(place.path("counter"), thief.path("counter")).unwrap();
+    assert_eq!(thief.open().err(), Some(Error::NotAuthentic), "also with the counter");
+    fs::copy(place.path("fuse"), thief.path("fuse")).unwrap();
+    thief.open().expect("a copy of everything is the device, as rule S2 says");
+}
+
+#[test]
+fn r9_an_older_copy_of_the_folder_is_refused() {
+    let place = Place::new();
+    let mut platform = place.create(KeyType::Ed25519);
+    copy(&place.path("device"), &place.path("old"));
+    for n in 0..3 {
+        platform.commit(vec![Change::Put(b"s/spent".to_vec(), vec![n])]).unwrap();
+    }
+    drop(platform);
+    fs::rename(place.path("device"), place.path("new")).unwrap();
+    copy(&place.path("old"), &place.path("device"));
+    assert_eq!(place.open().err(), Some(Error::RolledBack));
+    fs::remove_dir_all(place.path("device")).unwrap();
+    assert_eq!(place.open().err(), Some(Error::RolledBack), "an emptied folder is not a new device");
+    fs::rename(place.path("new"), place.path("device")).unwrap();
+    place.open().expect("the current folder");
+}
+
+#[test]
+fn r9_a_lost_or_older_counter_is_refused() {
+    let place = Place::new();
+    let mut platform = place.create(KeyType::Ed25519);
+    fs::copy(place.path("counter"), place.path("old")).unwrap();
+    for n in 0..3 {
+        platform.commit(vec![Change::Put(b"s/spent".to_vec(), vec![n])]).unwrap();
+    }
+    drop(platform);
+    fs::rename(place.path("counter"), place.path("new")).unwrap();
+    assert_eq!(place.open().err(), Some(Error::RolledBack), "lost");
+    fs::copy(place.path("old"), place.path("counter")).unwrap();
+    assert_eq!(place.open().err(), Some(Error::RolledBack), "older");
+    fs::write(place.path("counter"), [7; 5000]).unwrap();
+    assert_eq!(place.open().err(), Some(Error::RolledBack), "made up");
+    fs::rename(place.path("new"), place.path("counter")).unwrap();
+    place.open().expect("the current counter");
+}
+
+#[test]
+fn r9_a_fork_of_the_state_is_refused() {
+    let place = Place::new();
+    let platform = place.create(KeyType::Ed25519);
+    drop(platform);
+    let fork = place.path("fork");
+    copy(&place.path("device"), &fork);
+    let counter_then = fs::read(place.path("counter")).unwrap();
+    let spend = |value: u8| place.open().unwrap().commit(vec![Change::Put(b"s/x".to_vec(), vec![value])]);
+    spend(1).unwrap();
+    let counter = fs::read(place.path("counter")).unwrap();
+    // The same number of commits from the same start, with another outcome.
+    fs::remove_dir_all(place.path("device")).unwrap();
+    copy(&fork, &place.path("device"));
+    fs::write(place.path("counter"), counter_then).unwrap();
+    spend(2).unwrap();
+    fs::write(place.path("counter"), counter).unwrap();
+    assert_eq!(place.open().err(), Some(Error::RolledBack));
+}
+
+#[test]
+fn a_tee_ca_certifies_the_attestation_key_and_no_other() {
+    const NOW: u64 = 1_800_000_000;
+    for key_type in [KeyType::Ed25519, KeyType::P256] {
+        let place = Place::new();
+        let mut platform = place.create(key_type);
+        let authority =
+            Authority::create(Role::Tee, "Test TEE CA", key_type, Validity::days(NOW, 10)).unwrap();
+        let subject = Subject { uri: "urn:test:device".into(), common_name: "device".into() };
+        let request = platform.certificate_request("a device with a name of some length").unwrap();
+        let leaf = authority.issue_from_csr(&request, subject.clone(), NOW, NOW + 1000).unwrap();
+        let chain = certificates_from_pem(&leaf).unwrap();
+
+        let other = authority.issue(platform.teep_key().public_key(), subject, NOW, NOW + 1000).unwrap();
+        let other = certificates_from_pem(&other).unwrap();
+        assert_eq!(platform.install_certificates(other), Err(CertificateError::OtherKey));
+        assert_eq!(platform.install_certificates(Vec::new()), Err(CertificateError::Malformed));
+        assert_eq!(platform.install_certificates(vec![vec![1; 50]]), Err(CertificateError::Malformed));
+        assert!(!platform.is_certified());
+
+        platform.install_certificates(chain.clone()).unwrap();
+        drop(platform);
+        let platform = place.open().unwrap();
+        assert!(platform.is_certified());
+        let request = EvidenceRequest { nonce: &[1; 32], ueid: &[2; 17], trust_store_sequence: 0 };
+        let token = Token::parse(&platform.evidence(&request).unwrap().payload, &Limits::default()).unwrap();
+        assert_eq!(token.x5chain(), chain);
+        let anchors = [Anchor::from_der(authority.cert_der()).unwrap()];
+        let valid = validate(token.x5chain(), &anchors, Role::Tee, NOW + 1, &provider()).unwrap();
+        assert_eq!(valid.leaf_key(), &platform.attestation_public_key());
+    }
+}
+
+#[test]
+fn e2_evidence_states_only_the_layers_that_are_there() {
+    let claims = |layers: Layers| {
+        let place = Place::new();
+        drop(place.create(KeyType::Ed25519));
+        let measured = Measured { layers, ..MEASURED };
+        let platform = SoftwarePlatform::open(place.store().unwrap(), measured, provider()).unwrap();
+        let request = EvidenceRequest { nonce: &[1; 32], ueid: &[2; 17], trust_store_sequence: 0 };
+        let token = Token::parse(&platform.evidence(&request).unwrap().payload, &Limits::default()).unwrap();
+        token.unverified().unwrap()
+    };
+    let stated = |layers: Layers| claims(layers).platform.unwrap().layer_names();
+    assert_eq!(stated(Layers::NONE), [""; 0]);
+    assert_eq!(stated(Layers::ALL).len(), tamarack_eat::LAYERS.len());
+    assert_eq!(stated(Layers::SECCOMP), ["seccomp"]);
+    assert_eq!(stated(Layers::USER_NS), [""; 0], "a user namespace alone hides no file");
+    // A process that its own user can trace is being debugged, as far as a verifier can know.
+    assert_eq!(claims(Layers::NONE).dbgstat, Some(DebugStatus::Enabled));
+    assert_eq!(claims(Layers::NO_DUMP).dbgstat, Some(DebugStatus::DisabledSinceBoot));
+    let platform = claims(Layers::ALL).platform.unwrap();
+    assert_eq!((&*platform.class, &*platform.root_secret), ("software-tee", "file"));
+    assert_eq!((&*platform.counter_quality, &*platform.time_quality), ("file", "untrusted"));
+}

@@ -1,0 +1,349 @@
+//! A TEE in memory, for tests of the engine that runs on [`Platform`].
+//!
+//! Its keys follow from a seed, so a test names devices by numbers. What would be on disk is a [`MemoryStorage`] that
+//! outlives the platform: a test cuts the power, opens another platform on the same storage and looks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tamarack_crypto::{Provider, PublicKey, Secret, Sign};
+use tamarack_eat::{
+    Claims, Confirmation, DebugStatus, HardwareVersion, LAYERS, Manifest, OemId, PlatformClaims, Profile,
+    SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE,
+};
+use tamarack_tee::{
+    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, NOTES, Pair, Platform, STATE, StateRoot,
+    TaError, TaInstance, TaLimits, state_digest,
+};
+
+/// Loads a TA; tests choose what a module is.
+pub type Loader = Arc<dyn Fn(&[u8], &TaLimits) -> Result<Box<dyn TaInstance>, TaError> + Send + Sync>;
+
+/// What a device keeps while it has no power. Copies are handles of the same storage.
+#[derive(Clone, Default)]
+pub struct MemoryStorage(Arc<Mutex<Stored>>);
+
+#[derive(Default)]
+struct Stored {
+    pairs: BTreeMap<Vec<u8>, Vec<u8>>,
+    epoch: u64,
+    blobs: BTreeMap<BlobId, Blob>,
+    blobs_made: u64,
+    commits: u64,
+    power: Option<u64>,
+}
+
+struct Blob {
+    data: Vec<u8>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    Finished,
+    Kept,
+}
+
+impl MemoryStorage {
+    fn lock(&self) -> MutexGuard<'_, Stored> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets `commits` more commits pass; every one after them fails and changes nothing.
+    pub fn cut_power_after(&self, commits: u64) {
+        self.lock().power = Some(commits);
+    }
+
+    /// Ends [`MemoryStorage::cut_power_after`].
+    pub fn restore_power(&self) {
+        self.lock().power = None;
+    }
+
+    /// Number of commits so far, to choose where to cut.
+    pub fn commits(&self) -> u64 {
+        self.lock().commits
+    }
+
+    /// Every pair, in ascending order of keys.
+    pub fn pairs(&self) -> Vec<Pair> {
+        self.lock().pairs.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
+    /// Number of payloads, kept or not.
+    pub fn blobs(&self) -> usize {
+        self.lock().blobs.len()
+    }
+
+    /// A copy of everything, as an attacker with the disk would make it.
+    pub fn snapshot(&self) -> Self {
+        let stored = self.lock();
+        let blobs = stored.blobs.iter().map(|(id, b)| (*id, Blob { data: b.data.clone(), stage: b.stage }));
+        Self(Arc::new(Mutex::new(Stored {
+            pairs: stored.pairs.clone(),
+            epoch: stored.epoch,
+            blobs: blobs.collect(),
+            blobs_made: stored.blobs_made,
+            commits: stored.commits,
+            power: None,
+        })))
+    }
+}
+
+/// A [`Platform`] that keeps everything in a [`MemoryStorage`].
+pub struct MemoryPlatform {
+    provider: Provider,
+    storage: MemoryStorage,
+    root: Secret<[u8; 32]>,
+    teep_key: Box<dyn Sign>,
+    report_key: Box<dyn Sign>,
+    attestation_key: Box<dyn Sign>,
+    chain: Vec<Vec<u8>>,
+    identity: Identity,
+    loader: Loader,
+}
+
+impl MemoryPlatform {
+    /// The device number `seed` with empty storage. It loads no TAs until it is given a [`Loader`].
+    pub fn new(provider: Provider, seed: u8) -> Self {
+        Self::open(provider, seed, MemoryStorage::default())
+    }
+
+    /// The device number `seed` as it starts on `storage`; payloads that no commit kept are gone.
+    pub fn open(provider: Provider, seed: u8, storage: MemoryStorage) -> Self {
+        storage.lock().blobs.retain(|_, blob| blob.stage == Stage::Kept);
+        Self {
+            provider,
+            storage,
+            root: Secret::new([seed; 32]),
+            teep_key: ed25519(&provider, seed, b"teep"),
+            report_key: ed25519(&provider, seed, b"report"),
+            attestation_key: ed25519(&provider, seed, b"attestation"),
+            chain: Vec::new(),
+            identity: identity(seed),
+            loader: Arc::new(|_, _| Err(TaError::Invalid("this test loads no TAs".into()))),
+        }
+    }
+
+    /// Loads TAs with `loader`.
+    pub fn with_loader(self, loader: Loader) -> Self {
+        Self { loader, ..self }
+    }
+
+    /// Sends `chain`, leaf first, DER, with its Evidence.
+    pub fn with_certificate_chain(self, chain: Vec<Vec<u8>>) -> Self {
+        Self { chain, ..self }
+    }
+
+    /// Is something else.
+    pub fn with_identity(self, identity: Identity) -> Self {
+        Self { identity, ..self }
+    }
+
+    /// The storage, to look at or to open again.
+    pub fn storage(&self) -> MemoryStorage {
+        self.storage.clone()
+    }
+
+    /// The key that a TEE CA certifies.
+    pub fn attestation_public_key(&self) -> PublicKey {
+        self.attestation_key.public_key()
+    }
+}
+
+impl Platform for MemoryPlatform {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.storage.lock().pairs.get(key).cloned())
+    }
+
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, Error> {
+        let stored = self.storage.lock();
+        let from = stored.pairs.range(prefix.to_vec()..);
+        Ok(from.take_while(|(k, _)| k.starts_with(prefix)).map(|(k, v)| (k.clone(), v.clone())).collect())
+    }
+
+    fn commit(&mut self, changes: Vec<Change>) -> Result<(), Error> {
+        let mut stored = self.storage.lock();
+        if stored.power == Some(0) {
+            return Err(Error::Storage("the power is off".into()));
+        }
+        // Everything is checked before anything is changed.
+        for change in &changes {
+            let (id, stage) = match change {
+                Change::KeepBlob(id) => (id, Stage::Finished),
+                Change::DropBlob(id) => (id, Stage::Kept),
+                Change::Put(key, _) | Change::Delete(key)
+                    if matches!(key.first(), Some(&(STATE | NOTES))) =>
+                {
+                    continue;
+                }
+                Change::Put(..) | Change::Delete(_) => {
+                    return Err(Error::Storage("keys begin with 's' or 'n'".into()));
+                }
+            };
+            if stored.blobs.get(id).is_none_or(|blob| blob.stage != stage) {
+                return Err(Error::Blob);
+            }
+        }
+        let mut touches_state = false;
+        for change in changes {
+            match change {
+                Change::Put(key, value) => {
+                    touches_state |= key.first() == Some(&STATE);
+                    stored.pairs.insert(key, value);
+                }
+                Change::Delete(key) => {
+                    touches_state |= key.first() == Some(&STATE);
+                    stored.pairs.remove(&key);
+                }
+                Change::KeepBlob(id) => {
+                    stored.blobs.entry(id).and_modify(|blob| blob.stage = Stage::Kept);
+                }
+                Change::DropBlob(id) => {
+                    stored.blobs.remove(&id);
+                }
+            }
+        }
+        stored.epoch += u64::from(touches_state);
+        stored.commits += 1;
+        stored.power = stored.power.map(|left| left - 1);
+        Ok(())
+    }
+
+    fn state_root(&self) -> StateRoot {
+        let stored = self.storage.lock();
+        let pairs = stored.pairs.iter().map(|(k, v)| (&k[..], &v[..]));
+        StateRoot { epoch: stored.epoch, digest: state_digest(&self.provider, pairs) }
+    }
+
+    fn stage(&mut self) -> Result<BlobId, Error> {
+        let mut stored = self.storage.lock();
+        stored.blobs_made += 1;
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&stored.blobs_made.to_be_bytes());
+        stored.blobs.insert(BlobId(id), Blob { data: Vec::new(), stage: Stage::Open });
+        Ok(BlobId(id))
+    }
+
+    fn stage_write(&mut self, blob: BlobId, chunk: &[u8]) -> Result<(), Error> {
+        match self.storage.lock().blobs.get_mut(&blob) {
+            Some(blob) if blob.stage == Stage::Open => {
+                blob.data.extend_from_slice(chunk);
+                Ok(())
+            }
+            _ => Err(Error::Blob),
+        }
+    }
+
+    fn stage_finish(&mut self, blob: BlobId) -> Result<u64, Error> {
+        match self.storage.lock().blobs.get_mut(&blob) {
+            Some(blob) if blob.stage == Stage::Open => {
+                blob.stage = Stage::Finished;
+                Ok(blob.data.len() as u64)
+            }
+            _ => Err(Error::Blob),
+        }
+    }
+
+    fn discard(&mut self, blob: BlobId) {
+        let mut stored = self.storage.lock();
+        if stored.blobs.get(&blob).is_some_and(|blob| blob.stage != Stage::Kept) {
+            stored.blobs.remove(&blob);
+        }
+    }
+
+    fn read_blob(&self, blob: BlobId, sink: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        let stored = self.storage.lock();
+        match stored.blobs.get(&blob) {
+            Some(blob) if blob.stage != Stage::Open => {
+                blob.data.chunks(1000).for_each(sink);
+                Ok(())
+            }
+            _ => Err(Error::Blob),
+        }
+    }
+
+    fn storage_key(&self, context: &[u8]) -> Result<Secret<[u8; 32]>, Error> {
+        let mut key = Secret::new([0; 32]);
+        self.provider
+            .hkdf
+            .derive(b"storage", self.root.expose(), context, key.expose_mut())
+            .map_err(|_| Error::Crypto)?;
+        Ok(key)
+    }
+
+    fn teep_key(&self) -> &dyn Sign {
+        &*self.teep_key
+    }
+
+    fn report_key(&self) -> &dyn Sign {
+        &*self.report_key
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
+        let root = self.state_root();
+        let claims = Claims {
+            eat_nonce: vec![request.nonce.to_vec()],
+            ueid: Some(request.ueid.to_vec()),
+            oemid: Some(OemId::Random(self.identity.oemid)),
+            hwmodel: Some(self.identity.hwmodel.clone()),
+            hwversion: Some(HardwareVersion { version: self.identity.hwversion.clone(), scheme: None }),
+            eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
+            dbgstat: Some(DebugStatus::DisabledSinceBoot),
+            cnf: Some(Confirmation::Key(self.teep_key.public_key())),
+            manifests: vec![Manifest::sha256("urn:x-tamarack:agent", self.identity.agent_digest)],
+            platform: Some(PlatformClaims {
+                class: PlatformClaims::SOFTWARE_TEE.into(),
+                layers: LAYERS.iter().fold(0, |layers, (bit, _)| layers | bit),
+                root_secret: "file".into(),
+                counter_quality: "none".into(),
+                time_quality: "untrusted".into(),
+                state_epoch: root.epoch,
+                state_root: root.digest,
+                trust_store_sequence: request.trust_store_sequence,
+            }),
+            iat: None,
+            exp: None,
+        };
+        let payload =
+            tamarack_eat::sign(&claims, &*self.attestation_key, &self.chain).map_err(|_| Error::Crypto)?;
+        Ok(Evidence { format: SOFTWARE_TEE_FORMAT.into(), payload })
+    }
+
+    fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError> {
+        (self.loader)(module, limits)
+    }
+}
+
+/// PKCS#8 of an Ed25519 key up to the 32 bytes of the private key (RFC 8410 section 7).
+const PKCS8_ED25519: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
+/// The Ed25519 key that follows from a seed and what it is for.
+///
+/// # Panics
+/// If the provider does not load Ed25519 keys, which the provider suite excludes.
+pub fn ed25519(provider: &Provider, seed: u8, label: &[u8]) -> Box<dyn Sign> {
+    let private = provider.sha256_parts(&[&[seed], label]);
+    provider
+        .keys
+        .load_pkcs8(&[&PKCS8_ED25519[..], &private].concat())
+        .expect("every provider loads an Ed25519 key")
+}
+
+fn identity(seed: u8) -> Identity {
+    Identity {
+        vendor_id: [0xa0; 16],
+        class_id: [0xb0; 16],
+        device_id: [seed; 16],
+        oemid: [0xc0; 16],
+        hwmodel: b"memory".to_vec(),
+        hwversion: "1".into(),
+        agent_digest: [0xd0; 32],
+        firmware_digest: [0xe0; 32],
+    }
+}

@@ -1,0 +1,199 @@
+//! What every [`Platform`] must do, as one function that each adapter's tests call.
+
+use tamarack_cbor::Limits;
+use tamarack_cose::{Purpose, VerificationKey, Verified};
+use tamarack_crypto::{Provider, PublicKey};
+use tamarack_eat::{Confirmation, Token};
+use tamarack_tee::{BlobId, Change, Error, EvidenceRequest, NOTES, Platform, STATE};
+
+/// One device under test.
+pub struct Subject {
+    /// Its platform.
+    pub platform: Box<dyn Platform>,
+    /// The key that its Evidence is signed with.
+    pub attestation_key: PublicKey,
+}
+
+/// Runs every check. `make` opens one and the same device anew each time it is called, as after a restart; the platform
+/// it gave before is gone by then.
+///
+/// # Panics
+/// With what is wrong, if a check fails.
+pub fn check_platform(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
+    pairs(make);
+    atomicity(make);
+    state_root(make);
+    payloads(make);
+    keys(make);
+    storage_keys(make);
+    evidence(provider, make);
+}
+
+fn key(first: u8, name: &str) -> Vec<u8> {
+    [&[first][..], b"/suite/", name.as_bytes()].concat()
+}
+
+fn put(first: u8, name: &str, value: &str) -> Change {
+    Change::Put(key(first, name), value.into())
+}
+
+fn pairs(make: &mut dyn FnMut() -> Subject) {
+    let mut platform = make().platform;
+    assert_eq!(platform.get(&key(NOTES, "a")), Ok(None));
+    platform.commit(vec![put(NOTES, "b", "2"), put(NOTES, "a", "1"), put(STATE, "a", "3")]).unwrap();
+    platform.commit(vec![put(NOTES, "a", "4"), Change::Delete(key(NOTES, "absent"))]).unwrap();
+    let check = |platform: Box<dyn Platform>| {
+        assert_eq!(platform.get(&key(NOTES, "a")), Ok(Some(b"4".to_vec())));
+        let expected = vec![(key(NOTES, "a"), b"4".to_vec()), (key(NOTES, "b"), b"2".to_vec())];
+        assert_eq!(platform.scan(&key(NOTES, "")), Ok(expected), "ascending, of this prefix only");
+    };
+    check(platform);
+    check(make().platform);
+    make().platform.commit(vec![Change::Delete(key(NOTES, "a")), put(NOTES, "b", "")]).unwrap();
+    assert_eq!(make().platform.get(&key(NOTES, "a")), Ok(None));
+    assert_eq!(make().platform.get(&key(NOTES, "b")), Ok(Some(Vec::new())), "an empty value is a value");
+}
+
+fn atomicity(make: &mut dyn FnMut() -> Subject) {
+    let mut platform = make().platform;
+    let before = platform.state_root();
+    for bad in [
+        Change::KeepBlob(BlobId([9; 16])),
+        Change::DropBlob(BlobId([9; 16])),
+        Change::Put(b"x/not the Agent's".to_vec(), b"1".to_vec()),
+        Change::Delete(Vec::new()),
+    ] {
+        assert!(platform.commit(vec![put(STATE, "half", "1"), bad.clone()]).is_err(), "{bad:?}");
+        assert_eq!(platform.get(&key(STATE, "half")), Ok(None), "nothing of a failed commit stays: {bad:?}");
+        assert_eq!(platform.state_root(), before);
+    }
+    drop(platform);
+    assert_eq!(make().platform.get(&key(STATE, "half")), Ok(None));
+}
+
+fn state_root(make: &mut dyn FnMut() -> Subject) {
+    let mut platform = make().platform;
+    let first = platform.state_root();
+    platform.commit(vec![put(NOTES, "root", "1")]).unwrap();
+    assert_eq!(platform.state_root(), first, "notes are outside the state root");
+    platform.commit(vec![put(STATE, "root", "1"), put(STATE, "root2", "1")]).unwrap();
+    let second = platform.state_root();
+    assert_eq!(second.epoch, first.epoch + 1, "one commit, one epoch");
+    assert_ne!(second.digest, first.digest);
+    drop(platform);
+    let mut platform = make().platform;
+    assert_eq!(platform.state_root(), second);
+    platform.commit(vec![Change::Delete(key(STATE, "root")), Change::Delete(key(STATE, "root2"))]).unwrap();
+    let third = platform.state_root();
+    assert_eq!((third.epoch, third.digest), (first.epoch + 2, first.digest));
+}
+
+fn payloads(make: &mut dyn FnMut() -> Subject) {
+    // Around the sizes at which an implementation may cut.
+    for size in [0, 1, 65_535, 65_536, 65_537, 131_072, 200_000] {
+        let mut platform = make().platform;
+        let data: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+        let blob = platform.stage().unwrap();
+        assert_eq!(read(&*platform, blob), Err(Error::Blob), "an unfinished payload cannot be read");
+        assert_eq!(platform.commit(vec![Change::KeepBlob(blob)]), Err(Error::Blob));
+        for chunk in data.chunks(7000) {
+            platform.stage_write(blob, chunk).unwrap();
+        }
+        assert_eq!(platform.stage_finish(blob), Ok(size));
+        assert_eq!(platform.stage_write(blob, b"more"), Err(Error::Blob));
+        assert!(read(&*platform, blob).as_ref() == Ok(&data), "a finished payload of {size} bytes");
+        let lost = platform.stage().unwrap();
+        platform.stage_finish(lost).unwrap();
+        platform.commit(vec![Change::KeepBlob(blob)]).unwrap();
+        platform.discard(blob);
+        drop(platform);
+
+        let mut platform = make().platform;
+        assert!(read(&*platform, blob).as_ref() == Ok(&data), "a kept payload of {size} bytes");
+        assert_eq!(read(&*platform, lost), Err(Error::Blob), "what no commit keeps is gone after a restart");
+        assert_eq!(platform.commit(vec![Change::KeepBlob(blob)]), Err(Error::Blob), "kept already");
+        platform.commit(vec![Change::DropBlob(blob)]).unwrap();
+        assert_eq!(read(&*platform, blob), Err(Error::Blob));
+        drop(platform);
+        assert_eq!(read(&*make().platform, blob), Err(Error::Blob));
+    }
+    let mut platform = make().platform;
+    let (one, two) = (platform.stage().unwrap(), platform.stage().unwrap());
+    assert_ne!(one, two);
+    platform.stage_write(one, b"one").unwrap();
+    platform.stage_write(two, b"two").unwrap();
+    platform.discard(one);
+    assert_eq!(platform.stage_finish(one), Err(Error::Blob));
+    platform.stage_finish(two).unwrap();
+    assert_eq!(read(&*platform, two), Ok(b"two".to_vec()));
+}
+
+fn read(platform: &dyn Platform, blob: BlobId) -> Result<Vec<u8>, Error> {
+    let mut data = Vec::new();
+    platform.read_blob(blob, &mut |chunk| data.extend_from_slice(chunk))?;
+    Ok(data)
+}
+
+fn keys(make: &mut dyn FnMut() -> Subject) {
+    let public = |subject: Subject| {
+        let platform = subject.platform;
+        [platform.teep_key().public_key(), platform.report_key().public_key(), subject.attestation_key]
+    };
+    let keys = public(make());
+    assert_eq!(keys, public(make()), "keys survive a restart");
+    // Security rule K6.
+    assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2], "one key, one purpose");
+}
+
+fn storage_keys(make: &mut dyn FnMut() -> Subject) {
+    let derive = |platform: &dyn Platform, context: &[u8]| *platform.storage_key(context).unwrap().expose();
+    let platform = make().platform;
+    let keys = [derive(&*platform, b""), derive(&*platform, b"a"), derive(&*platform, b"ab")];
+    assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2], "contexts are separate");
+    drop(platform);
+    assert_eq!(derive(&*make().platform, b"ab"), keys[2], "and stable");
+}
+
+fn evidence(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
+    let Subject { platform, attestation_key } = make();
+    let ask = |nonce: &[u8]| {
+        let request = EvidenceRequest { nonce, ueid: &[1; 17], trust_store_sequence: 3 };
+        platform.evidence(&request).unwrap()
+    };
+    let evidence = ask(&[7; 32]);
+    assert!(!evidence.format.is_empty(), "an absent format means an Attestation Result");
+    let token = Token::parse(&evidence.payload, &Limits::default()).unwrap();
+    let verify = |key: PublicKey| {
+        let keys = [VerificationKey::new(key, Purpose::Evidence, provider)];
+        token.verify(&keys, Purpose::Evidence, provider).map(Verified::into_value)
+    };
+    verify(platform.teep_key().public_key()).expect_err("only the attestation key signs Evidence");
+    let claims = verify(attestation_key).expect("the attestation key signs Evidence");
+    // Security rule E2, claim by claim.
+    assert_eq!(claims.eat_nonce, [vec![7; 32]]);
+    assert_eq!(claims.ueid.as_deref(), Some(&[1; 17][..]));
+    assert_eq!(claims.cnf, Some(Confirmation::Key(platform.teep_key().public_key())));
+    assert!(claims.oemid.is_some() && claims.hwmodel.is_some() && claims.hwversion.is_some());
+    assert!(claims.eat_profile.is_some() && claims.dbgstat.is_some() && !claims.manifests.is_empty());
+    let stated = claims.platform.expect("the private claim about the platform");
+    let root = platform.state_root();
+    assert_eq!((stated.state_epoch, stated.state_root), (root.epoch, root.digest));
+    assert_eq!(stated.trust_store_sequence, 3);
+    assert_ne!(ask(&[8; 32]).payload, evidence.payload, "Evidence depends on the nonce");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory_platform::{MemoryPlatform, MemoryStorage};
+
+    #[test]
+    fn memory_platform_is_a_platform() {
+        let provider = tamarack_crypto_rustcrypto::provider();
+        let storage = MemoryStorage::default();
+        check_platform(&provider, &mut || {
+            let platform = MemoryPlatform::open(provider, 1, storage.clone());
+            Subject { attestation_key: platform.attestation_public_key(), platform: Box::new(platform) }
+        });
+    }
+}
