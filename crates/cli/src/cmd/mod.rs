@@ -6,12 +6,15 @@ mod inspect;
 mod manifest;
 mod pki;
 mod ta;
+mod tam;
 
 use crate::fail::Outcome;
 
 /// Every noun of the command line.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Make, serve, keep and ask a TAM
+    Tam(tam::Args),
     /// Make, test and sign Trusted Applications
     Ta(ta::Args),
     /// Explain, verify and try out SUIT manifests
@@ -30,6 +33,7 @@ impl Command {
     /// Does what the command line says.
     pub fn run(self) -> Outcome {
         match self {
+            Self::Tam(args) => tam::run(args),
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
             Self::Pki(args) => pki::run(args),
