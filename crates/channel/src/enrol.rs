@@ -2,6 +2,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decoder, Encoder, Error, ErrorKind};
+use tamarack_crypto::KeyType;
+use tamarack_model::ComponentId;
 
 use crate::codec;
 use crate::codec::end;
@@ -21,6 +23,8 @@ pub struct Profile {
     pub hwmodel: Vec<u8>,
     /// EAT hwversion.
     pub hwversion: String,
+    /// Kind of the device's keys.
+    pub key_type: KeyType,
 }
 
 /// What a device is enrolled with, sealed at once and changed only by protocol afterwards (security rule R8).
@@ -32,6 +36,8 @@ pub struct Enrolment {
     pub tams: Vec<TamSeed>,
     /// Signers whose manifests it runs.
     pub signers: Vec<SignerSeed>,
+    /// Its peripherals, and the TAs that command them.
+    pub peripherals: Vec<PeripheralSeed>,
     /// SubjectPublicKeyInfo (DER) of the device authority.
     pub authority: Option<Vec<u8>>,
 }
@@ -76,14 +82,32 @@ pub struct SignerSeed {
     pub quota: u64,
 }
 
+/// A peripheral and the one TA that commands it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeripheralSeed {
+    /// Name that the TA uses for it.
+    pub name: String,
+    /// Index in [`Enrolment::tams`] of the TAM that the TA comes from.
+    pub tam: u32,
+    /// Manifest component id of the TA.
+    pub manifest: ComponentId,
+}
+
+/// COSE algorithms (RFC 9864) that stand for the kinds of key.
+const ESP256: i64 = -9;
+const ED25519: i64 = -19;
+
 impl Profile {
     pub(crate) fn encode(&self, e: &mut Encoder) {
-        e.array(6).text(&self.common_name).bytes(&self.vendor_id).bytes(&self.class_id).bytes(&self.oemid);
-        e.bytes(&self.hwmodel).text(&self.hwversion);
+        e.array(7).text(&self.common_name).bytes(&self.vendor_id).bytes(&self.class_id).bytes(&self.oemid);
+        e.bytes(&self.hwmodel).text(&self.hwversion).int(match self.key_type {
+            KeyType::P256 => ESP256,
+            KeyType::Ed25519 => ED25519,
+        });
     }
 
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(6, "the 6 elements of a profile")?;
+        d.array_of(7, "the 7 elements of a profile")?;
         Ok(Self {
             common_name: codec::string(d)?,
             vendor_id: d.byte_array("16 bytes")?,
@@ -91,7 +115,17 @@ impl Profile {
             oemid: d.byte_array("16 bytes")?,
             hwmodel: hwmodel(d)?,
             hwversion: codec::string(d)?,
+            key_type: key_type(d)?,
         })
+    }
+}
+
+fn key_type(d: &mut Decoder<'_>) -> Result<KeyType, Error> {
+    let at = d.position();
+    match d.int()? {
+        ESP256 => Ok(KeyType::P256),
+        ED25519 => Ok(KeyType::Ed25519),
+        _ => Err(Error::new(at, ErrorKind::Value("key type -9 or -19"))),
     }
 }
 
@@ -105,18 +139,20 @@ fn hwmodel(d: &mut Decoder<'_>) -> Result<Vec<u8>, Error> {
 
 impl Enrolment {
     pub(crate) fn encode(&self, e: &mut Encoder) {
-        codec::put_segments(e.array(4), &self.chain);
+        codec::put_segments(e.array(5), &self.chain);
         codec::put_list(e, &self.tams, |e, tam| tam.encode(e));
         codec::put_list(e, &self.signers, |e, signer| signer.encode(e));
+        codec::put_list(e, &self.peripherals, |e, peripheral| peripheral.encode(e));
         codec::put_optional(e, self.authority.as_ref(), |e, key| end(e.bytes(key)));
     }
 
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(4, "the 4 elements of an enrolment")?;
+        d.array_of(5, "the 5 elements of an enrolment")?;
         Ok(Self {
             chain: codec::byte_strings(d)?,
             tams: codec::list(d, TamSeed::decode)?,
             signers: codec::list(d, SignerSeed::decode)?,
+            peripherals: codec::list(d, PeripheralSeed::decode)?,
             authority: codec::optional(d, |d| d.bytes().map(<[u8]>::to_vec))?,
         })
     }
@@ -175,5 +211,16 @@ impl SignerSeed {
             prefixes: codec::list(d, codec::segments)?,
             quota: d.uint()?,
         })
+    }
+}
+
+impl PeripheralSeed {
+    fn encode(&self, e: &mut Encoder) {
+        codec::put_component(e.array(3).text(&self.name).uint(self.tam.into()), &self.manifest);
+    }
+
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
+        d.array_of(3, "the 3 elements of a peripheral")?;
+        Ok(Self { name: codec::string(d)?, tam: codec::u32(d)?, manifest: codec::component(d)? })
     }
 }

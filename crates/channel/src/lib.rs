@@ -19,6 +19,7 @@
 //! | 8, 9, 10 | open a session with a TA, invoke a command, close it | [`Value::Session`], [`Value::Returned`] |
 //! | 11 | status | [`Value::Status`] |
 //! | 12, 13 | certificate signing request, enrolment | [`Value::Csr`] |
+//! | 14 | an order of the device authority about a trust anchor | |
 //! | 0 | (an answer) | |
 //! | 15 | (a part of a longer message) | |
 #![no_std]
@@ -38,7 +39,7 @@ mod request;
 mod tests;
 
 pub use action::{Action, Failure, TaState};
-pub use enrol::{Enrolment, Profile, Proof, SignerSeed, TamSeed};
+pub use enrol::{Enrolment, PeripheralSeed, Profile, Proof, SignerSeed, TamSeed};
 pub use frame::{Assembler, Body, Error, MAX_CHUNK, MAX_FRAME, MAX_MESSAGE, Message, frame_length, receive};
 pub use reply::{Installed, Reply, Status, Value};
 pub use request::{Request, Target};

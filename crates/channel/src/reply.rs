@@ -52,23 +52,31 @@ pub struct Status {
     pub pid: u32,
     /// User id of the TEE.
     pub uid: u32,
+    /// Thumbprint of the attestation key (DeviceId), once there is one.
+    pub device_id: Option<[u8; 32]>,
     /// Whether the device has been enrolled.
     pub enrolled: bool,
     /// What is installed.
     pub installed: Vec<Installed>,
+    /// Peripherals by name, with their positions.
+    pub peripherals: Vec<(String, Vec<u8>)>,
 }
 
-/// One installed manifest.
+/// One installed component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
-    /// Its manifest component id.
+    /// Its component id.
+    pub component: ComponentId,
+    /// The manifest that owns it.
     pub manifest: ComponentId,
-    /// Its sequence number.
+    /// Sequence number of that manifest.
     pub sequence_number: u64,
-    /// Its digest, as its authentication wrapper gives it (SHA-256).
+    /// SHA-256 of its content.
     pub digest: [u8; 32],
-    /// Components that it installed.
-    pub components: Vec<ComponentId>,
+    /// Size of its content in bytes.
+    pub size: u64,
+    /// The service provider that signed it.
+    pub provider: String,
 }
 
 impl Reply {
@@ -153,14 +161,19 @@ impl Value {
 
 impl Status {
     fn encode(&self, e: &mut Encoder) {
-        e.array(8).bytes(&self.state_digest).uint(self.state_epoch).uint(self.layers);
+        e.array(10).bytes(&self.state_digest).uint(self.state_epoch).uint(self.layers);
         codec::put_list(e, &self.missing_layers, |e, reason| end(e.text(reason)));
-        e.uint(self.pid.into()).uint(self.uid.into()).bool(self.enrolled);
+        e.uint(self.pid.into()).uint(self.uid.into());
+        codec::put_optional(e, self.device_id, |e, id| end(e.bytes(&id)));
+        e.bool(self.enrolled);
         codec::put_list(e, &self.installed, |e, one| one.encode(e));
+        codec::put_list(e, &self.peripherals, |e, (name, position)| {
+            end(e.array(2).text(name).bytes(position))
+        });
     }
 
     fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(8, "the 8 elements of a status")?;
+        d.array_of(10, "the 10 elements of a status")?;
         Ok(Self {
             state_digest: d.byte_array("a SHA-256 digest")?,
             state_epoch: d.uint()?,
@@ -168,29 +181,33 @@ impl Status {
             missing_layers: codec::list(d, codec::string)?,
             pid: codec::u32(d)?,
             uid: codec::u32(d)?,
+            device_id: codec::optional(d, |d| d.byte_array("a SHA-256 thumbprint"))?,
             enrolled: d.bool()?,
             installed: codec::list(d, Installed::decode)?,
+            peripherals: codec::list(d, |d| {
+                d.array_of(2, "name and position")?;
+                Ok((codec::string(d)?, d.bytes()?.to_vec()))
+            })?,
         })
     }
 }
 
 impl Installed {
     fn encode(&self, e: &mut Encoder) {
-        codec::put_component(e.array(4), &self.manifest);
-        codec::put_list(
-            e.uint(self.sequence_number).bytes(&self.digest),
-            &self.components,
-            codec::put_component,
-        );
+        codec::put_component(e.array(6), &self.component);
+        codec::put_component(e, &self.manifest);
+        e.uint(self.sequence_number).bytes(&self.digest).uint(self.size).text(&self.provider);
     }
 
     fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(4, "the 4 elements of an installed manifest")?;
+        d.array_of(6, "the 6 elements of an installed component")?;
         Ok(Self {
+            component: codec::component(d)?,
             manifest: codec::component(d)?,
             sequence_number: d.uint()?,
             digest: d.byte_array("a SHA-256 digest")?,
-            components: codec::list(d, codec::component)?,
+            size: d.uint()?,
+            provider: codec::string(d)?,
         })
     }
 }

@@ -47,6 +47,8 @@ pub enum Request {
     OpenSession {
         /// Which TA.
         target: Target,
+        /// The TAM that the app is bound to; decides if TAs of several Owners have this name (security rule L2).
+        tam_uri: Option<String>,
         /// Parameters of TA_OpenSessionEntryPoint.
         params: Params,
     },
@@ -69,8 +71,10 @@ pub enum Request {
     /// Makes the device's keys, if they are not there yet, and asks for a certificate signing request of its attestation
     /// key.
     Csr(Profile),
-    /// Seals certificate and trust anchors; once (DESIGN decision 17).
+    /// Seals certificate and trust anchors, once.
     Enrol(Enrolment),
+    /// An order of the device authority about a trust anchor, signed (security rule R8).
+    ChangeAnchor(Vec<u8>),
 }
 
 /// Which TA a session is for.
@@ -98,6 +102,7 @@ impl Body for Request {
             Self::Status => 11,
             Self::Csr(_) => 12,
             Self::Enrol(_) => 13,
+            Self::ChangeAnchor(_) => 14,
         }
     }
 
@@ -112,12 +117,13 @@ impl Body for Request {
             Self::RequestPolicyCheck | Self::ProcessError | Self::Status => end(e.null()),
             Self::Chunk { fetch, data, last } => end(e.array(3).uint(*fetch).bytes(data).bool(*last)),
             Self::FetchFailed { fetch } => end(e.uint(*fetch)),
-            Self::OpenSession { target, params } => {
-                e.array(2);
+            Self::OpenSession { target, tam_uri, params } => {
+                e.array(3);
                 match target {
                     Target::Uuid(uuid) => end(e.bytes(uuid)),
                     Target::Component(id) => codec::put_component(e, id),
                 }
+                codec::put_optional(e, tam_uri.as_ref(), |e, uri| end(e.text(uri)));
                 params::put_params(e, params);
             }
             Self::Invoke { session, command, params } => {
@@ -127,6 +133,7 @@ impl Body for Request {
             Self::CloseSession { session } => end(e.uint((*session).into())),
             Self::Csr(profile) => profile.encode(e),
             Self::Enrol(enrolment) => enrolment.encode(e),
+            Self::ChangeAnchor(order) => end(e.bytes(order)),
         }
     }
 
@@ -145,6 +152,7 @@ impl Body for Request {
             11 => d.null().map(|()| Self::Status),
             12 => Profile::decode(d).map(Self::Csr),
             13 => Enrolment::decode(d).map(Self::Enrol),
+            14 => d.bytes().map(|order| Self::ChangeAnchor(order.to_vec())),
             _ => return None,
         })
     }
@@ -166,12 +174,13 @@ fn chunk(d: &mut Decoder<'_>) -> Result<Request, Error> {
 }
 
 fn open_session(d: &mut Decoder<'_>) -> Result<Request, Error> {
-    d.array_of(2, "target and parameters")?;
+    d.array_of(3, "target, TAM URI and parameters")?;
     let target = match d.peek() {
         Kind::Bytes => Target::Uuid(d.byte_array("a UUID of 16 bytes")?),
         _ => Target::Component(codec::component(d)?),
     };
-    Ok(Request::OpenSession { target, params: params::params(d)? })
+    let tam_uri = codec::optional(d, codec::string)?;
+    Ok(Request::OpenSession { target, tam_uri, params: params::params(d)? })
 }
 
 fn invoke(d: &mut Decoder<'_>) -> Result<Request, Error> {

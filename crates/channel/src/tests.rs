@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use proptest::prelude::*;
 use tamarack_cbor::Encoder;
+use tamarack_crypto::KeyType;
 use tamarack_model::{Code, ComponentId};
 use tamarack_tee::Param;
 
@@ -78,25 +79,40 @@ fn enrolment() -> impl Strategy<Value = Enrolment> {
         .prop_map(|(proof, uri, scopes, require_binding)| TamSeed { proof, uri, scopes, require_binding });
     let signer = (text(), proof(), prefixes(), any::<u64>())
         .prop_map(|(provider, proof, prefixes, quota)| SignerSeed { provider, proof, prefixes, quota });
+    let peripheral = (text(), any::<u32>(), component()).prop_map(|(name, tam, manifest)| PeripheralSeed {
+        name,
+        tam,
+        manifest,
+    });
     (
         prop::collection::vec(bytes(), 0..3),
         prop::collection::vec(tam, 0..3),
         prop::collection::vec(signer, 0..3),
+        prop::collection::vec(peripheral, 0..3),
         prop::option::of(bytes()),
     )
-        .prop_map(|(chain, tams, signers, authority)| Enrolment { chain, tams, signers, authority })
+        .prop_map(|(chain, tams, signers, peripherals, authority)| Enrolment {
+            chain,
+            tams,
+            signers,
+            peripherals,
+            authority,
+        })
 }
 
 fn profile() -> impl Strategy<Value = Profile> {
     let id = any::<[u8; 16]>;
-    (text(), id(), id(), id(), prop::collection::vec(any::<u8>(), 1..=32), text()).prop_map(
-        |(common_name, vendor_id, class_id, oemid, hwmodel, hwversion)| Profile {
+    let key_type = prop::sample::select(vec![KeyType::P256, KeyType::Ed25519]);
+    let hwmodel = prop::collection::vec(any::<u8>(), 1..=32);
+    (text(), id(), id(), id(), hwmodel, text(), key_type).prop_map(
+        |(common_name, vendor_id, class_id, oemid, hwmodel, hwversion, key_type)| Profile {
             common_name,
             vendor_id,
             class_id,
             oemid,
             hwmodel,
             hwversion,
+            key_type,
         },
     )
 }
@@ -117,7 +133,8 @@ fn request() -> impl Strategy<Value = Request> {
             last
         }),
         any::<u64>().prop_map(|fetch| Request::FetchFailed { fetch }),
-        (target, params()).prop_map(|(target, params)| Request::OpenSession { target, params }),
+        (target, prop::option::of(text()), params())
+            .prop_map(|(target, tam_uri, params)| Request::OpenSession { target, tam_uri, params }),
         (any::<u32>(), any::<u32>(), params()).prop_map(|(session, command, params)| Request::Invoke {
             session,
             command,
@@ -127,6 +144,7 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::Status),
         profile().prop_map(Request::Csr),
         enrolment().prop_map(Request::Enrol),
+        bytes().prop_map(Request::ChangeAnchor),
     ]
 }
 
@@ -159,29 +177,38 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn status() -> impl Strategy<Value = Status> {
-    let installed = (component(), any::<u64>(), any::<[u8; 32]>(), prop::collection::vec(component(), 0..3))
-        .prop_map(|(manifest, sequence_number, digest, components)| Installed {
+    let digest = any::<[u8; 32]>;
+    let installed = (component(), component(), any::<u64>(), digest(), any::<u64>(), text()).prop_map(
+        |(component, manifest, sequence_number, digest, size, provider)| Installed {
+            component,
             manifest,
             sequence_number,
             digest,
-            components,
-        });
+            size,
+            provider,
+        },
+    );
     (
-        (any::<[u8; 32]>(), any::<u64>(), any::<u64>(), prop::collection::vec(text(), 0..3)),
-        (any::<u32>(), any::<u32>(), any::<bool>(), prop::collection::vec(installed, 0..3)),
+        (digest(), any::<u64>(), any::<u64>(), prop::collection::vec(text(), 0..3), any::<(u32, u32)>()),
+        (prop::option::of(digest()), any::<bool>(), prop::collection::vec(installed, 0..3)),
+        prop::collection::vec((text(), bytes()), 0..3),
     )
-        .prop_map(
-            |((state_digest, state_epoch, layers, missing_layers), (pid, uid, enrolled, installed))| Status {
+        .prop_map(|(first, second, peripherals)| {
+            let (state_digest, state_epoch, layers, missing_layers, (pid, uid)) = first;
+            let (device_id, enrolled, installed) = second;
+            Status {
                 state_digest,
                 state_epoch,
                 layers,
                 missing_layers,
                 pid,
                 uid,
+                device_id,
                 enrolled,
                 installed,
-            },
-        )
+                peripherals,
+            }
+        })
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
@@ -260,7 +287,7 @@ fn what_is_not_defined_is_refused() {
     let null = |e: &mut Encoder| end(e.null());
     check(&raw(2, 1, 11, null), "version 2");
     check(&raw(1, 1 << 32, 11, null), "32 bits");
-    check(&raw(1, 1, 14, null), "operation 14");
+    check(&raw(1, 1, 16, null), "operation 16");
     check(&raw(1, 1, 0, null), "operation 0");
     check(&raw(1, 1, 11, |e| end(e.uint(1))), "expected null");
     check(&[raw(1, 1, 11, null), vec![0]].concat(), "1 bytes follow");
@@ -275,7 +302,7 @@ fn what_is_not_defined_is_refused() {
         |e: &mut Encoder| end(e.array(3).uint(1).uint(1).array(1).array(3).uint(6).uint(1).bytes(&[0; 2]));
     check(&raw(1, 1, 9, overfull), "no more data");
     check(&raw(1, 1, 2, |e| end(e.array(0))), "a component id");
-    check(&raw(1, 1, 8, |e| end(e.array(2).bytes(&[0; 15]).array(0))), "a UUID");
+    check(&raw(1, 1, 8, |e| end(e.array(3).bytes(&[0; 15]).null().array(0))), "a UUID");
 }
 
 #[test]

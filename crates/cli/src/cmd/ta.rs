@@ -105,6 +105,7 @@ const C_TEMPLATE: Template = &[
 
 const RUST_TEMPLATE: Template = &[
     ("Cargo.toml", include_str!("../../../../sdk/templates/rust/Cargo.toml")),
+    (".cargo/config.toml", include_str!("../../../../sdk/templates/rust/.cargo/config.toml")),
     ("src/lib.rs", include_str!("../../../../sdk/templates/rust/src/lib.rs")),
     ("ta.yaml", include_str!("../../../../sdk/templates/rust/ta.yaml")),
     ("sdk/rust/Cargo.toml", include_str!("../../../../sdk/rust/Cargo.toml")),
@@ -216,7 +217,7 @@ fn pack(file: &Path, out: Option<PathBuf>, key: Option<PathBuf>, json: bool) -> 
     let path = out.unwrap_or_else(|| folder.join(format!("{}.suit", yaml.name)));
     let envelope = unsigned.envelope();
     fail::write(&path, &envelope)?;
-    let digest = hex::encode(&unsigned.digest().bytes());
+    let digest = hex::encode(unsigned.digest().bytes());
     if json {
         return out::json(&json!({
             "file": path.display().to_string(), "bytes": envelope.len(), "digest": digest,

@@ -21,6 +21,9 @@ fn c1_a_challenge_is_valid_only_as_it_was_made() {
         assert!(verify(&changed).is_err(), "bit {bit}");
     }
     assert!(verify(&made[..31]).is_err());
+    let at = |now| Challenge::verify(config, &tenant, &made, now, &world.crypto).is_ok();
+    assert!(at(NOW + 300) && !at(NOW + 301), "it expires");
+    assert!(at(NOW - 60) && !at(NOW - 61), "it is not from the future, but for the skew of another instance");
 
     // Bound to the tenant, the replay group and the key.
     let other = TenantId::new("other").unwrap();
@@ -49,7 +52,7 @@ fn c2_a_challenge_lives_five_minutes() {
     let response = device.response(&world.query_request());
     let before = world.digest();
     world.clock.set(NOW + 301);
-    let reply = world.post(&response);
+    let reply = reply(at_once(&world, &response));
     refused_by_update(&world, &reply, ErrCode::AttestationRequired, codes::EVIDENCE_STALE);
     assert_eq!(world.digest(), before);
     world.clock.set(NOW + 300);
@@ -82,7 +85,13 @@ fn until_persist<'t>(world: &'t World, body: &[u8]) -> (crate::Exchange<'t>, Vec
     }
 }
 
-fn reply(output: Output) -> Reply {
+/// The first output for a body, which for a refusal is already the reply.
+pub fn at_once(world: &World, body: &[u8]) -> Output {
+    let mut exchange = world.tam.exchange(TenantId::default());
+    exchange.handle(world.clock.get(), &world.store, Input::Request(body.to_vec()))
+}
+
+pub fn reply(output: Output) -> Reply {
     match output {
         Output::Reply(reply) => reply,
         other => panic!("{other:?}"),
@@ -218,8 +227,11 @@ fn s3_the_clock_never_goes_back_behind_the_persisted_time() {
     let response = device.response(&world.query_request());
     world.apply([StoreOp::AdvanceTime(NOW + 10_000)]);
     // By the driver's clock the challenge is fresh.
-    let reply = world.post(&response);
+    let reply = reply(at_once(&world, &response));
     refused_by_update(&world, &reply, ErrCode::AttestationRequired, codes::EVIDENCE_STALE);
+    // What is issued now is issued at the persisted time.
+    let issued = challenge(&world.query_request());
+    assert_eq!(issued[2..6], ((NOW + 10_000) as u32).to_be_bytes());
 }
 
 #[test]

@@ -3,6 +3,7 @@ use alloc::string::String;
 use tamarack_store::{Read, TenantId};
 use tamarack_teep::ErrorMessage;
 
+use super::challenge::{at_once, reply};
 use super::*;
 
 /// A device that has an Update to answer: its token and envelope.
@@ -34,7 +35,7 @@ fn c4_a_token_is_answered_once_and_by_its_device() {
 
     // The other one waits until it expires.
     world.clock.set(NOW + 24 * 3600 + 1);
-    refused(&world.post(&other.success(&other_token, &[])), 400, codes::TEEP_TOKEN);
+    refused(&reply(at_once(&world, &other.success(&other_token, &[]))), 400, codes::TEEP_TOKEN);
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub struct Launch<'a> {
     pub folder: &'a Path,
     /// The root secret (security rule S2), opened before the walls go up.
     pub fuse: File,
+    /// The rollback counter, opened for reading and writing; None if there is no place for one.
+    pub counter: Option<File>,
 }
 
 impl Launch<'_> {
@@ -49,15 +51,17 @@ pub struct Inherited {
     pub folder: OwnedFd,
     /// The root secret.
     pub fuse: File,
+    /// The rollback counter.
+    pub counter: Option<File>,
     /// User id to take.
     pub uid: Option<u32>,
 }
 
-/// Prefix of the argument that names descriptors and user id: `--inherited=CHANNEL,FOLDER,FUSE,UID|-`.
+/// Prefix of the argument that names descriptors and user id: `--inherited=CHANNEL,FOLDER,FUSE,COUNTER|-,UID|-`.
 const ARGUMENT: &str = "--inherited=";
 
 /// Starts the TEE's process: a fresh exec with an empty environment, no standard input and output (its standard error is
-/// ours), and no file descriptor but the channel, the storage folder and the root secret. As root, the folder is given
+/// ours), and no file descriptor but the channel, the storage folder, the root secret and the counter. As root, the folder is given
 /// to an unused user id first; in any case it is closed to all others.
 pub fn spawn(launch: Launch<'_>) -> io::Result<Launched> {
     fs::create_dir_all(launch.folder)?;
@@ -68,17 +72,18 @@ pub fn spawn(launch: Launch<'_>) -> io::Result<Launched> {
         Mode::empty(),
     )?;
     let (ours, theirs) = UnixStream::pair()?;
-    let keep = [theirs.as_raw_fd(), folder.as_raw_fd(), launch.fuse.as_raw_fd()];
-    let uid_text = uid.map_or("-".into(), |uid| uid.to_string());
+    let counter = launch.counter.as_ref().map(AsRawFd::as_raw_fd);
+    let keep = [Some(theirs.as_raw_fd()), Some(folder.as_raw_fd()), Some(launch.fuse.as_raw_fd()), counter];
+    let fds: Vec<String> = keep.iter().map(|fd| text(*fd)).collect();
     let mut command = Command::new(launch.program);
     command
         .args(launch.args)
-        .arg(format!("{ARGUMENT}{},{},{},{uid_text}", keep[0], keep[1], keep[2]))
+        .arg(format!("{ARGUMENT}{},{}", fds.join(","), text(uid)))
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     // SAFETY: between fork and exec the closure makes only system calls (async-signal-safe) on descriptors that `theirs`,
-    // `folder` and `launch.fuse` keep open until `spawn` returns; it neither allocates nor locks.
+    // `folder` and `launch` keep open until `spawn` returns; it neither allocates nor locks.
     unsafe {
         command.pre_exec(move || inherit_only(&keep));
     }
@@ -87,14 +92,14 @@ pub fn spawn(launch: Launch<'_>) -> io::Result<Launched> {
 }
 
 /// Marks every descriptor above standard error as closed on exec, except `keep`.
-fn inherit_only(keep: &[RawFd]) -> io::Result<()> {
+fn inherit_only(keep: &[Option<RawFd>]) -> io::Result<()> {
     // SAFETY: the call only sets a flag on descriptors of this process, which is about to exec.
     let marked =
         unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if marked != 0 {
         return Err(io::Error::last_os_error());
     }
-    for fd in keep {
+    for fd in keep.iter().flatten() {
         // SAFETY: the descriptor is open (see the caller); the call only clears its flag.
         if unsafe { libc::fcntl(*fd, libc::F_SETFD, 0) } != 0 {
             return Err(io::Error::last_os_error());
@@ -112,15 +117,27 @@ impl Inherited {
         let mut args: Vec<OsString> = args.into_iter().collect();
         let last = args.pop()?.into_string().ok()?;
         let mut fields = last.strip_prefix(ARGUMENT)?.split(',');
-        let mut take = || inherited_fd(fields.next()?.parse().ok()?);
-        let (channel, folder, fuse) = (take()?, take()?, take()?);
-        let uid = match fields.next()? {
-            "-" => None,
-            uid => Some(uid.parse().ok()?),
+        let mut take = || optional(fields.next()?);
+        let numbers: [Option<RawFd>; 4] = [take()?, take()?, take()?, take()?];
+        let uid = optional(fields.next()?)?;
+        // Taken one after the other: a number that stands twice is no longer inherited the second time.
+        let [channel, folder, fuse, counter] = numbers;
+        let (channel, folder, fuse) = (inherited_fd(channel?)?, inherited_fd(folder?)?, inherited_fd(fuse?)?);
+        let counter = match counter {
+            Some(fd) => Some(File::from(inherited_fd(fd)?)),
+            None => None,
         };
-        let distinct = channel.as_raw_fd() != folder.as_raw_fd() && folder.as_raw_fd() != fuse.as_raw_fd();
-        distinct.then(|| (Self { channel: channel.into(), folder, fuse: fuse.into(), uid }, args))
+        Some((Self { channel: channel.into(), folder, fuse: fuse.into(), counter, uid }, args))
     }
+}
+
+fn text(value: Option<impl ToString>) -> String {
+    value.map_or("-".into(), |value| value.to_string())
+}
+
+/// Reads what [`text`] writes; the outer None is for what is neither a number nor a dash.
+fn optional<T: std::str::FromStr>(field: &str) -> Option<Option<T>> {
+    if field == "-" { Some(None) } else { field.parse().ok().map(Some) }
 }
 
 fn inherited_fd(fd: RawFd) -> Option<OwnedFd> {

@@ -1,0 +1,196 @@
+use std::collections::VecDeque;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use tamarack_channel::{Action, Message, Reply, Request, Status, TaState, Target, Value};
+use tamarack_model::ComponentId;
+use tamarack_tee::Params;
+
+use crate::channel::read_reply;
+use crate::{Error, Failure};
+
+/// How far a component is, as an app sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Where it stands.
+    pub state: TaState,
+    /// Bytes received so far, while downloading.
+    pub received: u64,
+    /// Bytes to receive in all, if that is known.
+    pub total: Option<u64>,
+}
+
+/// What a TA returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// Its return code (TEE_Result); 0 is success.
+    pub code: u32,
+    /// The parameters as it left them; they count also after an error.
+    pub params: Params,
+}
+
+/// A normal app's connection to the Broker of its device.
+///
+/// ```no_run
+/// # fn main() -> Result<(), tamarack_broker::Error> {
+/// use tamarack_broker::{Client, Target};
+/// # let wallet = tamarack_model::ComponentId::parse_text("com.acme/wallet/ta").unwrap();
+/// let mut client = Client::connect("device/app.sock")?;
+/// for progress in client.request_ta(&wallet, None)? {
+///     println!("{}", progress?.state);
+/// }
+/// let session = client.open_session(Target::Component(wallet), None, Vec::new())?;
+/// let returned = client.invoke(session, 1, Vec::new())?;
+/// client.close_session(session)?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    next_id: u32,
+}
+
+impl Client {
+    /// Connects to the socket in the device's folder.
+    pub fn connect(socket: impl AsRef<Path>) -> Result<Self, Error> {
+        Ok(Self { stream: UnixStream::connect(socket)?, next_id: 1 })
+    }
+
+    /// Asks for a component and follows what becomes of it. The iterator ends when nothing more will happen now: with
+    /// state INSTALLED, with FAILED followed by the reason as an error, or with PENDING if the TAM has not decided yet.
+    pub fn request_ta(
+        &mut self,
+        component: &ComponentId,
+        tam_uri: Option<&str>,
+    ) -> Result<impl Iterator<Item = Result<Progress, Error>>, Error> {
+        let component = component.clone();
+        self.follow(Request::RequestTa { component, tam_uri: tam_uri.map(String::from) })
+    }
+
+    /// Says that a component is no longer needed, and waits until the exchange with its TAM is over.
+    pub fn unrequest_ta(&mut self, component: &ComponentId) -> Result<(), Error> {
+        let mut following = self.follow(Request::UnrequestTa { component: component.clone() })?;
+        following.try_for_each(|progress| progress.map(drop))
+    }
+
+    /// Asks all TAMs of the device whether they want something changed, and waits until the exchanges are over.
+    pub fn policy_check(&mut self) -> Result<(), Error> {
+        let mut following = self.follow(Request::RequestPolicyCheck)?;
+        following.try_for_each(|progress| progress.map(drop))
+    }
+
+    /// Opens a session with a TA. It belongs to this connection and is closed with it. `tam_uri` is the TAM that the app
+    /// is bound to, where several have a TA of this name.
+    pub fn open_session(
+        &mut self,
+        target: Target,
+        tam_uri: Option<&str>,
+        params: Params,
+    ) -> Result<u32, Error> {
+        match self.call(Request::OpenSession { target, tam_uri: tam_uri.map(String::from), params })? {
+            Value::Session(session) => Ok(session),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    /// Invokes a command of a TA.
+    pub fn invoke(&mut self, session: u32, command: u32, params: Params) -> Result<Returned, Error> {
+        match self.call(Request::Invoke { session, command, params })? {
+            Value::Returned { code, params } => Ok(Returned { code, params }),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    /// Closes a session.
+    pub fn close_session(&mut self, session: u32) -> Result<(), Error> {
+        self.call(Request::CloseSession { session }).map(drop)
+    }
+
+    /// How the TEE is and what is installed.
+    pub fn status(&mut self) -> Result<Status, Error> {
+        match self.call(Request::Status)? {
+            Value::Status(status) => Ok(status),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    fn call(&mut self, request: Request) -> Result<Value, Error> {
+        let id = self.send(request)?;
+        read_reply(&mut self.stream, id)?.result.map_err(Error::Failed)
+    }
+
+    fn send(&mut self, request: Request) -> Result<u32, Error> {
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        self.stream.write_all(&Message { id, body: request }.to_frames()?)?;
+        Ok(id)
+    }
+
+    fn follow(&mut self, request: Request) -> Result<Following<'_>, Error> {
+        let id = self.send(request)?;
+        Ok(Following { stream: &mut self.stream, id, ready: VecDeque::new(), over: false })
+    }
+}
+
+/// Reads answers until one says that the exchange is over. Dropped early, it reads the rest, so that the connection can
+/// be used again.
+struct Following<'a> {
+    stream: &'a mut UnixStream,
+    id: u32,
+    ready: VecDeque<Result<Progress, Error>>,
+    over: bool,
+}
+
+impl Following<'_> {
+    fn take(&mut self, reply: Result<Reply, Error>) {
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => {
+                self.over = true;
+                return self.ready.push_back(Err(error));
+            }
+        };
+        for action in reply.actions {
+            match action {
+                Action::Progress { state, received, total, .. } => {
+                    self.ready.push_back(Ok(Progress { state, received, total }));
+                }
+                Action::Finished { failure } => self.end(failure),
+                Action::Connect { .. }
+                | Action::Send { .. }
+                | Action::Fetch { .. }
+                | Action::CancelFetch { .. } => self.ready.push_back(Err(Error::Unexpected)),
+            }
+        }
+        if let Err(failure) = reply.result {
+            self.end(Some(failure));
+        }
+    }
+
+    fn end(&mut self, failure: Option<Failure>) {
+        self.over = true;
+        self.ready.extend(failure.map(|failure| Err(Error::Failed(failure))));
+    }
+}
+
+impl Iterator for Following<'_> {
+    type Item = Result<Progress, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ready.is_empty() && !self.over {
+            let reply = read_reply(self.stream, self.id);
+            self.take(reply);
+        }
+        self.ready.pop_front()
+    }
+}
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        while !self.over {
+            let reply = read_reply(self.stream, self.id);
+            self.take(reply);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tamarack_channel::{Action, Failure, Reply, Request};
+use tamarack_model::{ComponentId, codes};
+
+use crate::{Error, TamClient, TeeChannel};
+
+/// Most HTTP requests to TAMs in one exchange; a TAM and an Agent that never end are cut off.
+pub const MAX_ROUNDS: usize = 64;
+/// Most TAMs that one policy check visits.
+const MAX_TAMS: usize = 16;
+
+/// Which way a TEEP message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the TAM to the Agent.
+    ToAgent,
+    /// From the Agent to the TAM.
+    ToTam,
+}
+
+/// Sees every TEEP message on its way, and may do to it what any Broker could do. For logs, tests and demonstrations.
+pub type Relay = Box<dyn Fn(Direction, &mut Vec<u8>) + Send + Sync>;
+
+/// What came of an exchange.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// The last thing that the Agent said of its end: None if it said none, or that it went well.
+    pub failure: Option<Failure>,
+    /// How many HTTP requests went to TAMs.
+    pub rounds: usize,
+}
+
+/// Drives exchanges between one TEE and its TAMs. All methods may be called from several threads: exchanges queue, and
+/// TA calls go between their steps.
+pub struct Broker {
+    tee: Mutex<TeeChannel>,
+    /// Held during an exchange; the Agent handles one at a time.
+    exchange: Mutex<()>,
+    http: TamClient,
+    relay: Option<Relay>,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("tee", &self.tee).field("http", &self.http).finish_non_exhaustive()
+    }
+}
+
+impl Broker {
+    /// A Broker for this TEE.
+    pub fn new(tee: TeeChannel, http: TamClient, relay: Option<Relay>) -> Self {
+        Self { tee: Mutex::new(tee), exchange: Mutex::new(()), http, relay }
+    }
+
+    /// Asks the TEE one thing, outside any exchange: sessions, status, enrolment.
+    pub fn call(&self, request: Request) -> Result<Reply, Error> {
+        lock(&self.tee).call(request)
+    }
+
+    /// Whether the TEE can no longer be reached.
+    pub fn is_broken(&self) -> bool {
+        lock(&self.tee).is_broken()
+    }
+
+    /// RequestTA: drives everything that follows until the TAM or the Agent has no more to say. `observe` sees progress.
+    pub fn request_ta(
+        &self,
+        component: &ComponentId,
+        tam_uri: Option<&str>,
+        observe: &mut dyn FnMut(&Action),
+    ) -> Result<Exchange, Error> {
+        let component = component.clone();
+        self.run(Request::RequestTa { component, tam_uri: tam_uri.map(String::from) }, observe)
+    }
+
+    /// UnrequestTA: likewise.
+    pub fn unrequest_ta(
+        &self,
+        component: &ComponentId,
+        observe: &mut dyn FnMut(&Action),
+    ) -> Result<Exchange, Error> {
+        self.run(Request::UnrequestTa { component: component.clone() }, observe)
+    }
+
+    /// RequestPolicyCheck, again until the Agent names no TAM any more (section 5.5): one exchange with each. A TAM
+    /// that fails does not keep the others from being asked; the first failure is what is told.
+    pub fn policy_check(&self, observe: &mut dyn FnMut(&Action)) -> Result<Exchange, Error> {
+        let mut all = Exchange::default();
+        let mut first_error = None;
+        for _ in 0..MAX_TAMS {
+            match self.run(Request::RequestPolicyCheck, observe) {
+                Ok(exchange) if exchange.rounds == 0 => {
+                    all.failure = all.failure.or(exchange.failure);
+                    break;
+                }
+                Ok(exchange) => {
+                    all.rounds += exchange.rounds;
+                    all.failure = all.failure.or(exchange.failure);
+                }
+                Err(error @ Error::Http(_)) => first_error = first_error.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        first_error.map_or(Ok(all), Err)
+    }
+
+    /// One exchange, from the first request to the Agent's or the TAM's last word.
+    fn run(&self, first: Request, observe: &mut dyn FnMut(&Action)) -> Result<Exchange, Error> {
+        let _one_at_a_time = lock(&self.exchange);
+        let mut exchange = Exchange::default();
+        let mut todo = VecDeque::new();
+        self.ask(first, &mut exchange, &mut todo)?;
+        while let Some(action) = todo.pop_front() {
+            match &action {
+                Action::Connect { tam_uri } => {
+                    self.post(tam_uri, None, &mut exchange, &mut todo, observe)?;
+                }
+                Action::Send { tam_uri, message } => {
+                    self.post(tam_uri, Some(message.clone()), &mut exchange, &mut todo, observe)?;
+                }
+                Action::Fetch { id, uri, max_size } => {
+                    self.fetch(*id, uri, *max_size, &mut exchange, &mut todo, observe)?;
+                }
+                // A fetch runs to its end or its cancellation before the next action is looked at.
+                Action::CancelFetch { .. } => {}
+                Action::Progress { .. } => observe(&action),
+                Action::Finished { failure } => {
+                    exchange.failure.clone_from(failure);
+                    observe(&action);
+                }
+            }
+        }
+        Ok(exchange)
+    }
+
+    /// Asks the TEE; puts what it wants done at the end of the list. A refusal is remembered, and what the Agent wants
+    /// done about it (an Error message to the TAM) is done all the same.
+    fn ask(
+        &self,
+        request: Request,
+        exchange: &mut Exchange,
+        todo: &mut VecDeque<Action>,
+    ) -> Result<(), Error> {
+        let reply = self.call(request)?;
+        if let Err(failure) = reply.result {
+            if reply.actions.is_empty() && todo.is_empty() {
+                return Err(Error::Failed(failure));
+            }
+            exchange.failure = Some(failure);
+        }
+        todo.extend(reply.actions);
+        Ok(())
+    }
+
+    fn post(
+        &self,
+        uri: &str,
+        message: Option<Vec<u8>>,
+        exchange: &mut Exchange,
+        todo: &mut VecDeque<Action>,
+        observe: &mut dyn FnMut(&Action),
+    ) -> Result<(), Error> {
+        exchange.rounds += 1;
+        let answer = if exchange.rounds > MAX_ROUNDS {
+            Err(Error::Failed(Failure::new(
+                codes::TEEP_UNEXPECTED,
+                format!("the exchange did not end after {MAX_ROUNDS} messages"),
+            )))
+        } else {
+            match message {
+                None => self.http.connect(uri),
+                Some(mut message) => {
+                    self.relayed(Direction::ToTam, &mut message);
+                    self.http.send(uri, &message)
+                }
+            }
+            .map_err(Error::Http)
+        };
+        match answer {
+            Ok(Some(mut message)) => {
+                self.relayed(Direction::ToAgent, &mut message);
+                self.ask(Request::ProcessTeepMessage(message), exchange, todo)
+            }
+            // The session is complete (section 5.4).
+            Ok(None) => Ok(()),
+            Err(error) => {
+                // Section 5.6: the Agent is told, and the session is over; what it says about progress still counts.
+                todo.clear();
+                let reply = self.call(Request::ProcessError)?;
+                reply.actions.iter().filter(|a| is_report(a)).for_each(observe);
+                Err(error)
+            }
+        }
+    }
+
+    fn fetch(
+        &self,
+        id: u64,
+        uri: &str,
+        max_size: Option<u64>,
+        exchange: &mut Exchange,
+        todo: &mut VecDeque<Action>,
+        observe: &mut dyn FnMut(&Action),
+    ) -> Result<(), Error> {
+        let mut broken = None;
+        let fetched = self.http.fetch(uri, max_size, |data, last| {
+            let mut wanted = VecDeque::new();
+            if let Err(error) = self.ask(Request::Chunk { fetch: id, data, last }, exchange, &mut wanted) {
+                broken = Some(error);
+                return false;
+            }
+            let cancelled = wanted.iter().any(|a| matches!(a, Action::CancelFetch { id: it } if *it == id));
+            // Progress is shown as it happens; everything else comes after the transfer.
+            for action in wanted {
+                if matches!(action, Action::Progress { .. }) {
+                    observe(&action)
+                } else {
+                    todo.push_back(action)
+                }
+            }
+            !cancelled
+        });
+        if let Some(error) = broken {
+            return Err(error);
+        }
+        if let Err(error) = fetched {
+            tracing::warn!(code = %error.code(), "payload: {error}");
+            self.ask(Request::FetchFailed { fetch: id }, exchange, todo)?;
+        }
+        Ok(())
+    }
+
+    fn relayed(&self, direction: Direction, message: &mut Vec<u8>) {
+        if let Some(relay) = &self.relay {
+            relay(direction, message);
+        }
+    }
+}
+
+fn is_report(action: &Action) -> bool {
+    matches!(action, Action::Progress { .. } | Action::Finished { .. })
+}
+
+/// A thread that panicked has not left anything half-done behind these locks that matters: a channel in the middle of a
+/// call marks itself broken.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

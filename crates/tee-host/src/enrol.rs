@@ -1,0 +1,77 @@
+//! From what an enrolment says to what the Agent seals.
+
+use tamarack_agent::{AnchorState, Operations, Peripheral, Principal, Seed, SignerAnchor, TamAnchor};
+use tamarack_channel::{Enrolment, Failure, Profile, Proof};
+use tamarack_crypto::{Provider, PublicKey};
+use tamarack_model::{OwnerId, codes};
+use tamarack_tee_sandbox::enrol::DeviceConfig;
+
+/// What the device is made as, with a random device identifier.
+pub(crate) fn config(profile: &Profile, provider: &Provider) -> Result<DeviceConfig, Failure> {
+    let config = DeviceConfig::new(profile.vendor_id, profile.class_id, "", provider)
+        .map_err(|error| Failure::new(error.code(), error.to_string()))?;
+    Ok(DeviceConfig {
+        oemid: profile.oemid,
+        hwmodel: profile.hwmodel.clone(),
+        hwversion: profile.hwversion.clone(),
+        key_type: profile.key_type,
+        ..config
+    })
+}
+
+/// What the Agent seals: each TAM gets a random Owner id (security rule K1).
+pub(crate) fn seed(enrolment: &Enrolment, provider: &Provider) -> Result<Seed, Failure> {
+    let mut tams = Vec::new();
+    for tam in &enrolment.tams {
+        let mut owner = [0; 16];
+        provider.random.fill(&mut owner).map_err(|e| Failure::new(codes::INTERNAL, e.to_string()))?;
+        tams.push(TamAnchor {
+            owner: OwnerId(owner),
+            principal: principal(&tam.proof)?,
+            uri: tam.uri.clone(),
+            scopes: tam.scopes.clone(),
+            require_binding: tam.require_binding,
+            state: AnchorState::Active,
+        });
+    }
+    let mut signers = Vec::new();
+    for signer in &enrolment.signers {
+        signers.push(SignerAnchor {
+            provider: signer.provider.clone(),
+            principal: principal(&signer.proof)?,
+            prefixes: signer.prefixes.clone(),
+            operations: Operations::ALL,
+            quota: signer.quota,
+            state: AnchorState::Active,
+        });
+    }
+    let mut peripherals = Vec::new();
+    for peripheral in &enrolment.peripherals {
+        let tam: Option<&TamAnchor> = tams.get(peripheral.tam as usize);
+        let tam = tam.ok_or_else(|| invalid(format!("peripheral {} names no TAM", peripheral.name)))?;
+        peripherals.push(Peripheral {
+            name: peripheral.name.clone(),
+            owner: tam.owner,
+            manifest: peripheral.manifest.clone(),
+        });
+    }
+    let device_authority = enrolment.authority.as_deref().map(public_key).transpose()?;
+    Ok(Seed { tams, signers, peripherals, device_authority })
+}
+
+fn principal(proof: &Proof) -> Result<Principal, Failure> {
+    Ok(match proof {
+        Proof::Keys(keys) => {
+            Principal::Keys(keys.iter().map(|key| public_key(key)).collect::<Result<_, _>>()?)
+        }
+        Proof::Certificate { root, uri } => Principal::Certificate { anchor: root.clone(), uri: uri.clone() },
+    })
+}
+
+fn public_key(spki: &[u8]) -> Result<PublicKey, Failure> {
+    PublicKey::from_spki(spki).map_err(|error| invalid(format!("a public key of the enrolment: {error}")))
+}
+
+fn invalid(text: String) -> Failure {
+    Failure::new(codes::CONFIG_INVALID, text)
+}

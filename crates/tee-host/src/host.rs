@@ -1,0 +1,328 @@
+use std::mem;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tamarack_agent::{Agent, AgentConfig, Error as AgentError, Input, Output, Progress, SessionId, TaName};
+use tamarack_channel::{
+    Action, Enrolment, Failure, Installed, Profile, Reply, Request, Status, TaState, Target, Value,
+};
+use tamarack_cose::thumbprint;
+use tamarack_crypto::Provider;
+use tamarack_model::{ComponentId, Outcome, UnixTime, codes};
+use tamarack_tee::{Params, TaError};
+use tamarack_tee_sandbox::isolation::Report;
+use tamarack_tee_sandbox::platform::{CertificateError, Measured, SoftwarePlatform};
+use tamarack_tee_sandbox::sealed::Store;
+
+use crate::enrol;
+
+/// How far the device in the storage folder has come.
+pub(crate) enum Device {
+    /// Nothing was made yet.
+    Blank { store: Box<Store>, measured: Measured },
+    /// Keys were made; whether trust anchors were sealed, the Agent knows.
+    Made(Box<Agent<SoftwarePlatform>>),
+    /// It cannot be used, for this reason.
+    Unusable(Failure),
+}
+
+impl Device {
+    /// The device in `store`.
+    pub(crate) fn open(store: Store, measured: Measured, provider: Provider) -> Result<Self, Failure> {
+        if !SoftwarePlatform::is_enrolled(&store) {
+            return Ok(Self::Blank { store: Box::new(store), measured });
+        }
+        SoftwarePlatform::open(store, measured, provider)
+            .map(|platform| Self::made(platform, provider))
+            .map_err(platform_failure)
+    }
+
+    fn made(platform: SoftwarePlatform, provider: Provider) -> Self {
+        Self::Made(Box::new(Agent::new(platform, provider, AgentConfig::default())))
+    }
+
+    /// Takes the device out, to be put back changed; what is left in between is never seen.
+    fn take(&mut self) -> Self {
+        mem::replace(self, Self::Unusable(Failure::new(codes::INTERNAL, "the device is being changed")))
+    }
+}
+
+/// Answers requests of the channel.
+pub(crate) struct Host {
+    device: Device,
+    report: Report,
+    pid: u32,
+    provider: Provider,
+    follow: Follow,
+}
+
+/// What the app that is waiting wants to see.
+#[derive(Default)]
+struct Follow {
+    /// The component that it asked for.
+    component: Option<ComponentId>,
+    /// Bytes received and to be received of the payload on its way.
+    received: u64,
+    total: Option<u64>,
+}
+
+impl Follow {
+    fn progress(&self, state: TaState) -> Option<Action> {
+        let component = self.component.clone()?;
+        Some(Action::Progress { component, state, received: self.received, total: self.total })
+    }
+}
+
+impl Host {
+    pub(crate) fn new(device: Result<Device, Failure>, report: Report, pid: u32, provider: Provider) -> Self {
+        let device = device.unwrap_or_else(Device::Unusable);
+        Self { device, report, pid, provider, follow: Follow::default() }
+    }
+
+    /// Answers one request.
+    pub(crate) fn handle(&mut self, request: Request) -> Reply {
+        self.answer(request).unwrap_or_else(Reply::failed)
+    }
+
+    fn answer(&mut self, request: Request) -> Result<Reply, Failure> {
+        match request {
+            Request::RequestTa { component, tam_uri } => {
+                self.follow = Follow { component: Some(component.clone()), ..Follow::default() };
+                self.feed(Input::RequestTa { component, tam_uri }, Some(TaState::Pending))
+            }
+            Request::UnrequestTa { component } => {
+                self.follow = Follow::default();
+                self.feed(Input::UnrequestTa { component }, None)
+            }
+            Request::RequestPolicyCheck => {
+                self.follow = Follow::default();
+                self.feed(Input::RequestPolicyCheck, None)
+            }
+            Request::ProcessTeepMessage(message) => self.feed(Input::ProcessTeepMessage(message), None),
+            Request::ProcessError => self.feed(Input::ProcessError, Some(TaState::Failed)),
+            Request::Chunk { fetch, data, last } => {
+                self.follow.received += data.len() as u64;
+                let state = if last { TaState::Installing } else { TaState::Downloading };
+                self.feed(Input::Chunk { fetch, data, last }, Some(state))
+            }
+            Request::FetchFailed { fetch } => self.feed(Input::FetchFailed { fetch }, None),
+            Request::OpenSession { target, tam_uri, params } => {
+                self.open_session(target, tam_uri.as_deref(), params)
+            }
+            Request::Invoke { session, command, params } => self.invoke(session, command, params),
+            Request::CloseSession { session } => self
+                .with_agent(|agent, now| agent.close_session(now, SessionId(session)).map(|()| Value::Done)),
+            Request::Status => self.status().map(|status| Reply::value(Value::Status(status))),
+            Request::Csr(profile) => self.csr(&profile),
+            Request::Enrol(enrolment) => self.enrol(&enrolment).map(|()| Reply::done()),
+            Request::ChangeAnchor(order) => {
+                self.with_agent(|agent, _| agent.change_anchor(&order).map(|()| Value::Done))
+            }
+        }
+    }
+
+    fn agent(&mut self) -> Result<&mut Agent<SoftwarePlatform>, Failure> {
+        match &mut self.device {
+            Device::Made(agent) => Ok(agent),
+            Device::Unusable(failure) => Err(failure.clone()),
+            Device::Blank { .. } => {
+                Err(Failure::new(codes::CONFIG_INVALID, "the device has not been enrolled"))
+            }
+        }
+    }
+
+    /// Feeds the Agent, then turns what it wants done into actions. `state` is what the waiting app sees first.
+    fn feed(&mut self, input: Input, state: Option<TaState>) -> Result<Reply, Failure> {
+        let fed = self.agent()?.handle(now(), input);
+        let mut actions: Vec<Action> =
+            state.and_then(|state| self.follow.progress(state)).into_iter().collect();
+        while let Some(output) = self.agent()?.poll_output() {
+            self.act(output, &mut actions)?;
+        }
+        let result = fed.map(|()| Value::Done).map_err(|error| agent_failure(&error));
+        if result.is_err() {
+            actions.extend(self.follow.progress(TaState::Failed));
+        }
+        Ok(Reply { result, actions })
+    }
+
+    fn act(&mut self, output: Output, actions: &mut Vec<Action>) -> Result<(), Failure> {
+        match output {
+            Output::Connect { tam_uri } => actions.push(Action::Connect { tam_uri }),
+            Output::Transmit { tam_uri, message } => actions.push(Action::Send { tam_uri, message }),
+            Output::Fetch { fetch: id, uri, max_size } => {
+                (self.follow.received, self.follow.total) = (0, max_size);
+                actions.extend(self.follow.progress(TaState::Downloading));
+                actions.push(Action::Fetch { id, uri, max_size });
+            }
+            Output::Progress(progress) => log(&progress),
+            Output::Finished(finished) => {
+                let failure = match finished.outcome {
+                    Outcome::Done | Outcome::Unchanged => None,
+                    Outcome::Refused(code) => Some(Failure::new(code, finished.detail)),
+                };
+                let state = match &failure {
+                    Some(_) => Some(TaState::Failed),
+                    None => self.is_installed()?.then_some(TaState::Installed),
+                };
+                actions.extend(state.and_then(|state| self.follow.progress(state)));
+                actions.push(Action::Finished { failure });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what the waiting app asked for is there.
+    fn is_installed(&mut self) -> Result<bool, Failure> {
+        let Some(wanted) = self.follow.component.clone() else { return Ok(false) };
+        let status = self.agent()?.status().map_err(|error| agent_failure(&error))?;
+        Ok(status.components.iter().any(|one| one.component == wanted || one.manifest == wanted))
+    }
+
+    fn with_agent(
+        &mut self,
+        call: impl FnOnce(&mut Agent<SoftwarePlatform>, UnixTime) -> Result<Value, AgentError>,
+    ) -> Result<Reply, Failure> {
+        let agent = self.agent()?;
+        let value = call(agent, now()).map_err(|error| agent_failure(&error));
+        // A TA's log lines, and nothing that the Broker has to do.
+        while let Some(output) = agent.poll_output() {
+            if let Output::Progress(progress) = output {
+                log(&progress);
+            }
+        }
+        value.map(Reply::value)
+    }
+
+    fn open_session(
+        &mut self,
+        target: Target,
+        tam_uri: Option<&str>,
+        mut params: Params,
+    ) -> Result<Reply, Failure> {
+        let name = match target {
+            Target::Uuid(uuid) => TaName::Uuid(uuid),
+            Target::Component(id) => TaName::Component(id),
+        };
+        self.with_agent(|agent, now| {
+            let session = agent.open_session(now, &name, tam_uri, &mut params)?;
+            Ok(Value::Session(session.0))
+        })
+    }
+
+    fn invoke(&mut self, session: u32, command: u32, mut params: Params) -> Result<Reply, Failure> {
+        self.with_agent(|agent, now| {
+            let code = match agent.invoke(now, SessionId(session), command, &mut params) {
+                Ok(()) => 0,
+                Err(AgentError::Ta(TaError::Returned(code))) => code.0,
+                Err(error) => return Err(error),
+            };
+            Ok(Value::Returned { code, params })
+        })
+    }
+
+    /// Makes the device's keys if there are none yet, and gives the request for its certificate.
+    fn csr(&mut self, profile: &Profile) -> Result<Reply, Failure> {
+        if let Device::Blank { .. } = &self.device {
+            let config = enrol::config(profile, &self.provider)?;
+            if let Device::Blank { store, measured } = self.device.take() {
+                match SoftwarePlatform::create(*store, measured, &config, self.provider) {
+                    Ok(platform) => self.device = Device::made(platform, self.provider),
+                    Err(error) => self.device = Device::Unusable(platform_failure(error)),
+                }
+            }
+        }
+        let pem = self.agent()?.platform().certificate_request(&profile.common_name);
+        pem.map(|pem| Reply::value(Value::Csr(pem))).map_err(platform_failure)
+    }
+
+    /// Installs the certificate and seals the trust anchors; refused on a device that was enrolled before.
+    fn enrol(&mut self, enrolment: &Enrolment) -> Result<(), Failure> {
+        if self.agent()?.status().is_ok() {
+            return Err(agent_failure(&AgentError::AlreadyEnrolled));
+        }
+        let seed = enrol::seed(enrolment, &self.provider)?;
+        let Device::Made(agent) = self.device.take() else {
+            return Err(Failure::new(codes::INTERNAL, "the device changed while it was enrolled"));
+        };
+        let mut platform = agent.into_platform();
+        let done = platform
+            .install_certificates(enrolment.chain.clone())
+            .map_err(|error| match error {
+                CertificateError::Platform(error) => platform_failure(error),
+                other => Failure::new(codes::X509_MALFORMED, other.to_string()),
+            })
+            .and_then(|()| {
+                Agent::enrol(&mut platform, &self.provider, &seed).map_err(|error| agent_failure(&error))
+            });
+        self.device = Device::made(platform, self.provider);
+        done
+    }
+
+    fn status(&mut self) -> Result<Status, Failure> {
+        let (layers, missing_layers) =
+            (self.report.layers.bits(), self.report.missing.iter().map(ToString::to_string));
+        let mut status = Status {
+            state_digest: [0; 32],
+            state_epoch: 0,
+            layers,
+            missing_layers: missing_layers.collect(),
+            pid: self.pid,
+            uid: self.report.uid,
+            device_id: None,
+            enrolled: false,
+            installed: Vec::new(),
+            peripherals: Vec::new(),
+        };
+        let agent = match &self.device {
+            Device::Blank { .. } => return Ok(status),
+            Device::Unusable(failure) => return Err(failure.clone()),
+            Device::Made(agent) => agent,
+        };
+        let root = agent.state_root();
+        (status.state_digest, status.state_epoch) = (root.digest, root.epoch);
+        status.device_id = Some(thumbprint(&agent.platform().attestation_public_key(), &self.provider).0);
+        match agent.status() {
+            Ok(of_agent) => {
+                status.enrolled = true;
+                status.peripherals = of_agent.peripherals;
+                let installed = of_agent.components.into_iter().map(|one| Installed {
+                    component: one.component,
+                    manifest: one.manifest,
+                    sequence_number: one.sequence,
+                    digest: one.digest.0,
+                    size: one.size,
+                    provider: one.provider,
+                });
+                status.installed = installed.collect();
+                Ok(status)
+            }
+            Err(AgentError::NotEnrolled) => Ok(status),
+            Err(error) => Err(agent_failure(&error)),
+        }
+    }
+}
+
+/// What the Agent did, for the log of whoever started the device. Nothing here is secret: TAs are told that their log is
+/// read outside.
+fn log(progress: &Progress) {
+    match progress {
+        Progress::TaLog { manifest, line } => eprintln!("ta {manifest}: {line}"),
+        Progress::Changed(effect) => eprintln!("agent: {effect:?}"),
+        Progress::Answered { attested: true } => eprintln!("agent: answered with Evidence"),
+        Progress::Answered { attested: false } => eprintln!("agent: answered"),
+        _ => {}
+    }
+}
+
+fn agent_failure(error: &AgentError) -> Failure {
+    Failure::new(error.code(), error.to_string())
+}
+
+fn platform_failure(error: tamarack_tee::Error) -> Failure {
+    Failure::new(error.code(), error.to_string())
+}
+
+/// The host's time: untrusted (security rule S3), the Agent keeps a floor under it.
+fn now() -> UnixTime {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

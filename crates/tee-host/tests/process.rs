@@ -1,0 +1,281 @@
+//! The TEE as a real process, behind its walls, driven over its channel: from an empty folder to an enrolled device, over
+//! restarts, and refusing what it must. The test starts itself again as the TEE.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tamarack_broker::TeeChannel;
+use tamarack_channel::{
+    Action, Enrolment, Failure, PeripheralSeed, Profile, Proof, Request, SignerSeed, Status, TaState,
+    TamSeed, Target, Value,
+};
+use tamarack_crypto::KeyType;
+use tamarack_model::{Code, ComponentId, codes};
+use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem, generate_key, load_key};
+use tamarack_tee_host::{COUNTER_SUFFIX, LaunchError, LaunchOptions, launch};
+use tamarack_x509::Role;
+
+const SUBCOMMAND: &str = "__tee";
+const TAM_URI: &str = "https://tam.example/tam";
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match args.first() {
+        Some(first) if first == SUBCOMMAND => tamarack_tee_host::main(args[1..].to_vec()),
+        // What cargo's test runner passes selects nothing here: there is one story.
+        Some(first) if first == "--list" => ExitCode::SUCCESS,
+        _ => {
+            enrolment_survives_restarts();
+            s2_a_copy_of_the_folder_without_the_fuse_is_useless();
+            r9_an_old_copy_of_the_folder_is_refused();
+            s2_the_fuse_lies_outside();
+            println!("process: ok");
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+struct Place {
+    scratch: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { scratch: tempfile::tempdir().unwrap() }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.scratch.path().join("tee")
+    }
+
+    fn fuse(&self) -> PathBuf {
+        self.scratch.path().join("fuse")
+    }
+
+    fn options<'a>(&self, folder: &'a Path, fuse: &'a Path) -> LaunchOptions<'a> {
+        LaunchOptions { subcommand: SUBCOMMAND, folder, fuse, create: false, require_sandbox: false }
+    }
+
+    fn start(&self, create: bool) -> Tee {
+        let (folder, fuse) = (self.folder(), self.fuse());
+        Tee::start(LaunchOptions { create, ..self.options(&folder, &fuse) })
+    }
+}
+
+/// A running TEE; ended when dropped.
+struct Tee {
+    channel: Option<TeeChannel>,
+    child: std::process::Child,
+}
+
+impl Tee {
+    fn start(options: LaunchOptions<'_>) -> Self {
+        let launched = launch(options).unwrap();
+        Self { channel: Some(TeeChannel::new(launched.channel)), child: launched.child }
+    }
+
+    fn ask(&mut self, request: Request) -> (Result<Value, Failure>, Vec<Action>) {
+        let reply = self.channel.as_mut().unwrap().call(request).expect("an answer of the TEE");
+        (reply.result, reply.actions)
+    }
+
+    fn status(&mut self) -> Status {
+        match self.ask(Request::Status).0 {
+            Ok(Value::Status(status)) => status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(&mut self, request: Request) -> Code {
+        self.ask(request).0.unwrap_err().code
+    }
+}
+
+impl Drop for Tee {
+    fn drop(&mut self) {
+        drop(self.channel.take());
+        assert!(self.child.wait().unwrap().success(), "the TEE ends with its channel");
+    }
+}
+
+fn profile() -> Profile {
+    Profile {
+        common_name: "test device".into(),
+        vendor_id: [1; 16],
+        class_id: [2; 16],
+        oemid: [3; 16],
+        hwmodel: b"model".to_vec(),
+        hwversion: "1".into(),
+        key_type: KeyType::Ed25519,
+    }
+}
+
+fn valve() -> ComponentId {
+    ComponentId::parse_text("com.acme/valve/suit").unwrap()
+}
+
+fn enrolment(csr: &str) -> Enrolment {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let validity = Validity::days(now - 60, 30);
+    let ca = |role, name: &str| Authority::create(role, name, KeyType::Ed25519, validity).unwrap();
+    let (tee, tam) = (ca(Role::Tee, "TEE CA"), ca(Role::Tam, "TAM CA"));
+    let subject = Subject { uri: "urn:device:1".into(), common_name: "test device".into() };
+    let leaf = tee.issue_from_csr(csr, subject, validity.not_before, validity.not_after).unwrap();
+    let mut chain = certificates_from_pem(&leaf).unwrap();
+    chain.push(tee.cert_der().to_vec());
+    let signer = load_key(&generate_key(KeyType::Ed25519).unwrap()).unwrap();
+    Enrolment {
+        chain,
+        tams: vec![TamSeed {
+            proof: Proof::Certificate { root: tam.cert_der().to_vec(), uri: TAM_URI.into() },
+            uri: Some(TAM_URI.into()),
+            scopes: vec![Vec::new()],
+            require_binding: true,
+        }],
+        signers: vec![SignerSeed {
+            provider: "acme".into(),
+            proof: Proof::Keys(vec![signer.public_key().to_spki()]),
+            prefixes: vec![vec![b"com.acme".to_vec()]],
+            quota: 1 << 20,
+        }],
+        peripherals: vec![PeripheralSeed { name: "valve".into(), tam: 0, manifest: valve() }],
+        authority: None,
+    }
+}
+
+fn enrolled(place: &Place) -> Tee {
+    let mut tee = place.start(true);
+    let Ok(Value::Csr(csr)) = tee.ask(Request::Csr(profile())).0 else { panic!("no request") };
+    assert_eq!(tee.ask(Request::Enrol(enrolment(&csr))).0, Ok(Value::Done));
+    tee
+}
+
+fn enrolment_survives_restarts() {
+    let place = Place::new();
+    let begun = Instant::now();
+    let mut tee = place.start(true);
+    let blank = tee.status();
+    let layers = tamarack_tee_sandbox::Layers::from_bits(blank.layers);
+    println!("TEE answers after {:?}; layers {layers}; missing {:?}", begun.elapsed(), blank.missing_layers);
+    assert!(!blank.enrolled && blank.device_id.is_none());
+    assert_eq!(blank.pid, tee.child.id());
+    let component = valve();
+    for request in [
+        Request::RequestTa { component: component.clone(), tam_uri: None },
+        Request::OpenSession { target: Target::Uuid([0; 16]), tam_uri: None, params: Vec::new() },
+        Request::Enrol(Enrolment {
+            chain: Vec::new(),
+            tams: Vec::new(),
+            signers: Vec::new(),
+            peripherals: Vec::new(),
+            authority: None,
+        }),
+    ] {
+        assert_eq!(tee.refused(request), codes::CONFIG_INVALID, "nothing goes before there are keys");
+    }
+
+    let Ok(Value::Csr(csr)) = tee.ask(Request::Csr(profile())).0 else { panic!("no request") };
+    let made = tee.status();
+    assert!(made.device_id.is_some() && !made.enrolled);
+    drop(tee);
+
+    // The same keys after a restart, and no second device in the same place.
+    let mut tee = place.start(false);
+    assert_eq!(tee.status().device_id, made.device_id);
+    let foreign = enrolment(
+        &tamarack_pki::csr(&*load_key(&generate_key(KeyType::Ed25519).unwrap()).unwrap(), "x").unwrap(),
+    );
+    assert_eq!(tee.refused(Request::Enrol(foreign)), codes::X509_MALFORMED, "a certificate of another key");
+    let good = enrolment(&csr);
+    let nameless = Enrolment {
+        peripherals: vec![PeripheralSeed { name: "valve".into(), tam: 7, manifest: valve() }],
+        ..good.clone()
+    };
+    assert_eq!(tee.refused(Request::Enrol(nameless)), codes::CONFIG_INVALID);
+    assert_eq!(tee.ask(Request::Enrol(good)).0, Ok(Value::Done));
+    let sealed = tee.status();
+    assert!(sealed.enrolled && sealed.state_epoch > made.state_epoch);
+    assert_eq!(sealed.peripherals.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["valve"]);
+    drop(tee);
+
+    let mut tee = place.start(false);
+    let again = tee.status();
+    assert_eq!(
+        (again.state_digest, again.state_epoch, again.enrolled),
+        (sealed.state_digest, sealed.state_epoch, true)
+    );
+    assert_eq!(
+        tee.refused(Request::Enrol(enrolment(&csr))),
+        codes::CONFIG_INVALID,
+        "anchors are sealed once"
+    );
+
+    let (result, actions) = tee.ask(Request::RequestTa { component: component.clone(), tam_uri: None });
+    assert_eq!(result, Ok(Value::Done));
+    let pending = Action::Progress { component, state: TaState::Pending, received: 0, total: None };
+    assert_eq!(actions, [pending, Action::Connect { tam_uri: TAM_URI.into() }]);
+    let (_, actions) = tee.ask(Request::ProcessTeepMessage(b"not a message".to_vec()));
+    assert!(
+        actions.iter().any(|a| matches!(a, Action::Finished { failure: Some(_) })),
+        "garbage is refused: {actions:?}"
+    );
+    assert_eq!(tee.status().state_digest, sealed.state_digest, "and changes nothing");
+    let target = Target::Component(valve());
+    assert_eq!(
+        tee.refused(Request::OpenSession { target, tam_uri: None, params: Vec::new() }),
+        codes::TA_NOT_FOUND
+    );
+    assert_eq!(tee.refused(Request::Chunk { fetch: 3, data: vec![1], last: true }), codes::TEEP_UNEXPECTED);
+}
+
+fn s2_a_copy_of_the_folder_without_the_fuse_is_useless() {
+    let place = Place::new();
+    drop(enrolled(&place));
+    let other = place.scratch.path().join("other-fuse");
+    fs::write(&other, [9; 32]).unwrap();
+    let folder = place.folder();
+    let mut tee = Tee::start(LaunchOptions { create: true, ..place.options(&folder, &other) });
+    assert_eq!(tee.refused(Request::Status), codes::TEE_STORAGE);
+    assert_eq!(tee.refused(Request::Csr(profile())), codes::TEE_STORAGE, "nor is a new device made over it");
+}
+
+fn r9_an_old_copy_of_the_folder_is_refused() {
+    let place = Place::new();
+    let mut tee = place.start(true);
+    let Ok(Value::Csr(csr)) = tee.ask(Request::Csr(profile())).0 else { panic!("no request") };
+    drop(tee);
+    let old = place.scratch.path().join("old");
+    copy(&place.folder(), &old);
+    let mut tee = place.start(false);
+    assert_eq!(tee.ask(Request::Enrol(enrolment(&csr))).0, Ok(Value::Done));
+    drop(tee);
+    let fuse = place.fuse();
+    let mut tee = Tee::start(place.options(&old, &fuse));
+    assert_eq!(tee.refused(Request::Status), codes::TEE_STORAGE);
+    drop(tee);
+    assert!(place.start(false).status().enrolled, "the current one still opens");
+}
+
+fn s2_the_fuse_lies_outside() {
+    let place = Place::new();
+    let folder = place.folder();
+    fs::create_dir(&folder).unwrap();
+    let inside = folder.join("fuse");
+    let result = launch(LaunchOptions { create: true, ..place.options(&folder, &inside) });
+    assert!(matches!(result, Err(LaunchError::FuseInside(_))), "{result:?}");
+    let fuse = place.fuse();
+    let result = launch(place.options(&folder, &fuse));
+    assert!(matches!(result, Err(LaunchError::Fuse(..))), "no fuse is made unless asked for: {result:?}");
+    assert!(!place.scratch.path().join(format!("fuse{COUNTER_SUFFIX}")).exists());
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
