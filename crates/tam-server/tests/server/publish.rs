@@ -22,6 +22,9 @@ fn a_signed_envelope_is_published_listed_and_withdrawn() {
     assert!(actions.ends_with(&["component.publish".into(), "component.withdraw".into()]), "{actions:?}");
 }
 
+/// What is wrong, the caller's token, the envelope, and the answer.
+type Row<'a> = (&'a str, &'a str, Vec<u8>, (u16, &'a str));
+
 #[test]
 fn refusals_change_nothing() {
     let world = World::new();
@@ -40,7 +43,7 @@ fn refusals_change_nothing() {
     let mut tampered_manifest = next.clone();
     tampered_manifest[at] ^= 1;
 
-    let rows: &[(&str, &str, Vec<u8>, (u16, &str))] = &[
+    let rows: &[Row<'_>] = &[
         ("wrong signer", &token, envelope("acme", 6, &*stranger), (403, "TMK-4006")),
         ("signer of another provider", &token, envelope("acme", 6, &*other), (403, "TMK-4006")),
         ("foreign prefix", &foreign, envelope("acme", 6, &*other), (403, "TMK-4007")),
