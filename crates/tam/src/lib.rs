@@ -1,1 +1,106 @@
+//! The TAM as a sans-IO engine: it correlates, appraises, plans and replies, and does nothing itself.
+//!
+//! A [`Tam`] is what does not change between requests; it is shared. An [`Exchange`] answers one HTTP POST: it is given
+//! the body, says what to persist, is told the outcome, and gives the reply. Nothing is sent before what it depends on is
+//! durable.
+//!
+//! ```text
+//! exchange.handle(now, store, Input::Request(body)) -> Output::Persist(ops)      the driver applies them
+//! exchange.handle(now, store, Input::Persisted(outcome)) -> Output::Transmit(..)  or NoContent, or Refuse
+//! ```
+//!
+//! [`Tam::respond`] is that loop over a store that blocks.
+//!
+//! | module | what it decides |
+//! |---|---|
+//! | [`catalog`] | whether an envelope may be published |
+//! | `policy` | what a device should hold |
+//! | `planner` | what to send it for that |
+//! | `teep::correlate` | which request an answer belongs to: stateless challenges and tokens (security rules C1 to C4) |
+//! | `teep::appraise` | whose device it is and what it may be believed (E1 to E4, R9) |
+//! | `teep::outcome` | what came of an Update |
+//! | `teep::state` | the order of all that |
+//! | `teep::reply` | the messages, and the one mapping from codes to TEEP error codes |
+//!
+//! An empty POST and everything that fails before the TEEP signature and the Evidence both verify leave no trace in the
+//! store (security rule C2).
+#![no_std]
+#![forbid(unsafe_code)]
 
+extern crate alloc;
+
+pub mod catalog;
+mod config;
+mod planner;
+mod policy;
+mod teep;
+
+pub use config::{ChallengeKey, ChallengeKeys, TamConfig, TamSigner};
+pub use planner::{Plan, Problem, plan};
+pub use teep::{Event, Exchange, Input, Output, Reply, Subject};
+
+use alloc::vec::Vec;
+
+use tamarack_crypto::Provider;
+use tamarack_model::UnixTime;
+use tamarack_store::{Store, TenantId};
+
+/// A TAM: its keys, its policy and its limits.
+pub struct Tam {
+    pub(crate) config: TamConfig,
+    pub(crate) crypto: Provider,
+}
+
+impl Tam {
+    /// A TAM that signs, appraises and plans as `config` says.
+    pub fn new(config: TamConfig, crypto: Provider) -> Self {
+        Self { config, crypto }
+    }
+
+    /// Begins to answer one request to the endpoint of `tenant`.
+    pub fn exchange(&self, tenant: TenantId) -> Exchange<'_> {
+        Exchange::new(self, tenant)
+    }
+
+    /// Answers one request, waiting for the store.
+    pub fn respond(&self, now: UnixTime, store: &dyn Store, tenant: TenantId, body: &[u8]) -> Reply {
+        let mut exchange = self.exchange(tenant);
+        let mut output = exchange.handle(now, store, Input::Request(body.to_vec()));
+        loop {
+            match output {
+                Output::Persist(ops) => {
+                    let outcome = store.apply(ops);
+                    output = exchange.handle(now, store, Input::Persisted(outcome));
+                }
+                Output::Reply(reply) => return reply,
+            }
+        }
+    }
+
+    /// Makes `key` the current challenge key; challenges under the one before it stay valid until they expire.
+    pub fn rotate_challenge_key(&mut self, key: ChallengeKey) {
+        let keys = &mut self.config.challenge_keys;
+        keys.previous = Some(core::mem::replace(&mut keys.current, key));
+    }
+
+    /// The largest request body that is read, in bytes.
+    pub fn message_limit(&self) -> usize {
+        self.config.limits.bytes
+    }
+}
+
+/// Fills `N` random bytes.
+fn random<const N: usize>(crypto: &Provider) -> Result<[u8; N], tamarack_crypto::Error> {
+    let mut bytes = [0; N];
+    crypto.random.fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What a list of components is to people: their ids, joined.
+fn join(ids: impl IntoIterator<Item = impl core::fmt::Display>) -> alloc::string::String {
+    use alloc::string::ToString;
+    ids.into_iter().map(|id| id.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

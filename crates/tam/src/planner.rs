@@ -1,0 +1,159 @@
+//! Desired against reported: which manifests to send and which to have removed.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::fmt;
+
+use tamarack_model::{Code, ComponentId, View, codes};
+use tamarack_store::{CatalogueEntry, Read, StoreError, TenantId};
+
+use crate::policy::{Wanted, wanted};
+
+/// What to do for a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Manifests to process, in order of manifest id.
+    pub install: Vec<CatalogueEntry>,
+    /// Manifests to unlink first, by manifest id.
+    pub remove: Vec<ComponentId>,
+    /// What is wanted and cannot be given.
+    pub problems: Vec<Problem>,
+}
+
+/// Something wanted that the plan does not bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// No entry that is offered brings it.
+    NotOffered(ComponentId),
+    /// The newest entry has a lower sequence number than the application accepts.
+    TooOld(ComponentId),
+    /// The device holds a manifest of this id that the catalogue does not know; replacing it could be a downgrade.
+    Foreign(ComponentId),
+    /// Too large for one Update.
+    TooLarge(ComponentId),
+}
+
+impl Problem {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotOffered(_) | Self::TooOld(_) => codes::API_NOT_FOUND,
+            Self::Foreign(_) => codes::SUIT_ROLLBACK,
+            Self::TooLarge(_) => codes::SUIT_LIMIT,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOffered(id) => write!(f, "{id} is not in the catalogue"),
+            Self::TooOld(id) => write!(f, "{id} is older in the catalogue than asked for"),
+            Self::Foreign(id) => {
+                write!(f, "the device holds {id} in a version that the catalogue does not know")
+            }
+            Self::TooLarge(id) => write!(f, "{id} does not fit into one Update"),
+        }
+    }
+}
+
+impl Plan {
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.install.is_empty() && self.remove.is_empty()
+    }
+}
+
+/// What the device holds, as far as the catalogue knows it.
+struct Installed {
+    /// Known manifests by id.
+    known: BTreeMap<ComponentId, CatalogueEntry>,
+    /// Ids under which something is held whose digest the catalogue does not know.
+    foreign: BTreeSet<ComponentId>,
+}
+
+impl Installed {
+    /// Maps the digests of the list through the catalogue (DESIGN decision 16). An entry counts only under the id that it
+    /// was published with.
+    fn new(read: &dyn Read, tenant: &TenantId, view: &View) -> Result<Self, StoreError> {
+        let mut installed = Self { known: BTreeMap::new(), foreign: BTreeSet::new() };
+        for held in &view.held {
+            let entry = match &held.digest {
+                Some(digest) => read.entry_by_digest(tenant, &digest.0)?,
+                None => None,
+            };
+            match entry.filter(|entry| entry.manifest == held.id) {
+                Some(entry) => drop(installed.known.insert(held.id.clone(), entry)),
+                None => drop(installed.foreign.insert(held.id.clone())),
+            }
+        }
+        Ok(installed)
+    }
+}
+
+/// Plans for one device of a tenant. A manifest that the device holds is replaced only by one of the same id with a higher
+/// sequence number.
+pub fn plan(read: &dyn Read, tenant: &TenantId, view: &View) -> Result<Plan, StoreError> {
+    let installed = Installed::new(read, tenant, view)?;
+    let wanted = wanted(read, tenant, view)?;
+    let mut install: BTreeMap<ComponentId, CatalogueEntry> = BTreeMap::new();
+    let mut problems = Vec::new();
+
+    let remove = removals(view, &installed, &wanted);
+    for (id, entry) in &installed.known {
+        if !remove.contains(id)
+            && let Some(newest) = offered(read, read.newest(tenant, id)?)?
+            && newest.sequence > entry.sequence
+        {
+            install.insert(id.clone(), newest);
+        }
+    }
+    for want in &wanted {
+        match offer(read, tenant, &want.component)? {
+            None if held(&installed, want) => {}
+            None => problems.push(Problem::NotOffered(want.component.clone())),
+            Some(entry) if want.minimum.is_some_and(|minimum| entry.sequence < minimum) => {
+                problems.push(Problem::TooOld(want.component.clone()));
+            }
+            Some(entry) if installed.foreign.contains(&entry.manifest) => {
+                problems.push(Problem::Foreign(entry.manifest));
+            }
+            Some(entry) => {
+                let have = installed.known.get(&entry.manifest).map(|have| have.sequence);
+                if have.is_none_or(|have| have < entry.sequence) {
+                    install.insert(entry.manifest.clone(), entry);
+                }
+            }
+        }
+    }
+    Ok(Plan { install: install.into_values().collect(), remove: remove.into_iter().collect(), problems })
+}
+
+/// What nobody on the device needs any more and neither policy nor a request of the same message wants. A foreign manifest
+/// is left alone.
+fn removals(view: &View, installed: &Installed, wanted: &[Wanted]) -> BTreeSet<ComponentId> {
+    let unneeded = view.unneeded.iter().filter_map(|id| installed.known.get(id));
+    unneeded
+        .filter(|entry| !wanted.iter().any(|want| want.is_in(entry)))
+        .map(|e| e.manifest.clone())
+        .collect()
+}
+
+fn held(installed: &Installed, want: &Wanted) -> bool {
+    installed.known.values().any(|entry| want.is_in(entry))
+}
+
+/// The newest entry that brings a component, or of a manifest id.
+fn offer(read: &dyn Read, tenant: &TenantId, id: &ComponentId) -> Result<Option<CatalogueEntry>, StoreError> {
+    match read.newest(tenant, id)? {
+        Some(entry) => offered(read, Some(entry)),
+        None => offered(read, read.newest_with(tenant, id)?),
+    }
+}
+
+/// The entry, if its provider is enabled and still owns its manifest id.
+fn offered(read: &dyn Read, entry: Option<CatalogueEntry>) -> Result<Option<CatalogueEntry>, StoreError> {
+    let Some(entry) = entry else { return Ok(None) };
+    let provider = read.provider(&entry.tenant, &entry.provider)?;
+    Ok(provider.is_some_and(|p| p.enabled && p.owns(&entry.manifest)).then_some(entry))
+}

@@ -1,0 +1,190 @@
+//! Whose device it is and what it may be believed: the TEEP signature, the Evidence, the device's history.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use tamarack_attest::{Appraisal, Expectations, Hints, Refusal, appraise, hints_unverified};
+use tamarack_cose::{KeyId, Purpose, VerificationKey, Verified, thumbprint};
+use tamarack_model::{Code, UnixTime, codes};
+use tamarack_store::{Device, Held, Proof, Read, StateMark, StoreError, TenantId};
+use tamarack_teep::{Message, QueryResponse, SignedMessage};
+
+use super::correlate::{Challenge, Invalid};
+use crate::Tam;
+
+/// Why a QueryResponse is not believed.
+pub(crate) enum Disbelief {
+    /// The message itself is not authentic: an HTTP status.
+    Message(tamarack_teep::Error),
+    /// The Evidence does not hold: an Update that says so.
+    Evidence(Refusal),
+    /// The challenge was answered before: no content.
+    Burned,
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Disbelief {
+    fn from(e: StoreError) -> Self {
+        Self::Store(e)
+    }
+}
+
+/// A QueryResponse of a device that proved itself, with the row to be written for it.
+pub(crate) struct Believed {
+    pub response: QueryResponse,
+    pub challenge: Challenge,
+    pub device: Box<Device>,
+    /// Why it gets nothing all the same.
+    pub refused: Option<Code>,
+}
+
+fn evidence(code: Code, reason: impl Into<String>) -> Disbelief {
+    Disbelief::Evidence(Refusal { code, reason: reason.into() })
+}
+
+/// Checks in the order that costs an attacker most and us least (security rule C7): the MAC of the challenge, the TEEP
+/// signature by the key that the Evidence vouches for, then the Evidence with its chain. The challenge is only read here;
+/// it is burned in the transaction that writes the device.
+pub(crate) fn believe(
+    tam: &Tam,
+    read: &dyn Read,
+    tenant: &TenantId,
+    now: UnixTime,
+    message: &SignedMessage,
+    unverified: &QueryResponse,
+) -> Result<Believed, Disbelief> {
+    let Some(payload) = &unverified.attestation_payload else {
+        return Err(evidence(codes::EVIDENCE_MISSING, "no attestation payload"));
+    };
+    let format = unverified.attestation_payload_format.as_deref();
+    let Hints { nonce, teep_key } = hints_unverified(format, payload).map_err(Disbelief::Evidence)?;
+    let challenge = Challenge::verify(&tam.config, tenant, &nonce, now, &tam.crypto);
+
+    let Some(key) = teep_key else {
+        return Err(evidence(codes::EVIDENCE_KEY_BINDING, "the Evidence does not carry the TEEP key"));
+    };
+    let (response, teep_key) = verify_signature(tam, message, key)?;
+
+    let challenge = challenge.map_err(|invalid| match invalid {
+        Invalid::Foreign => evidence(codes::EVIDENCE_STALE, "the nonce is not one of this endpoint"),
+        Invalid::Expired => evidence(codes::EVIDENCE_STALE, "the challenge has expired"),
+    })?;
+    if read.is_burned(&challenge.id)? {
+        return Err(Disbelief::Burned);
+    }
+    let expected = Expectations { nonce: &nonce, teep_key, now };
+    // The verified message is the one that was parsed before, so its payload is too; take it from there all the same.
+    let payload = response.attestation_payload.as_deref().unwrap_or_default();
+    let format = response.attestation_payload_format.as_deref();
+    let appraisal = appraise(format, payload, &expected, &tam.config.evidence, &tam.crypto)
+        .map_err(Disbelief::Evidence)?;
+    let known = read.device(tenant, &appraisal.device)?;
+    let was_quarantined = known.as_ref().is_some_and(|device| device.quarantine.is_some());
+    let device = device_row(known, tenant, now, &appraisal, (key, teep_key), &response)?;
+    let refused = device.quarantine.is_some().then_some(match was_quarantined {
+        true => codes::DEVICE_QUARANTINED,
+        false => codes::EVIDENCE_ROLLED_BACK,
+    });
+    Ok(Believed { response, challenge, device: Box::new(device), refused })
+}
+
+/// Proof of possession: the key in the Evidence signed the message. A message that names another key is one whose Evidence
+/// vouches for someone else; one that names this key and does not verify was altered.
+fn verify_signature(
+    tam: &Tam,
+    message: &SignedMessage,
+    key: tamarack_crypto::PublicKey,
+) -> Result<(QueryResponse, KeyId), Disbelief> {
+    let id = thumbprint(&key, &tam.crypto);
+    let other_key =
+        || evidence(codes::EVIDENCE_KEY_BINDING, "another key signed than the Evidence vouches for");
+    if message.kid().is_some_and(|kid| kid != id.0) {
+        return Err(other_key());
+    }
+    let trusted = VerificationKey::new(key, Purpose::TeepMessage, &tam.crypto);
+    let verified: Verified<Message> = message.verify(&[trusted], &tam.crypto).map_err(|e| match e {
+        tamarack_teep::Error::Cose(tamarack_cose::Error::AlgorithmForKey) => other_key(),
+        e => Disbelief::Message(e),
+    })?;
+    match verified.into_value() {
+        Message::QueryResponse(response) => Ok((response, id)),
+        Message::QueryRequest(_) | Message::Update(_) | Message::Success(_) | Message::Error(_) => {
+            Err(Disbelief::Message(tamarack_teep::Error::MessageType(0)))
+        }
+    }
+}
+
+/// The device as it will be stored: created by its first Evidence, its attested state replaced by each later one (security
+/// rule E4), in quarantine from the moment that its state falls or forks (R9).
+fn device_row(
+    known: Option<Device>,
+    tenant: &TenantId,
+    now: UnixTime,
+    appraisal: &Appraisal,
+    (teep_key, teep_key_id): (tamarack_crypto::PublicKey, KeyId),
+    response: &QueryResponse,
+) -> Result<Device, Disbelief> {
+    let claims = &appraisal.claims;
+    let mark = claims.platform.as_ref().map(|p| StateMark { epoch: p.state_epoch, root: p.state_root });
+    if mark.is_some_and(|mark| i64::try_from(mark.epoch).is_err()) {
+        return Err(evidence(codes::EAT_MALFORMED, "the state epoch is beyond 2^63 - 1"));
+    }
+    let highest = known.as_ref().and_then(|device| device.state);
+    let fault = highest.zip(mark).and_then(|(highest, mark)| state_fault(&highest, &mark));
+    if let Some(device) = &known
+        && let Some(reason) = device.quarantine.clone().or(fault)
+    {
+        // Everything else stays as it was, for whoever looks into it.
+        return Ok(Device { quarantine: Some(reason), last_seen: now, ..device.clone() });
+    }
+    let attested = Held { entries: response.tc_list.clone(), at: now, proof: Proof::Evidence };
+    Ok(Device {
+        tenant: tenant.clone(),
+        id: appraisal.device,
+        revision: known.as_ref().map_or(0, |device| device.revision),
+        teep_key,
+        teep_key_id: teep_key_id.0,
+        ueid: claims.ueid.clone().unwrap_or_default(),
+        grade: appraisal.grade.to_string(),
+        claims: summary(appraisal),
+        state: mark.or(highest),
+        quarantine: None,
+        first_seen: known.as_ref().map_or(now, |device| device.first_seen),
+        last_seen: now,
+        reported: Some(attested.clone()),
+        attested: Some(attested),
+    })
+}
+
+/// Why a state cannot follow the highest one that was proved, if it cannot.
+fn state_fault(highest: &StateMark, mark: &StateMark) -> Option<String> {
+    if mark.epoch < highest.epoch {
+        return Some(format!("state epoch fell from {} to {}", highest.epoch, mark.epoch));
+    }
+    let forked = mark.epoch == highest.epoch && mark.root != highest.root;
+    forked.then(|| format!("state forked at epoch {}: two roots were proved", mark.epoch))
+}
+
+/// The claims that people want to see.
+fn summary(appraisal: &Appraisal) -> Vec<(String, String)> {
+    let claims = &appraisal.claims;
+    let mut rows: Vec<(String, String)> = Vec::new();
+    let mut row = |name: &str, value: Option<String>| {
+        rows.extend(value.map(|value| (String::from(name), value)));
+    };
+    row("hwmodel", claims.hwmodel.as_ref().map(|model| String::from_utf8_lossy(model).into_owned()));
+    row("hwversion", claims.hwversion.as_ref().map(|version| version.version.clone()));
+    row("dbgstat", claims.dbgstat.map(|status| status.number().to_string()));
+    if let Some(platform) = &claims.platform {
+        row("class", Some(platform.class.clone()));
+        row("layers", Some(platform.layer_names().join(" ")));
+        row("root-secret", Some(platform.root_secret.clone()));
+        row("counter", Some(platform.counter_quality.clone()));
+        row("time", Some(platform.time_quality.clone()));
+        row("trust-store-sequence", Some(platform.trust_store_sequence.to_string()));
+    }
+    rows
+}
