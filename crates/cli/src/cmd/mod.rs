@@ -1,5 +1,7 @@
 //! The commands, one file per noun; a new noun is a file and a row here.
 
+pub mod agent;
+mod app;
 mod completions;
 mod explain;
 mod inspect;
@@ -12,6 +14,10 @@ use crate::fail::Outcome;
 /// Every noun of the command line.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Make and run a device: its Broker and its software TEE
+    Agent(agent::Args),
+    /// Be a normal app: request, use and give up Trusted Applications
+    App(app::Args),
     /// Make, test and sign Trusted Applications
     Ta(ta::Args),
     /// Explain, verify and try out SUIT manifests
@@ -30,6 +36,8 @@ impl Command {
     /// Does what the command line says.
     pub fn run(self) -> Outcome {
         match self {
+            Self::Agent(args) => agent::run(args),
+            Self::App(args) => app::run(args),
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
             Self::Pki(args) => pki::run(args),
