@@ -13,6 +13,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `agent`, `api` | the engine's face: inputs, outputs, and what connects the rest |
 //! | `engine` | an Update as one journaled transaction |
 //! | `staging`, `journal` | what that transaction does not yet let the device see |
 //! | `trust`, `authority` | anchors; what a signer may |
@@ -26,6 +27,7 @@ extern crate alloc;
 
 mod agent;
 mod answers;
+mod api;
 mod authority;
 mod config;
 mod counters;
@@ -42,7 +44,8 @@ mod ta;
 mod teep;
 mod trust;
 
-pub use agent::{Agent, ComponentStatus, Finished, Input, Output, Progress, Seed, Status};
+pub use agent::Agent;
+pub use api::{ComponentStatus, Finished, Input, Output, Progress, Seed, Status};
 pub use config::AgentConfig;
 pub use engine::Effect;
 pub use error::Error;

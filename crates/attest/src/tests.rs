@@ -1,5 +1,4 @@
 use alloc::boxed::Box;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use proptest::prelude::*;
@@ -266,7 +265,7 @@ fn other_payloads_under_the_attestation_key_are_refused() {
     for payload in [&[][..], &[0xa0], &[0x82, 5, 0xa0], &[0xff]] {
         let bytes = Sign1::sign(world.attestation_key.as_ref(), payload, &[], &options).unwrap();
         let refusal = world.appraise(&bytes).unwrap_err();
-        assert_eq!(refusal.code, codes::EAT_MALFORMED, "{payload:?}: {}", refusal.to_string());
+        assert_eq!(refusal.code, codes::EAT_MALFORMED, "{payload:?}: {refusal}");
     }
 }
 

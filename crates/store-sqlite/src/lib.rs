@@ -96,3 +96,6 @@ impl Store for SqliteStore {
         self.artifacts.put(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

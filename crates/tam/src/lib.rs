@@ -102,5 +102,10 @@ fn join(ids: impl IntoIterator<Item = impl core::fmt::Display>) -> alloc::string
     ids.into_iter().map(|id| id.to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// What a device wrote, fit for a log or a terminal: without control characters.
+fn printable(text: &str) -> alloc::string::String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests;

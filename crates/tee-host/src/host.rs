@@ -18,7 +18,7 @@ use crate::enrol;
 /// How far the device in the storage folder has come.
 pub(crate) enum Device {
     /// Nothing was made yet.
-    Blank { store: Store, measured: Measured },
+    Blank { store: Box<Store>, measured: Measured },
     /// Keys were made; whether trust anchors were sealed, the Agent knows.
     Made(Box<Agent<SoftwarePlatform>>),
     /// It cannot be used, for this reason.
@@ -29,7 +29,7 @@ impl Device {
     /// The device in `store`.
     pub(crate) fn open(store: Store, measured: Measured, provider: Provider) -> Result<Self, Failure> {
         if !SoftwarePlatform::is_enrolled(&store) {
-            return Ok(Self::Blank { store, measured });
+            return Ok(Self::Blank { store: Box::new(store), measured });
         }
         SoftwarePlatform::open(store, measured, provider)
             .map(|platform| Self::made(platform, provider))
@@ -225,7 +225,7 @@ impl Host {
         if let Device::Blank { .. } = &self.device {
             let config = enrol::config(profile, &self.provider)?;
             if let Device::Blank { store, measured } = self.device.take() {
-                match SoftwarePlatform::create(store, measured, &config, self.provider) {
+                match SoftwarePlatform::create(*store, measured, &config, self.provider) {
                     Ok(platform) => self.device = Device::made(platform, self.provider),
                     Err(error) => self.device = Device::Unusable(platform_failure(error)),
                 }

@@ -11,9 +11,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
+use rustix::fs::OFlags;
 use rustix::process::{Gid, Uid};
 use tamarack_tee_sandbox::Layers;
 use tamarack_tee_sandbox::isolation::{EnterError, Inherited, Launch, SecretMemory, enter, spawn};
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         ["role-launcher", folder, fuse] => {
             become_uid(NOBODY);
             s1_walls_hold(Path::new(folder), Path::new(fuse));
+            s1_required_layers_are_an_error(Path::new(folder), Path::new(fuse));
             ExitCode::SUCCESS
         }
         // What cargo's test runner passes (filters, --nocapture) selects nothing here: there is one story.
@@ -52,6 +54,7 @@ fn all() {
     fs::write(&fuse, SECRET).unwrap();
 
     s1_walls_hold(&scratch.path().join("tee"), &fuse);
+    s1_required_layers_are_an_error(&scratch.path().join("tee"), &fuse);
     s1_many_threads_are_refused();
     foreign_arguments_are_not_inherited();
 
@@ -97,8 +100,8 @@ fn s1_walls_hold(folder: &Path, fuse: &Path) {
         }
         assert!(!report.starts_with("allowed "), "inside the sandbox: {report}");
     }
-    assert!(layers.contains(Layers::NO_DUMP), "no-dump needs no privilege at all");
-    assert_eq!(layers.contains(Layers::OWN_UID), launched.uid.is_some());
+    let expected = offered_by_kernel(launched.uid.is_some());
+    assert!(layers.contains(expected), "this kernel offers {expected}, there are {layers}");
     assert_eq!(launched.uid.unwrap_or(rustix::process::geteuid().as_raw()), uid);
 
     let status = fs::metadata(folder).unwrap();
@@ -128,6 +131,55 @@ fn s1_walls_hold(folder: &Path, fuse: &Path) {
     assert!(launched.child.wait().unwrap().success(), "the TEE ends with its channel");
 }
 
+/// The layers that this machine offers to this user, asked in other ways than the sandbox does.
+fn offered_by_kernel(own_uid: bool) -> Layers {
+    let can_unshare = |what: &str| {
+        Command::new("unshare")
+            .args(["-U", what, "true"])
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
+    };
+    // SAFETY: asks for the version of Landlock; no memory is passed.
+    let landlock = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, 1) };
+    let mut offered = Layers::NONE;
+    for (layer, is_offered) in [
+        (Layers::OWN_UID, own_uid),
+        (Layers::NO_DUMP, true),
+        (Layers::SECCOMP, true),
+        (Layers::USER_NS, can_unshare("-U")),
+        (Layers::NET_NS, can_unshare("-n")),
+        (Layers::MOUNT_NS, can_unshare("-m")),
+        (Layers::LANDLOCK, landlock > 0),
+        (Layers::MEMFD_SECRET, SecretMemory::new(1).is_ok_and(|memory| memory.is_hidden())),
+    ] {
+        if is_offered {
+            offered.insert(layer);
+        }
+    }
+    offered
+}
+
+/// With every layer required, one that is missing keeps the TEE from starting.
+fn s1_required_layers_are_an_error(folder: &Path, fuse: &Path) {
+    let mut launched = spawn(Launch {
+        program: Path::new(Launch::THIS_PROGRAM),
+        args: &[OsStr::new("role-tee"), OsStr::new("require")],
+        folder,
+        fuse: File::open(fuse).unwrap(),
+        counter: None,
+    })
+    .unwrap();
+    let answer = line(&mut launched.channel);
+    // Without an own uid something is always missing.
+    let complete = offered_by_kernel(launched.uid.is_some()).contains(Layers::ALL);
+    assert_eq!(answer.starts_with("missing sandbox layers: "), !complete, "{answer}");
+    assert!(complete || answer.contains("own-uid") == launched.uid.is_none(), "{answer}");
+    while complete && line(&mut launched.channel) != "end" {}
+    drop(launched.channel);
+    assert!(launched.child.wait().unwrap().success());
+}
+
 fn s1_many_threads_are_refused() {
     let result = std::thread::scope(|scope| {
         let folder = File::open("/tmp").unwrap();
@@ -151,11 +203,19 @@ fn foreign_arguments_are_not_inherited() {
 
 /// The TEE: enters the sandbox, says so, then tries to get out.
 fn tee(args: Vec<OsString>) -> ExitCode {
-    let (inherited, _) = Inherited::from_args(args).expect("descriptors of the launcher");
+    let (inherited, args) = Inherited::from_args(args).expect("descriptors of the launcher");
     let Inherited { mut channel, folder, mut fuse, counter: _, uid } = inherited;
     let descriptors = fs::read_dir("/proc/self/fd").unwrap().count();
     let environment = std::env::vars_os().count();
-    let report = enter(folder.as_fd(), uid, false).expect("the sandbox");
+    // A descriptor of the host's root directory, as if one had been left open by mistake.
+    let leaked = File::open("/").unwrap();
+    let report = match enter(folder.as_fd(), uid, args.iter().any(|arg| arg == "require")) {
+        Ok(report) => report,
+        Err(error) => {
+            writeln!(channel, "{error}").unwrap();
+            return ExitCode::SUCCESS;
+        }
+    };
 
     let mut secret = SecretMemory::new(32).unwrap();
     fuse.read_exact(secret.expose_mut()).unwrap();
@@ -186,6 +246,9 @@ fn tee(args: Vec<OsString>) -> ExitCode {
     );
     say("execve", Layers::SECCOMP, Command::new("/bin/true").status().is_err());
     say("thread", Layers::SECCOMP, std::thread::Builder::new().spawn(|| ()).is_err());
+    let through = |path| rustix::fs::openat(&leaked, path, OFlags::RDONLY, rustix::fs::Mode::empty());
+    say("passwd through a descriptor", Layers::LANDLOCK, through("etc/passwd").is_err());
+    say("listing through a descriptor", Layers::LANDLOCK, through(".").is_err());
     say("passwd", Layers::LANDLOCK, File::open("/etc/passwd").is_err());
     say("outside", Layers::LANDLOCK, File::open("/").is_err() || report.layers.contains(Layers::MOUNT_NS));
     say(

@@ -100,7 +100,7 @@ fn a_payload_that_differs_from_its_digest_is_refused() {
 fn keys_of_a_ta_stay_inside_and_survive_an_update() {
     let mut world = World::new();
     world.install_wallet(1);
-    let mut sign = |world: &mut World| {
+    let sign = |world: &mut World| {
         let mut params = vec![Param::MemrefInput(b"pay".to_vec()), Param::None, Param::None];
         world.call(SIGN, &mut params).unwrap();
         match (&params[1], &params[2]) {

@@ -1,1 +1,182 @@
+//! The power fails, at every write in turn.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tamarack_agent::{Agent, AgentConfig, Input, Output};
+use tamarack_crypto::{Secret, Sign};
+use tamarack_tee::{
+    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, Pair, Platform, StateRoot, TaError,
+    TaInstance, TaLimits,
+};
+use tamarack_testkit::memory_platform::MemoryPlatform;
+
+use crate::world::*;
+
+/// A platform whose writes fail from one of them on.
+struct Failing {
+    inner: MemoryPlatform,
+    /// Writes that still work.
+    left: Rc<Cell<u32>>,
+}
+
+impl Failing {
+    fn write(&self) -> Result<(), Error> {
+        let left = self.left.get().checked_sub(1).ok_or(Error::Storage("the power is off".into()))?;
+        self.left.set(left);
+        Ok(())
+    }
+}
+
+impl Platform for Failing {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.inner.get(key)
+    }
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, Error> {
+        self.inner.scan(prefix)
+    }
+    fn commit(&mut self, changes: Vec<Change>) -> Result<(), Error> {
+        self.write()?;
+        self.inner.commit(changes)
+    }
+    fn state_root(&self) -> StateRoot {
+        self.inner.state_root()
+    }
+    fn stage(&mut self) -> Result<BlobId, Error> {
+        self.write()?;
+        self.inner.stage()
+    }
+    fn stage_write(&mut self, blob: BlobId, chunk: &[u8]) -> Result<(), Error> {
+        self.write()?;
+        self.inner.stage_write(blob, chunk)
+    }
+    fn stage_finish(&mut self, blob: BlobId) -> Result<u64, Error> {
+        self.write()?;
+        self.inner.stage_finish(blob)
+    }
+    fn discard(&mut self, blob: BlobId) {
+        self.inner.discard(blob);
+    }
+    fn read_blob(&self, blob: BlobId, sink: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        self.inner.read_blob(blob, sink)
+    }
+    fn storage_key(&self, context: &[u8]) -> Result<Secret<[u8; 32]>, Error> {
+        self.inner.storage_key(context)
+    }
+    fn teep_key(&self) -> &dyn Sign {
+        self.inner.teep_key()
+    }
+    fn report_key(&self) -> &dyn Sign {
+        self.inner.report_key()
+    }
+    fn identity(&self) -> &Identity {
+        self.inner.identity()
+    }
+    fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
+        self.inner.evidence(request)
+    }
+    fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError> {
+        self.inner.load_ta(module, limits)
+    }
+}
+
+/// What the TAM sends after the device has a wallet with sequence 1 and data, and what the device is then.
+fn check(script: impl Fn() -> Script, uri_payload: Option<&[u8]>) {
+    let mut finished = false;
+    for cut in 0..40 {
+        let mut world = World::new();
+        world.install_wallet(1);
+        world.count();
+        let old = (world.digest(), world.storage().blobs());
+
+        // The device goes on with failing storage; query and Update come in the same run.
+        let left = Rc::new(Cell::new(u32::MAX));
+        let inner = platform(1, world.storage());
+        let failing = Failing { inner, left: left.clone() };
+        let mut agent = Agent::new(failing, provider(), AgentConfig::default());
+        let query = world.sign(&tamarack_teep::Message::QueryRequest(world.query_request()));
+        agent.handle(NOW, Input::ProcessTeepMessage(query)).unwrap();
+        while let Some(output) = agent.poll_output() {
+            if let Output::Transmit { message, .. } = output {
+                let signed =
+                    tamarack_teep::SignedMessage::parse(&message, &tamarack_cbor::Limits::default()).unwrap();
+                let tamarack_teep::Message::QueryResponse(response) = signed.unverified().unwrap() else {
+                    panic!()
+                };
+                world.nonce = response.agent_nonce;
+            }
+        }
+        let update = world.update_bytes(script());
+        left.set(cut);
+        let mut told = Vec::new();
+        let _ = agent.handle(NOW, Input::ProcessTeepMessage(update.clone()));
+        while let Some(output) = agent.poll_output() {
+            match output {
+                Output::Fetch { fetch, .. } => {
+                    let data = uri_payload.unwrap().to_vec();
+                    let _ = agent.handle(NOW, Input::Chunk { fetch, data, last: true });
+                }
+                Output::Transmit { message, .. } => told = message,
+                _ => {}
+            }
+        }
+        let success = tamarack_teep::SignedMessage::parse(&told, &tamarack_cbor::Limits::default())
+            .is_ok_and(|signed| matches!(signed.unverified(), Ok(tamarack_teep::Message::Success(_))));
+        drop(agent);
+
+        // The power is back.
+        world.restart();
+        let now = (world.digest(), world.storage().blobs());
+        if success {
+            assert_ne!(now.0, old.0, "cut {cut}: Success without a change");
+            let repeated = world.drive(Input::ProcessTeepMessage(update));
+            assert_eq!(repeated.bytes, told, "cut {cut}: the stored answer");
+            finished = true;
+        } else {
+            assert_eq!(now, old, "cut {cut}: neither old nor new");
+            assert_eq!(world.count(), 2, "cut {cut}: the old TA runs on");
+            if let Some(payload) = uri_payload {
+                world.payloads.insert("https://files.example/w".into(), payload.to_vec());
+            }
+            world.exchange(script()).expect_success();
+        }
+    }
+    assert!(finished, "the Update never came to its end");
+}
+
+#[test]
+fn power_cut_during_an_update() {
+    check(|| Script::install(wallet_envelope(2)), None);
+}
+
+#[test]
+fn power_cut_during_a_fetched_update() {
+    let by_uri = || {
+        let payload =
+            tamarack_suit::author::Payload::by_uri("https://files.example/w", b"fetched", &provider());
+        Script::install(sign_manifest(1, builder(&wallet("suit"), &wallet("ta"), 2, payload)))
+    };
+    check(by_uri, Some(b"fetched"));
+}
+
+#[test]
+fn power_cut_during_a_delete() {
+    check(|| Script::remove(wallet("suit")), None);
+}
+
+#[test]
+fn power_cut_during_delete_and_reinstall_of_the_same_sequence() {
+    let script =
+        || Script { install: vec![wallet_envelope(1)], remove: vec![wallet("suit")], ..Script::default() };
+    check(script, None);
+}
+
+#[test]
+fn power_cut_during_enrolment_leaves_a_device_that_can_be_enrolled() {
+    let inner = platform(1, Default::default());
+    let left = Rc::new(Cell::new(0));
+    let mut failing = Failing { inner, left: left.clone() };
+    assert!(Agent::enrol(&mut failing, &provider(), &seed()).is_err());
+    left.set(1);
+    Agent::enrol(&mut failing, &provider(), &seed()).unwrap();
+}

@@ -12,7 +12,7 @@ use tamarack_crypto::{KeyType, Provider, Sign};
 use tamarack_model::{Code, ComponentId, Outcome, OwnerId, UnixTime};
 use tamarack_suit::author::{Builder, Component, Payload};
 use tamarack_suit::{Report, SignedReport};
-use tamarack_tee::{Param, Params, Platform, TaError, TaInstance, TaReturn, TaServices};
+use tamarack_tee::{Param, Params, TaError, TaInstance, TaReturn, TaServices};
 use tamarack_teep::{
     CipherSuite, DataItems, ErrCode, ErrorMessage, Message, QueryRequest, QueryResponse, SignedMessage,
     SuitCoseProfile, Update,

@@ -102,6 +102,7 @@ const C_TEMPLATE: Template = &[
 
 const RUST_TEMPLATE: Template = &[
     ("Cargo.toml", include_str!("../../../../sdk/templates/rust/Cargo.toml")),
+    (".cargo/config.toml", include_str!("../../../../sdk/templates/rust/.cargo/config.toml")),
     ("src/lib.rs", include_str!("../../../../sdk/templates/rust/src/lib.rs")),
     ("ta.yaml", include_str!("../../../../sdk/templates/rust/ta.yaml")),
     ("sdk/rust/Cargo.toml", include_str!("../../../../sdk/rust/Cargo.toml")),

@@ -56,7 +56,7 @@ fn suit_references_are_read_in_every_form_that_is_around() {
         alloc::format!("a1190110 81 82 183c {reference}"),
     ];
     for form in &forms {
-        assert_eq!(read(form).unwrap().manifests, [expected.clone()], "{form}");
+        assert_eq!(read(form).unwrap().manifests, core::slice::from_ref(&expected), "{form}");
     }
     // The first is how we write it.
     assert_eq!(read(&forms[1]).unwrap().to_cbor(), unhex(&forms[0]));

@@ -173,7 +173,7 @@ fn summary(appraisal: &Appraisal) -> Vec<(String, String)> {
     let claims = &appraisal.claims;
     let mut rows: Vec<(String, String)> = Vec::new();
     let mut row = |name: &str, value: Option<String>| {
-        rows.extend(value.map(|value| (String::from(name), value)));
+        rows.extend(value.map(|value| (String::from(name), crate::printable(&value))));
     };
     row("hwmodel", claims.hwmodel.as_ref().map(|model| String::from_utf8_lossy(model).into_owned()));
     row("hwversion", claims.hwversion.as_ref().map(|version| version.version.clone()));

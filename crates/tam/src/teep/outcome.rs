@@ -95,7 +95,7 @@ pub(crate) fn of_error(error: &ErrorMessage, token: &[u8], limits: &Limits) -> C
     let reports = Reports::read(&error.suit_reports, token, limits);
     let mut reason = error.err_code.to_string();
     if let Some(text) = &error.err_msg {
-        reason = format!("{reason}: {text}");
+        reason = format!("{reason}: {}", crate::printable(text));
     }
     let reported = reports.failure();
     if let Some((_, text)) = &reported {

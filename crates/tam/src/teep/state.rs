@@ -173,7 +173,10 @@ impl Request<'_> {
     fn answer(mut self, body: &[u8]) -> Result<Step, Reply> {
         let store = |e: StoreError| failed(Subject::Unknown, codes::STORE_FAILED, e);
         self.now = self.now.max(self.read.time().map_err(store)?);
-        if self.read.tenant(self.tenant).map_err(store)?.is_none() {
+        // The default tenant always exists.
+        let known =
+            *self.tenant == TenantId::default() || self.read.tenant(self.tenant).map_err(store)?.is_some();
+        if !known {
             let event = Event::new(Subject::Unknown, format!("there is no tenant {}", self.tenant));
             let event = Event { code: Some(codes::API_NOT_FOUND), ..event };
             return Err(Reply::Refuse { status: 404, code: codes::API_NOT_FOUND, event });
@@ -365,7 +368,7 @@ impl Request<'_> {
             // It answers a QueryRequest; its signer is nobody that a TAM could know yet. Nothing is kept of it.
             let mut text = error.err_code.to_string();
             if let Some(message) = &error.err_msg {
-                text = format!("{text}: {message}");
+                text = format!("{text}: {}", crate::printable(message));
             }
             let event =
                 Event { code: Some(outcome::code_of(error.err_code)), ..Event::new(Subject::Error, text) };

@@ -20,7 +20,6 @@ use crate::{Error, MessageType};
 
 /// A TEEP message (section 4), without its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one message is handled at a time")]
 pub enum Message {
     /// From the TAM: what are you, what do you hold?
     QueryRequest(QueryRequest),

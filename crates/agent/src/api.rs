@@ -1,0 +1,154 @@
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use tamarack_model::{ComponentId, Outcome, OwnerId, Sha256Digest};
+use tamarack_tee::StateRoot;
+
+use crate::engine::Effect;
+use crate::ta::peripheral::Peripheral;
+use crate::trust::{AnchorState, SignerAnchor, TamAnchor};
+
+/// What happens to the Agent: the five conceptual interfaces of RFC 9397 section 6.2.1, and payloads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// An application needs `component`.
+    RequestTa {
+        /// The TA, by component id or manifest component id.
+        component: ComponentId,
+        /// The TAM to ask; by default one whose scope covers the component.
+        tam_uri: Option<String>,
+    },
+    /// An application does not need `component` any more.
+    UnrequestTa {
+        /// The TA, by component id or manifest component id.
+        component: ComponentId,
+    },
+    /// A TAM sent this.
+    ProcessTeepMessage(Vec<u8>),
+    /// It is time to ask the TAMs for news. Each call is for one of them, in turn.
+    RequestPolicyCheck,
+    /// The Broker could not reach the TAM.
+    ProcessError,
+    /// A part of a payload that was asked for by [`Output::Fetch`].
+    Chunk {
+        /// Which fetch.
+        fetch: u64,
+        /// The bytes that come next.
+        data: Vec<u8>,
+        /// Whether these were the last ones.
+        last: bool,
+    },
+    /// A payload cannot be had.
+    FetchFailed {
+        /// Which fetch.
+        fetch: u64,
+    },
+}
+
+/// What the driver has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Connect to this TAM (an empty POST) and hand over what it answers.
+    Connect {
+        /// Its address.
+        tam_uri: String,
+    },
+    /// Send this to the TAM and hand over what it answers.
+    Transmit {
+        /// Its address.
+        tam_uri: String,
+        /// A signed TEEP message.
+        message: Vec<u8>,
+    },
+    /// Bring this payload, in chunks.
+    Fetch {
+        /// Number to name the chunks by.
+        fetch: u64,
+        /// Where it is.
+        uri: String,
+        /// Most bytes that will be taken, if the manifest says.
+        max_size: Option<u64>,
+    },
+    /// Something happened that people may want to see.
+    Progress(Progress),
+    /// What was begun has come to its end.
+    Finished(Finished),
+}
+
+/// News.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// A TAM of this device asked, and was answered, with Evidence if it wanted that.
+    Answered {
+        /// Whether Evidence went out.
+        attested: bool,
+    },
+    /// An Update changed something; it is durable.
+    Changed(Effect),
+    /// A TA logged a line.
+    TaLog {
+        /// Its manifest component id.
+        manifest: ComponentId,
+        /// The line.
+        line: String,
+    },
+}
+
+/// The end of an exchange, or of a request that needed none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The same in words, empty if there is nothing to add.
+    pub detail: String,
+}
+
+/// What a device is enrolled with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seed {
+    /// The TAMs that it obeys, at least one.
+    pub tams: Vec<TamAnchor>,
+    /// The signers whose manifests it runs.
+    pub signers: Vec<SignerAnchor>,
+    /// Its peripherals and the TAs that command them.
+    pub peripherals: Vec<Peripheral>,
+    /// The only key that can change the anchors afterwards (security rule R8).
+    pub device_authority: Option<tamarack_crypto::PublicKey>,
+}
+
+/// What there is on a device, for the person who owns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Epoch and digest of the state.
+    pub state: StateRoot,
+    /// Number of the last change of the trust anchors.
+    pub trust_store_sequence: u64,
+    /// TAMs: Owner id, address, and what the anchor is good for.
+    pub tams: Vec<(OwnerId, Option<String>, AnchorState)>,
+    /// What is installed.
+    pub components: Vec<ComponentStatus>,
+    /// Peripherals and their positions.
+    pub peripherals: Vec<(String, Vec<u8>)>,
+    /// Number of open sessions.
+    pub sessions: usize,
+}
+
+/// An installed component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComponentStatus {
+    /// Through which TAM it came.
+    pub owner: OwnerId,
+    /// Its component id.
+    pub component: ComponentId,
+    /// The manifest that owns it.
+    pub manifest: ComponentId,
+    /// Sequence number of that manifest.
+    pub sequence: u64,
+    /// SHA-256 of its content.
+    pub digest: Sha256Digest,
+    /// Size of its content in bytes.
+    pub size: u64,
+    /// The service provider that signed it.
+    pub provider: String,
+}
