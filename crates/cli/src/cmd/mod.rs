@@ -3,9 +3,11 @@
 pub mod agent;
 mod app;
 mod completions;
+mod demo;
 mod explain;
 mod inspect;
 mod manifest;
+pub mod peek;
 mod pki;
 mod ta;
 
@@ -14,6 +16,8 @@ use crate::fail::Outcome;
 /// Every noun of the command line.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Play the whole story on this machine: provision, use, update, attack
+    Demo(demo::Args),
     /// Make and run a device: its Broker and its software TEE
     Agent(agent::Args),
     /// Be a normal app: request, use and give up Trusted Applications
@@ -36,6 +40,7 @@ impl Command {
     /// Does what the command line says.
     pub fn run(self) -> Outcome {
         match self {
+            Self::Demo(args) => demo::run(args),
             Self::Agent(args) => agent::run(args),
             Self::App(args) => app::run(args),
             Self::Ta(args) => ta::run(args),
