@@ -9,6 +9,7 @@ mod fail;
 mod inspect;
 mod keys;
 mod out;
+mod rest;
 mod ta_yaml;
 mod try_ta;
 

@@ -112,7 +112,8 @@ fn signers(config: &Config, crypto: &Provider) -> Result<Vec<TamSigner>, Error> 
         if let Some(chain) = chain {
             let path = config.path(chain.get_ref());
             let wrong = |message: String| config.wrong(chain.span(), "signer.chain", message);
-            let pem = fs::read_to_string(&path).map_err(|e| wrong(Error::unreadable(&path, &e).to_string()))?;
+            let pem =
+                fs::read_to_string(&path).map_err(|e| wrong(Error::unreadable(&path, &e).to_string()))?;
             x5chain = certificates_from_pem(&pem).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
             refuse_development(config, &x5chain).map_err(wrong)?;
             // The leaf is our own certificate: its key is compared, not trusted.
@@ -140,7 +141,8 @@ fn policy(config: &Config) -> Result<Policy, Error> {
         let path = config.path(file.get_ref());
         let wrong = |message: String| config.wrong(file.span(), "tee_ca.file", message);
         let pem = fs::read_to_string(&path).map_err(|e| wrong(Error::unreadable(&path, &e).to_string()))?;
-        let certificates = certificates_from_pem(&pem).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+        let certificates =
+            certificates_from_pem(&pem).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
         refuse_development(config, &certificates).map_err(wrong)?;
         let cap = *cap.get_ref();
         if config.profile == Profile::Production
@@ -162,7 +164,10 @@ fn policy(config: &Config) -> Result<Policy, Error> {
 
 fn refuse_development(config: &Config, certificates: &[Vec<u8>]) -> Result<(), String> {
     if config.profile == Profile::Production && certificates.iter().any(|der| is_development(der)) {
-        return Err("is a development certificate, which the production profile refuses; use one of your own CA".into());
+        return Err(
+            "is a development certificate, which the production profile refuses; use one of your own CA"
+                .into(),
+        );
     }
     Ok(())
 }

@@ -89,7 +89,8 @@ impl ChallengeFile {
         let file: File = toml::from_str(&text).map_err(|_| wrong("not a challenge key file"))?;
         let dated = |key: Key| {
             let mut bytes = Secret::new([0; 32]);
-            hex::decode_to_slice(&key.key, bytes.expose_mut()).map_err(|_| wrong("key: not 64 hex digits"))?;
+            hex::decode_to_slice(&key.key, bytes.expose_mut())
+                .map_err(|_| wrong("key: not 64 hex digits"))?;
             if key.generation >= GENERATIONS {
                 return Err(wrong("generation: above 15"));
             }
@@ -119,10 +120,7 @@ impl ChallengeFile {
     }
 
     pub fn keys(&self) -> ChallengeKeys {
-        ChallengeKeys {
-            current: self.current.to_key(),
-            previous: self.previous.as_ref().map(Dated::to_key),
-        }
+        ChallengeKeys { current: self.current.to_key(), previous: self.previous.as_ref().map(Dated::to_key) }
     }
 
     /// If the current key is a day old: makes a new one, writes the file and gives the new key.

@@ -268,7 +268,8 @@ impl Config {
         if limits.body < 4096 || limits.body > 64 << 20 {
             return Err(Error::config(format_args!("{name}: limits.body: give 4096 to 67108864 bytes")));
         }
-        if limits.payload == 0 || limits.body_seconds == 0 || limits.in_flight == 0 || limits.connections == 0 {
+        if limits.payload == 0 || limits.body_seconds == 0 || limits.in_flight == 0 || limits.connections == 0
+        {
             return Err(Error::config(format_args!(
                 "{name}: limits: payload, body_seconds, in_flight and connections must be above 0"
             )));

@@ -80,9 +80,8 @@ pub fn init(options: &InitOptions) -> Result<Initialised, Error> {
             // An hour back, so that a device whose clock is a little behind still takes it.
             let validity = Validity::days(options.now.saturating_sub(3600), 365);
             let subject = Subject { uri: uri.to_string(), common_name: uri.to_string() };
-            let leaf = authority
-                .issue(public, subject, validity.not_before, validity.not_after)
-                .map_err(pki)?;
+            let leaf =
+                authority.issue(public, subject, validity.not_before, validity.not_after).map_err(pki)?;
             write(&keys.join(format!("{name}.pem")), &leaf)?;
             line(&mut signers, format_args!("chain = \"keys/{name}.pem\""));
         }

@@ -20,8 +20,8 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::config::{Config, Profile};
 use crate::Error;
+use crate::config::{Config, Profile};
 
 /// A TLS handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -61,20 +61,20 @@ pub(crate) fn tls(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
         .ok_or_else(|| wrong_cert(format!("{} holds no PEM certificates", cert.display())))?;
     if config.profile == Profile::Production && chain.iter().any(|der| tamarack_pki::is_development(der)) {
         return Err(wrong_cert(
-            "is a development certificate, which the production profile refuses; use one of your own CA".into(),
+            "is a development certificate, which the production profile refuses; use one of your own CA"
+                .into(),
         ));
     }
     let pem = fs::read(&key).map_err(|e| wrong_key(Error::unreadable(&key, &e).to_string()))?;
     let private = PrivateKeyDer::from_pem_slice(&pem)
         .map_err(|_| wrong_key(format!("{} holds no PEM private key", key.display())))?;
-    let mut server = rustls::ServerConfig::builder_with_provider(Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .map_err(|e| wrong_cert(e.to_string()))?
-    .with_no_client_auth()
-    .with_single_cert(chain, private)
-    .map_err(|e| wrong_key(format!("key and certificate do not go together: {e}")))?;
+    let mut server =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| wrong_cert(e.to_string()))?
+            .with_no_client_auth()
+            .with_single_cert(chain, private)
+            .map_err(|e| wrong_key(format!("key and certificate do not go together: {e}")))?;
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Some(TlsAcceptor::from(Arc::new(server))))
 }
@@ -174,7 +174,11 @@ pub(crate) struct Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let read = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),

@@ -44,7 +44,10 @@ pub fn restore(config: &Config, from: &Path) -> Result<Summary, Error> {
     if fs::read_dir(&data).is_ok_and(|mut inside| inside.next().is_some()) {
         return Err(Error::new(
             codes::FILE_UNWRITABLE,
-            format_args!("the data folder {} is not empty; stop the TAM and move it away first", data.display()),
+            format_args!(
+                "the data folder {} is not empty; stop the TAM and move it away first",
+                data.display()
+            ),
         ));
     }
     check(from, crypto)?;

@@ -32,7 +32,13 @@ pub(crate) fn generate(crypto: &Provider) -> Result<String, Error> {
 }
 
 /// What the store is told to know a new token by its hash.
-pub(crate) fn insertion(new: &NewToken, token: &str, actor: &str, now: UnixTime, crypto: &Provider) -> Vec<StoreOp> {
+pub(crate) fn insertion(
+    new: &NewToken,
+    token: &str,
+    actor: &str,
+    now: UnixTime,
+    crypto: &Provider,
+) -> Vec<StoreOp> {
     let hash = crypto.sha256(token.as_bytes());
     let role = new.role.as_str();
     let provider = new.provider.as_deref().map(|p| format!(" for provider {p}")).unwrap_or_default();
@@ -69,7 +75,9 @@ pub(crate) fn check(new: &NewToken, store: &dyn Store) -> Result<(), Error> {
             None => Err(Error::new(codes::API_NOT_FOUND, format_args!("there is no provider {id}"))),
         },
         (Role::Provider, None) => invalid("provider: a token of role provider names its provider"),
-        (Role::Operator | Role::Auditor, Some(_)) => invalid("provider: only a token of role provider names one"),
+        (Role::Operator | Role::Auditor, Some(_)) => {
+            invalid("provider: only a token of role provider names one")
+        }
         (Role::Operator | Role::Auditor, None) => Ok(()),
     }
 }

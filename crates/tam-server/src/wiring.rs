@@ -26,7 +26,8 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub fn run(config: &Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Error> {
     let runtime = runtime()?;
     runtime.block_on(async {
-        let failed = |e: std::io::Error| Error::new(codes::INTERNAL, format_args!("cannot watch for signals: {e}"));
+        let failed =
+            |e: std::io::Error| Error::new(codes::INTERNAL, format_args!("cannot watch for signals: {e}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let stop = async move {
@@ -59,7 +60,9 @@ pub fn start(config: &Config) -> Result<Running, Error> {
     match address.recv() {
         Ok(address) => Ok(Running { address, stop: Some(stop), thread: Some(thread) }),
         // It ended before it was ready.
-        Err(_) => Err(join(thread).err().unwrap_or_else(|| Error::new(codes::INTERNAL, "the TAM ended at once"))),
+        Err(_) => {
+            Err(join(thread).err().unwrap_or_else(|| Error::new(codes::INTERNAL, "the TAM ended at once")))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod manifest;
 pub mod peek;
 mod pki;
 mod ta;
+mod tam;
 
 use crate::fail::Outcome;
 
@@ -22,6 +23,8 @@ pub enum Command {
     Agent(agent::Args),
     /// Be a normal app: request, use and give up Trusted Applications
     App(app::Args),
+    /// Make, serve, keep and ask a TAM
+    Tam(tam::Args),
     /// Make, test and sign Trusted Applications
     Ta(ta::Args),
     /// Explain, verify and try out SUIT manifests
@@ -43,6 +46,7 @@ impl Command {
             Self::Demo(args) => demo::run(args),
             Self::Agent(args) => agent::run(args),
             Self::App(args) => app::run(args),
+            Self::Tam(args) => tam::run(args),
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
             Self::Pki(args) => pki::run(args),

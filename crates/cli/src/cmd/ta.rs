@@ -68,6 +68,8 @@ enum Action {
         /// The envelope; it is replaced by the signed one
         file: PathBuf,
     },
+    /// Publish a signed envelope at a TAM
+    Publish(super::tam::Publish),
 }
 
 /// Languages that there is a template for.
@@ -85,6 +87,7 @@ pub fn run(args: Args) -> Outcome {
         Action::Build { file } => build(&file),
         Action::Test { file } => test(&file),
         Action::Pack { file, out, key, json } => pack(&file, out, key, json),
+        Action::Publish(args) => super::tam::publish(&args),
         Action::Sign { key, chain, file } => sign(&key, chain.as_deref(), &file),
     }
 }

@@ -91,7 +91,8 @@ impl Call {
     pub fn page(&self, items: Vec<Value>, next: Option<String>) -> Answer {
         let link = next.as_ref().map(|next| {
             let keep = self.uri.query().unwrap_or_default().split('&');
-            let keep: Vec<&str> = keep.filter(|pair| !pair.is_empty() && !pair.starts_with("after=")).collect();
+            let keep: Vec<&str> =
+                keep.filter(|pair| !pair.is_empty() && !pair.starts_with("after=")).collect();
             let also: String = keep.iter().map(|pair| format!("&{pair}")).collect();
             format!("</api/v1{}?after={next}{also}>; rel=\"next\"", self.uri.path())
         });
@@ -104,7 +105,13 @@ impl Call {
     }
 
     /// Does `change` and writes it to the audit log, both or neither.
-    pub fn change(&self, mut change: Vec<StoreOp>, action: &str, subject: &str, detail: &str) -> Result<(), Problem> {
+    pub fn change(
+        &self,
+        mut change: Vec<StoreOp>,
+        action: &str,
+        subject: &str,
+        detail: &str,
+    ) -> Result<(), Problem> {
         change.push(StoreOp::AdvanceTime(self.now));
         change.push(StoreOp::Audit(AuditEntry {
             tenant: self.tenant().clone(),
@@ -200,7 +207,8 @@ pub(super) async fn run(
             Err(Problem::new(codes::API_FORBIDDEN, detail))
         }
     });
-    let token = token.await.unwrap_or_else(|_| Err(Problem::new(codes::INTERNAL, "the request ended abnormally")));
+    let token =
+        token.await.unwrap_or_else(|_| Err(Problem::new(codes::INTERNAL, "the request ended abnormally")));
     let label = token.as_ref().map(|token| token.label.clone()).unwrap_or_default();
     let done = match token {
         Err(problem) => Err(problem),

@@ -44,7 +44,9 @@ pub(super) fn publish(call: &Call) -> Done {
         }
         (Role::Provider, Some(own), _) => own.clone(),
         (_, _, Some(named)) => named,
-        (_, _, None) => return Err(Problem::invalid("provider: say in the query which provider publishes this")),
+        (_, _, None) => {
+            return Err(Problem::invalid("provider: say in the query which provider publishes this"));
+        }
     };
     let provider = providers::find(call, &id)?;
     if !provider.enabled {

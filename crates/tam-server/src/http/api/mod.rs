@@ -25,8 +25,8 @@ use serde_json::json;
 use tamarack_model::codes;
 use tamarack_store::Role;
 
-pub(super) use call::authenticate;
 pub(crate) use call::Idempotency;
+pub(super) use call::authenticate;
 use call::{Action, Answer, Call, Done, Rule};
 use problem::Problem;
 
@@ -96,4 +96,3 @@ fn registry_digest(call: &Call) -> Done {
     let digest = tamarack_store::registry_digest(&call.app.store, &call.app.crypto)?;
     Ok(Answer::ok(json!({ "sha256": hex::encode(digest) })))
 }
-

@@ -32,7 +32,8 @@ impl Body {
             return Err(Problem::invalid("prefixes: give at least one"));
         }
         let prefix = |text: &String| {
-            ComponentId::parse_text(text).map_err(|e| Problem::invalid(format_args!("prefixes: {text:?}: {e}")))
+            ComponentId::parse_text(text)
+                .map_err(|e| Problem::invalid(format_args!("prefixes: {text:?}: {e}")))
         };
         let name = self.name.unwrap_or_else(|| id.clone());
         if name.len() > 200 {

@@ -51,9 +51,7 @@ pub(super) fn policy(row: &Policy) -> Value {
 }
 
 pub(super) fn device(row: &Device) -> Value {
-    let held = |held: &Held| {
-        json!({ "components": entries(&held.entries), "at": held.at, "proof": held.proof.as_str() })
-    };
+    let held = |held: &Held| json!({ "components": entries(&held.entries), "at": held.at, "proof": held.proof.as_str() });
     let claims: serde_json::Map<String, Value> =
         row.claims.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
     json!({
