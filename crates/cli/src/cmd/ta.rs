@@ -217,7 +217,7 @@ fn pack(file: &Path, out: Option<PathBuf>, key: Option<PathBuf>, json: bool) -> 
     let path = out.unwrap_or_else(|| folder.join(format!("{}.suit", yaml.name)));
     let envelope = unsigned.envelope();
     fail::write(&path, &envelope)?;
-    let digest = hex::encode(&unsigned.digest().bytes());
+    let digest = hex::encode(unsigned.digest().bytes());
     if json {
         return out::json(&json!({
             "file": path.display().to_string(), "bytes": envelope.len(), "digest": digest,
