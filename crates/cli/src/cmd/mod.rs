@@ -1,9 +1,13 @@
 //! The commands, one file per noun; a new noun is a file and a row here.
 
+pub mod agent;
+mod app;
 mod completions;
+mod demo;
 mod explain;
 mod inspect;
 mod manifest;
+pub mod peek;
 mod pki;
 mod ta;
 mod tam;
@@ -13,6 +17,12 @@ use crate::fail::Outcome;
 /// Every noun of the command line.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Play the whole story on this machine: provision, use, update, attack
+    Demo(demo::Args),
+    /// Make and run a device: its Broker and its software TEE
+    Agent(agent::Args),
+    /// Be a normal app: request, use and give up Trusted Applications
+    App(app::Args),
     /// Make, serve, keep and ask a TAM
     Tam(tam::Args),
     /// Make, test and sign Trusted Applications
@@ -33,6 +43,9 @@ impl Command {
     /// Does what the command line says.
     pub fn run(self) -> Outcome {
         match self {
+            Self::Demo(args) => demo::run(args),
+            Self::Agent(args) => agent::run(args),
+            Self::App(args) => app::run(args),
             Self::Tam(args) => tam::run(args),
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
