@@ -1,5 +1,7 @@
 //! The commands, one file per noun; a new noun is a file and a row here.
 
+pub mod agent;
+mod app;
 mod completions;
 mod explain;
 mod inspect;
@@ -15,6 +17,10 @@ use crate::fail::Outcome;
 pub enum Command {
     /// Make, serve, keep and ask a TAM
     Tam(tam::Args),
+    /// Make and run a device: its Broker and its software TEE
+    Agent(agent::Args),
+    /// Be a normal app: request, use and give up Trusted Applications
+    App(app::Args),
     /// Make, test and sign Trusted Applications
     Ta(ta::Args),
     /// Explain, verify and try out SUIT manifests
@@ -34,6 +40,8 @@ impl Command {
     pub fn run(self) -> Outcome {
         match self {
             Self::Tam(args) => tam::run(args),
+            Self::Agent(args) => agent::run(args),
+            Self::App(args) => app::run(args),
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
             Self::Pki(args) => pki::run(args),
