@@ -26,7 +26,7 @@ pub struct Connection {
     #[arg(long)]
     pub token_file: Option<PathBuf>,
     /// Certificates to trust for HTTPS besides the system's, PEM
-    #[arg(long, env = "TAMARACK_ROOT")]
+    #[arg(long, env = "TAMARACK_TLS_ROOT")]
     pub root: Option<PathBuf>,
     /// Send the token over plain HTTP to another machine
     #[arg(long)]

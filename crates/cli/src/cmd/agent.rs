@@ -166,7 +166,7 @@ pub fn run(args: Args) -> Outcome {
     match args.action {
         Action::Init(args) => init(args),
         Action::Certify { dir, cert } => certify(&dir, &cert),
-        Action::Run(args) => serve(args),
+        Action::Run(args) => serve(args, |device| out::lines(&device.to_string())),
     }
 }
 
@@ -341,7 +341,20 @@ fn enrolment(pending: &Pending, chain: Vec<Vec<u8>>) -> Result<Enrolment, String
     Ok(Enrolment { chain, tams, signers, peripherals, authority: None })
 }
 
-fn serve(args: Run) -> Outcome {
+/// Runs the device in `dir` as `agent run` does without options; `ready` is told what `agent run` prints.
+pub fn serve_device(dir: &Path, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcome {
+    let run = Run {
+        dir: dir.to_path_buf(),
+        allow_http: false,
+        require_sandbox: false,
+        policy_check_every: None,
+        ca: None,
+        uid: None,
+    };
+    serve(run, ready)
+}
+
+fn serve(args: Run, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcome {
     let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().try_init();
     let dir = args.dir.as_path();
     let device = load(dir)?;
@@ -366,7 +379,7 @@ fn serve(args: Run) -> Outcome {
     let server = Server::bind(dir, broker).map_err(|e| unwritable(&dir.join(tamarack_broker::SOCKET_NAME), e))?;
     let layers = Layers::from_bits(status.layers);
     let missing = &status.missing_layers;
-    let ready = json!({
+    let device = json!({
         "ready": true,
         "device": status.device_id.map(|id| hex::encode(&id)),
         "socket": server.path(),
@@ -376,7 +389,7 @@ fn serve(args: Run) -> Outcome {
             "layers": layers.names().collect::<Vec<_>>(), "missing": missing,
         },
     });
-    out::lines(&ready.to_string())?;
+    ready(&device)?;
     for layer in missing {
         eprintln!("warning: the TEE's grade is lower: {layer}");
     }

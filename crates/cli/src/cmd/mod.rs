@@ -2,13 +2,16 @@
 
 pub mod agent;
 mod app;
+mod bench;
 mod completions;
 mod demo;
+mod dev;
 mod explain;
 mod inspect;
 mod manifest;
 pub mod peek;
 mod pki;
+mod push;
 mod ta;
 mod tam;
 
@@ -25,6 +28,8 @@ pub enum Command {
     App(app::Args),
     /// Make, serve, keep and ask a TAM
     Tam(tam::Args),
+    /// A developer's whole world in one command
+    Dev(dev::Args),
     /// Make, test and sign Trusted Applications
     Ta(ta::Args),
     /// Explain, verify and try out SUIT manifests
@@ -33,6 +38,8 @@ pub enum Command {
     Pki(pki::Args),
     /// Show a CBOR, COSE, EAT, SUIT or TEEP object as an annotated tree
     Inspect(inspect::Args),
+    /// Measure this machine
+    Bench(bench::Args),
     /// Explain an error code
     Explain(explain::Args),
     /// Print shell completions
@@ -47,10 +54,12 @@ impl Command {
             Self::Agent(args) => agent::run(args),
             Self::App(args) => app::run(args),
             Self::Tam(args) => tam::run(args),
+            Self::Dev(args) => dev::run(args),
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
             Self::Pki(args) => pki::run(args),
             Self::Inspect(args) => inspect::run(args),
+            Self::Bench(args) => bench::run(args),
             Self::Explain(args) => explain::run(args),
             Self::Completions(args) => completions::run(args),
         }

@@ -70,6 +70,8 @@ enum Action {
     },
     /// Publish a signed envelope at a TAM
     Publish(super::tam::Publish),
+    /// Pack, sign and publish, and wait until a device attests it
+    Push(super::push::Args),
 }
 
 /// Languages that there is a template for.
@@ -88,6 +90,7 @@ pub fn run(args: Args) -> Outcome {
         Action::Test { file } => test(&file),
         Action::Pack { file, out, key, json } => pack(&file, out, key, json),
         Action::Publish(args) => super::tam::publish(&args),
+        Action::Push(args) => super::push::run(args),
         Action::Sign { key, chain, file } => sign(&key, chain.as_deref(), &file),
     }
 }
@@ -235,7 +238,8 @@ fn pack(file: &Path, out: Option<PathBuf>, key: Option<PathBuf>, json: bool) -> 
     ))
 }
 
-fn sign_with(
+/// Signs what was packed.
+pub fn sign_with(
     unsigned: tamarack_suit::author::Unsigned,
     key: &Path,
     chain: Option<&Path>,
