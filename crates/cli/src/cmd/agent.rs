@@ -97,7 +97,7 @@ struct Run {
     #[arg(long)]
     require_sandbox: bool,
     /// Ask the TAMs for changes every so many seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     policy_check_every: Option<u64>,
     /// Certificates to trust for HTTPS besides the system's, PEM
     #[arg(long)]
@@ -385,7 +385,7 @@ fn serve(args: Run, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcom
     let missing = &status.missing_layers;
     let device = json!({
         "ready": true,
-        "device": status.device_id.map(|id| hex::encode(id)),
+        "device": status.device_id.map(hex::encode),
         "socket": server.path(),
         "broker": { "pid": std::process::id(), "uid": rustix::process::geteuid().as_raw() },
         "tee": {

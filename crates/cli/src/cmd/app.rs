@@ -186,7 +186,7 @@ fn list(client: &mut Client, json: bool) -> Outcome {
             .map(|(name, at)| (name.clone(), json!(String::from_utf8_lossy(at))))
             .collect();
         return out::json(&json!({
-            "device": status.device_id.map(|id| hex::encode(id)),
+            "device": status.device_id.map(hex::encode),
             "state_digest": hex::encode(status.state_digest), "state_epoch": status.state_epoch,
             "layers": layers.names().collect::<Vec<_>>(), "missing": status.missing_layers,
             "installed": installed, "peripherals": peripherals,

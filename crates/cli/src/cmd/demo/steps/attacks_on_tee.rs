@@ -1,11 +1,11 @@
 //! Reading the TEE's memory and files, as the Broker's user would.
 
 use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value as Json;
 
-use crate::cmd::demo::process::program;
 use crate::cmd::demo::story::Story;
 use crate::cmd::demo::world::{World, is_root};
 use crate::cmd::peek;
@@ -20,15 +20,19 @@ pub fn memory_read(world: &mut World, story: &mut Story) -> Result<()> {
     }
     let mut leaks = Vec::new();
     for (who, uid) in users {
-        let Some(tried) = peek_as(world, uid)? else {
-            story.say(format!("this machine lets nobody become uid {uid}, so {who} was not tried"));
-            continue;
+        let tried = match peek_as(world, uid) {
+            Ok(tried) => tried,
+            // The Broker's user exists, the Broker runs as it. The other may be missing in a user namespace.
+            Err(error) if uid == u32::try_from(broker)? => return Err(error),
+            Err(error) => {
+                story.say(format!("{who} (uid {uid}) was not tried: {error:#}"));
+                continue;
+            }
         };
         ensure!(tried.len() >= peek::LEAST_ATTEMPTS, "only {} attempts were made", tried.len());
         let got = |one: &&Json| one["bytes"].as_u64() != Some(0);
         leaks.extend(tried.iter().filter(got).map(|one| format!("{who} (uid {uid}): {}", told(one))));
-        let all: Vec<String> = tried.iter().map(told).collect();
-        story.say(format!("tried:   {who} (uid {uid}): {}", all.join("; ")));
+        story.say(format!("tried:   {who} (uid {uid}): {}", in_short(&tried)));
         story.fact(&format!("uid_{uid}"), tried);
     }
     let known = world.rest()?.device(&device.id()?)?;
@@ -62,19 +66,32 @@ fn told(one: &Json) -> String {
     format!("{}: {}", text("what"), text("result").split(" (os error").next().unwrap_or_default())
 }
 
-/// Tries to read device a's TEE under this user id; None if it cannot be taken.
-fn peek_as(world: &World, uid: u32) -> Result<Option<Vec<Json>>> {
+/// All attempts, those with the same result together.
+fn in_short(tried: &[Json]) -> String {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for one in tried {
+        let text = told(one);
+        let (what, result) = text.split_once(": ").unwrap_or((&text, ""));
+        match groups.iter_mut().find(|(known, _)| known == result) {
+            Some((_, whats)) => whats.push(what.to_owned()),
+            None => groups.push((result.to_owned(), vec![what.to_owned()])),
+        }
+    }
+    let groups: Vec<String> =
+        groups.iter().map(|(result, whats)| format!("{}: {result}", whats.join(", "))).collect();
+    groups.join("; ")
+}
+
+/// Tries to read device a's TEE under this user id.
+fn peek_as(world: &World, uid: u32) -> Result<Vec<Json>> {
     let device = world.device('a')?;
-    let mut command = program()?;
+    // By this name the program can be started by users who may not enter its folder.
+    let mut command = Command::new("/proc/self/exe");
     command.arg(peek::SUBCOMMAND).arg(device.first.pid.to_string());
     command.arg(device.dir.join("tee")).arg(world.dir.join("fuse-a"));
     if is_root() {
         command.uid(uid).gid(uid);
     }
-    match command.output() {
-        Ok(output) => Ok(Some(serde_json::from_slice(&output.stdout).context("the reader said nothing")?)),
-        // The user namespace that the demo runs in has no such user.
-        Err(_) if is_root() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    let output = command.output().with_context(|| format!("nobody can become uid {uid} here"))?;
+    serde_json::from_slice(&output.stdout).context("the reader said nothing")
 }
