@@ -98,16 +98,15 @@ class Signed:
         """Whether this key made one of the signatures."""
         return any(verify_raw(key, s.alg, s.over, s.signature) for s in self.signatures)
 
-    def certified(self, ca, uri=None):
+    def certified(self, ca, uri=None, every=False):
         """Whether a signature is by a certificate in its protected header that leads to `ca` (and names `uri`)."""
-        for s in self.signatures:
-            if not s.chain or not leads_to(s.chain, ca):
-                continue
-            if uri is not None and names(s.chain[0]) != [uri]:
-                continue
-            if verify_raw(s.chain[0].public_key(), s.alg, s.over, s.signature):
-                return True
-        return False
+
+        def holds(s):
+            named = uri is None or (s.chain and names(s.chain[0]) == [uri])
+            trusted = s.chain and named and leads_to(s.chain, ca)
+            return bool(trusted) and verify_raw(s.chain[0].public_key(), s.alg, s.over, s.signature)
+
+        return (all if every else any)(holds(s) for s in self.signatures)
 
 
 def names(certificate):
@@ -258,7 +257,7 @@ def check_signature(folder, m, before):
         by_device = m.signed is not None and any(m.signed.by(key) for key in folder.teep_keys.values())
         demand(not by_tam and not by_device, "was altered and yet a signature holds")
     elif m.author in ("tam", "stolen-tam-key"):
-        demand(m.signed.certified(tam_ca, uri), "is not signed by the TAM")
+        demand(m.signed.certified(tam_ca, uri, every=True), "is not signed by the TAM, with every signature")
     elif m.author == "rogue-tam":
         demand(not m.signed.certified(tam_ca), "a rogue TAM's message is signed under the real TAM's authority")
         demand(m.signed.certified(folder.certs["rogue_ca"], uri), "is not signed by the rogue TAM")

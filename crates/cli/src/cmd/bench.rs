@@ -1,3 +1,5 @@
 #[derive(clap::Args)]
 pub struct Args {}
-pub fn run(_: Args) -> crate::fail::Outcome { Ok(()) }
+pub fn run(_: Args) -> crate::fail::Outcome {
+    Ok(())
+}

@@ -59,8 +59,13 @@ pub fn replay(world: &mut World, story: &mut Story) -> Result<()> {
     let delete = updates(world).into_iter().find(removes).context("no recorded Update removes hello")?.0;
     let newest = update_with(world, "wallet-v2.suit")?;
     for (name, attempt, update, expected) in [
-        ('a', "the Update that once brought wallet 1, sent after wallet 2", install, codes::TEEP_UNEXPECTED),
-        ('a', "the Update that once removed hello, sent after it was installed again", delete, codes::TEEP_UNEXPECTED),
+        ('a', "the Update that once brought wallet 1, sent after wallet 2", install, codes::TEEP_NOT_BOUND),
+        (
+            'a',
+            "the Update that once removed hello, sent after it was installed again",
+            delete,
+            codes::TEEP_UNEXPECTED,
+        ),
         ('b', "device a's Update for wallet 2, sent to device b", newest, codes::TEEP_NOT_BOUND),
     ] {
         old_update(world, story, name, attempt, update, expected)?;
@@ -99,7 +104,11 @@ fn old_update(
     let exchange = world.replay_to(name, update)?;
     let error = world.signed_error(name, &exchange.last)?;
     ensure!(error.err_code == ErrCode::PermanentError, "{attempt}: the answer is {}", error.err_code);
-    ensure!(exchange.told == Some(expected), "{attempt}: refused as {:?}, expected {expected}", exchange.told);
+    ensure!(
+        exchange.told == Some(expected),
+        "{attempt}: refused as {:?}, expected {expected}",
+        exchange.told
+    );
     let answer = format!("error {}", error.err_code.number());
     story.refused(Refusal { attempt, by: "the TEE", answer, code: expected }, &before, &world.digests()?)
 }
