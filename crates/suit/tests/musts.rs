@@ -21,8 +21,7 @@ fn authenticate(
     limits: &Limits,
 ) -> Result<Verified<AuthenticEnvelope>, Error> {
     let keys = [VerificationKey::new(signer.public_key(), Purpose::SuitManifest, &provider())];
-    Envelope::parse(bytes, limits)?
-        .authenticate(&TrustedKeys { signatures: &keys, macs: &[] }, &provider())
+    Envelope::parse(bytes, limits)?.authenticate(&TrustedKeys { signatures: &keys, macs: &[] }, &provider())
 }
 
 fn id(name: &str) -> ComponentId {
@@ -217,19 +216,16 @@ fn an_index_is_one_several_or_all() {
     let check = |argument: &'static [u8], expected: &[&str]| {
         let mut device = MemoryDevice::new(provider());
         // Each component has parameters of its own.
-        let items: [Item<'_>; 7] = [
+        let items: [Item<'_>; 8] = [
             &index(&[0]),
             &bytes_parameter(20, CONTENT, b"a"),
             &index(&[1]),
             &bytes_parameter(20, CONTENT, b"b"),
             &index(&[2]),
             &bytes_parameter(20, CONTENT, b"c"),
-            &|e: &mut Encoder| {
-                index(argument)(e);
-            },
+            &index(argument),
+            &command(WRITE, 0),
         ];
-        let write = command(WRITE, 0);
-        let items: Vec<Item<'_>> = items.into_iter().chain([&write as Item<'_>]).collect();
         assert_eq!(run_on(&mut device, 3, &items).0, Ok(()), "{argument:?}");
         let held: Vec<_> = device.components.iter().collect();
         assert_eq!(held.len(), expected.len(), "{argument:?}");
