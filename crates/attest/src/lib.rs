@@ -17,7 +17,6 @@
 extern crate alloc;
 
 mod format;
-mod software_tee;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -29,8 +28,8 @@ use tamarack_eat::{Claims, DebugStatus, layer};
 use tamarack_model::{Code, DeviceId, UnixTime};
 use tamarack_x509::Anchor;
 
+pub use format::software_tee::SoftwareTee;
 pub use format::{EvidenceFormat, FORMATS, find};
-pub use software_tee::SoftwareTee;
 
 /// How far a device's isolation can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -90,8 +90,18 @@ impl Broker {
     pub fn policy_check(&self, observe: &mut dyn FnMut(&Action)) -> Result<Exchange, Error> {
         let mut all = Exchange::default();
         let mut first_error = None;
+        // The Agent names its TAMs in turn, so the first that comes a second time ends the round.
+        let mut visited = Vec::new();
         for _ in 0..MAX_TAMS {
-            match self.run(Request::RequestPolicyCheck, observe) {
+            let again = |actions: &VecDeque<Action>| match actions.front() {
+                Some(Action::Connect { tam_uri }) if visited.contains(tam_uri) => true,
+                Some(Action::Connect { tam_uri }) => {
+                    visited.push(tam_uri.clone());
+                    false
+                }
+                _ => false,
+            };
+            match self.run_unless(Request::RequestPolicyCheck, observe, again) {
                 Ok(exchange) if exchange.rounds == 0 => {
                     all.failure = all.failure.or(exchange.failure);
                     break;
@@ -109,10 +119,23 @@ impl Broker {
 
     /// One exchange, from the first request to the Agent's or the TAM's last word.
     fn run(&self, first: Request, observe: &mut dyn FnMut(&Action)) -> Result<Exchange, Error> {
+        self.run_unless(first, observe, |_| false)
+    }
+
+    /// The same, unless `stop` says that what the Agent wants first shall not be done.
+    fn run_unless(
+        &self,
+        first: Request,
+        observe: &mut dyn FnMut(&Action),
+        stop: impl FnOnce(&VecDeque<Action>) -> bool,
+    ) -> Result<Exchange, Error> {
         let _one_at_a_time = lock(&self.exchange);
         let mut exchange = Exchange::default();
         let mut todo = VecDeque::new();
         self.ask(first, &mut exchange, &mut todo)?;
+        if stop(&todo) {
+            return Ok(exchange);
+        }
         while let Some(action) = todo.pop_front() {
             match &action {
                 Action::Connect { tam_uri } => {

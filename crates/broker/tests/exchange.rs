@@ -218,6 +218,7 @@ fn status() -> Status {
         pid: 1,
         uid: 2,
         device_id: Some([8; 32]),
+        report_key: None,
         enrolled: true,
         installed: Vec::new(),
         peripherals: Vec::new(),

@@ -54,6 +54,8 @@ pub struct Status {
     pub uid: u32,
     /// Thumbprint of the attestation key (DeviceId), once there is one.
     pub device_id: Option<[u8; 32]>,
+    /// SubjectPublicKeyInfo (DER) of the key that signs SUIT reports, once there is one.
+    pub report_key: Option<Vec<u8>>,
     /// Whether the device has been enrolled.
     pub enrolled: bool,
     /// What is installed.
@@ -161,10 +163,11 @@ impl Value {
 
 impl Status {
     fn encode(&self, e: &mut Encoder) {
-        e.array(10).bytes(&self.state_digest).uint(self.state_epoch).uint(self.layers);
+        e.array(11).bytes(&self.state_digest).uint(self.state_epoch).uint(self.layers);
         codec::put_list(e, &self.missing_layers, |e, reason| end(e.text(reason)));
         e.uint(self.pid.into()).uint(self.uid.into());
         codec::put_optional(e, self.device_id, |e, id| end(e.bytes(&id)));
+        codec::put_optional(e, self.report_key.as_ref(), |e, key| end(e.bytes(key)));
         e.bool(self.enrolled);
         codec::put_list(e, &self.installed, |e, one| one.encode(e));
         codec::put_list(e, &self.peripherals, |e, (name, position)| {
@@ -173,7 +176,7 @@ impl Status {
     }
 
     fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(10, "the 10 elements of a status")?;
+        d.array_of(11, "the 11 elements of a status")?;
         Ok(Self {
             state_digest: d.byte_array("a SHA-256 digest")?,
             state_epoch: d.uint()?,
@@ -182,6 +185,7 @@ impl Status {
             pid: codec::u32(d)?,
             uid: codec::u32(d)?,
             device_id: codec::optional(d, |d| d.byte_array("a SHA-256 thumbprint"))?,
+            report_key: codec::optional(d, |d| d.bytes().map(<[u8]>::to_vec))?,
             enrolled: d.bool()?,
             installed: codec::list(d, Installed::decode)?,
             peripherals: codec::list(d, |d| {

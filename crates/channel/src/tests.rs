@@ -190,12 +190,17 @@ fn status() -> impl Strategy<Value = Status> {
     );
     (
         (digest(), any::<u64>(), any::<u64>(), prop::collection::vec(text(), 0..3), any::<(u32, u32)>()),
-        (prop::option::of(digest()), any::<bool>(), prop::collection::vec(installed, 0..3)),
+        (
+            prop::option::of(digest()),
+            prop::option::of(bytes()),
+            any::<bool>(),
+            prop::collection::vec(installed, 0..3),
+        ),
         prop::collection::vec((text(), bytes()), 0..3),
     )
         .prop_map(|(first, second, peripherals)| {
             let (state_digest, state_epoch, layers, missing_layers, (pid, uid)) = first;
-            let (device_id, enrolled, installed) = second;
+            let (device_id, report_key, enrolled, installed) = second;
             Status {
                 state_digest,
                 state_epoch,
@@ -204,6 +209,7 @@ fn status() -> impl Strategy<Value = Status> {
                 pid,
                 uid,
                 device_id,
+                report_key,
                 enrolled,
                 installed,
                 peripherals,

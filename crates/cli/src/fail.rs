@@ -54,6 +54,8 @@ impl fmt::Display for Fail {
     }
 }
 
+impl std::error::Error for Fail {}
+
 /// Reads a whole file, or standard input for `-`.
 pub fn read(path: &Path) -> Outcome<Vec<u8>> {
     use std::io::Read;

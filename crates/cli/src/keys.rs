@@ -46,7 +46,7 @@ pub fn public_key(path: &Path) -> Outcome<PublicKey> {
 /// The public half that OpenSSL writes at the end of an "EC PRIVATE KEY": a bit string of the uncompressed point.
 fn sec1_public_key(text: &str) -> Option<PublicKey> {
     let from = text.find("-----BEGIN EC PRIVATE KEY-----")?;
-    let (_, der) = pem_rfc7468::decode_vec(text[from..].as_bytes()).ok()?;
+    let (_, der) = pem_rfc7468::decode_vec(&text.as_bytes()[from..]).ok()?;
     let point = der.get(der.len().checked_sub(68)?..)?.strip_prefix(&[0x03, 0x42, 0x00])?;
     PublicKey::from_point(point).ok()
 }

@@ -9,6 +9,7 @@ mod fail;
 mod inspect;
 mod keys;
 mod out;
+mod rest;
 mod ta_yaml;
 mod try_ta;
 
@@ -25,6 +26,13 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    // The TEE's process is this program again: nothing of the command line may run in it.
+    let mut args = std::env::args_os().skip(1);
+    match args.next() {
+        Some(first) if first == cmd::agent::TEE_SUBCOMMAND => return tamarack_tee_host::main(args),
+        Some(first) if first == cmd::peek::SUBCOMMAND => return cmd::peek::main(args),
+        _ => {}
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // clap prints help and versions to standard output with code 0, mistakes to standard error with code 2.

@@ -389,7 +389,7 @@ impl Unsigned {
     pub fn from_envelope(envelope: &Envelope) -> Self {
         Self {
             manifest: envelope.manifest_bytes().to_vec(),
-            digest: envelope.digest().clone(),
+            digest: *envelope.digest(),
             severed: envelope
                 .severed_keys()
                 .filter_map(|key| Some((key, envelope.severed(key)?.0.to_vec())))

@@ -48,6 +48,12 @@ pub use manifest::{Manifest, Member, Section};
 pub use memory::MemoryDevice;
 pub use report::{Claims, Reason, Record, Report, ReportResult, SignedReport};
 
+/// An encoded envelope without tag 107: the form in which TEEP's manifest-list carries it (draft-ietf-teep-protocol-26
+/// section 4.4 names SUIT_Envelope, not SUIT_Envelope_Tagged). No signature covers the tag.
+pub fn untagged(envelope: &[u8]) -> &[u8] {
+    envelope.strip_prefix(&[0xd8, TAG_ENVELOPE as u8]).unwrap_or(envelope)
+}
+
 /// CBOR tag of SUIT_Envelope.
 pub const TAG_ENVELOPE: u64 = 107;
 /// CBOR tag of SUIT_Manifest.

@@ -1,1 +1,37 @@
+//! The TAM as a service: the engine of `tamarack-tam` behind HTTP and HTTPS, with its store, its REST interface and its
+//! configuration file.
+//!
+//! | path | what |
+//! |---|---|
+//! | `POST /tam`, `POST /t/{tenant}/tam` | TEEP over HTTP (draft-ietf-teep-otrp-over-http-15) |
+//! | `/api/v1/..` | REST with bearer tokens; errors are RFC 9457 problem details |
+//! | `GET /artifacts/{sha256}` | envelopes and payloads by digest, for payloads by URI |
+//! | `/livez`, `/readyz`, `/metrics` | health, and metrics for loopback clients or with a token |
+//!
+//! [`init`] makes a folder, [`Config`] reads its `tam.toml`, [`run`] serves it until a signal, [`start`] serves it on threads
+//! of this process.
+#![forbid(unsafe_code)]
 
+mod app;
+mod challenge_file;
+mod clock;
+mod config;
+mod error;
+mod gate;
+mod http;
+mod init;
+mod listener;
+mod maintenance;
+mod secret_file;
+mod telemetry;
+mod token;
+mod wiring;
+
+pub use config::{Config, EvidenceRules, GradeName, Limits, Profile, SignerFiles, TeeCaFile, TlsFiles};
+pub use error::Error;
+pub use init::{InitOptions, Initialised, init};
+pub use maintenance::{add_token, backup, restore};
+pub use tamarack_store::{Role, TenantId};
+pub use tamarack_store_sqlite::Summary;
+pub use token::NewToken;
+pub use wiring::{Running, run, start};

@@ -8,7 +8,7 @@ use tamarack_channel::{
 use tamarack_cose::thumbprint;
 use tamarack_crypto::Provider;
 use tamarack_model::{ComponentId, Outcome, UnixTime, codes};
-use tamarack_tee::{Params, TaError};
+use tamarack_tee::{Params, Platform, TaError};
 use tamarack_tee_sandbox::isolation::Report;
 use tamarack_tee_sandbox::platform::{CertificateError, Measured, SoftwarePlatform};
 use tamarack_tee_sandbox::sealed::Store;
@@ -269,6 +269,7 @@ impl Host {
             pid: self.pid,
             uid: self.report.uid,
             device_id: None,
+            report_key: None,
             enrolled: false,
             installed: Vec::new(),
             peripherals: Vec::new(),
@@ -281,6 +282,7 @@ impl Host {
         let root = agent.state_root();
         (status.state_digest, status.state_epoch) = (root.digest, root.epoch);
         status.device_id = Some(thumbprint(&agent.platform().attestation_public_key(), &self.provider).0);
+        status.report_key = Some(agent.platform().report_key().public_key().to_spki());
         match agent.status() {
             Ok(of_agent) => {
                 status.enrolled = true;

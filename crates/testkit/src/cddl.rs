@@ -13,6 +13,22 @@ use cddl::validator::cbor::{CBORValidator, Error as CborError};
 use cddl::validator::cbor_value::decode_cbor;
 use ciborium::Value;
 
+/// The rules of TEEP messages with the Update binding of label 256 in QueryResponse and Update. The rewritten set has no sockets
+/// left to plug it into, so it is written beside an option that only that message has.
+///
+/// # Panics
+/// If the set is missing or has changed.
+pub fn teep_messages(specs: &Path, root: Option<&str>) -> Rules {
+    Rules::load_edited(specs, "teep-message", root, |set| {
+        let mut set = format!("{set}\ntamarack-agent-nonce = bstr .size 16\n");
+        for only in ["? 9 => [ + ext-info ]", "? 10 => [ + bstr .cbor SUIT_Envelope ]"] {
+            assert_eq!(set.matches(only).count(), 1, "{only}");
+            set = set.replace(only, &format!("? 256 => tamarack-agent-nonce, {only}"));
+        }
+        set
+    })
+}
+
 /// The rules of one set with one of them as root. Making one takes up to a second: keep it.
 pub struct Rules(CDDL<'static>);
 

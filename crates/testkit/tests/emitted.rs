@@ -11,21 +11,8 @@ use tamarack_teep::{
     CipherSuite, DataItems, ErrCode, ErrorMessage, Message, QueryRequest, QueryResponse, RequestedTc,
     Success, SuitCoseProfile, Update, freshness, sign,
 };
-use tamarack_testkit::cddl::Rules;
+use tamarack_testkit::cddl::{Rules, teep_messages};
 use tamarack_testkit::specs::specs_dir;
-
-/// The message rules with the Update binding of label 256 in QueryResponse and Update. The rewritten set has no sockets
-/// left to plug it into, so it is written beside an option that only that message has.
-fn message_rules(specs: &std::path::Path, root: Option<&str>) -> Rules {
-    Rules::load_edited(specs, "teep-message", root, |set| {
-        let mut set = format!("{set}\ntamarack-agent-nonce = bstr .size 16\n");
-        for only in ["? 9 => [ + ext-info ]", "? 10 => [ + bstr .cbor SUIT_Envelope ]"] {
-            assert_eq!(set.matches(only).count(), 1, "{only}");
-            set = set.replace(only, &format!("? 256 => tamarack-agent-nonce, {only}"));
-        }
-        set
-    })
-}
 
 fn report() -> Vec<u8> {
     // {99: ["", [-16, digest]], 3: [], 4: true}
@@ -130,7 +117,7 @@ fn full(specs: &std::path::Path) -> Vec<Message> {
 #[test]
 fn messages_validate() {
     let Some(specs) = specs_dir() else { return };
-    let rules = message_rules(&specs, None);
+    let rules = teep_messages(&specs, None);
     for message in minimal().into_iter().chain(full(&specs)) {
         let bytes = message.to_cbor();
         let verdict = rules.check(&bytes);
@@ -144,7 +131,7 @@ fn messages_validate() {
 #[test]
 fn signed_messages_validate() {
     let Some(specs) = specs_dir() else { return };
-    let rules = message_rules(&specs, Some("teep-message-signed"));
+    let rules = teep_messages(&specs, Some("teep-message-signed"));
     let provider = tamarack_crypto_rustcrypto::provider();
     for key_type in [KeyType::P256, KeyType::Ed25519] {
         let pkcs8 = provider.keys.generate_pkcs8(key_type).unwrap();

@@ -212,6 +212,11 @@ fn k7_a_tam_manages_only_what_lies_in_its_scopes() {
     let mut world = World::with_seed(1, &seed);
     world.refused(Script::install(wallet_envelope(1)), FAILED, codes::SUIT_UNAUTHORISED);
     world.refused(Script::remove(wallet("suit")), FAILED, codes::SUIT_UNAUTHORISED);
+    // The manifest itself must lie in them too, not only what it installs.
+    let mut narrow = seed.clone();
+    narrow.tams[0].scopes = vec![wallet("ta").segments().to_vec()];
+    let script = Script::install(wallet_envelope(1));
+    World::with_seed(1, &narrow).refused(script, FAILED, codes::SUIT_UNAUTHORISED);
     let globex = |kind| id("com.globex", WALLET, kind);
     world.exchange(Script::install(envelope(2, &globex("suit"), &globex("ta"), 1, b"x"))).expect_success();
 }

@@ -1,17 +1,35 @@
 //! The commands, one file per noun; a new noun is a file and a row here.
 
+pub mod agent;
+mod app;
+mod bench;
 mod completions;
+mod demo;
+mod dev;
 mod explain;
 mod inspect;
 mod manifest;
+pub mod peek;
 mod pki;
+mod push;
 mod ta;
+mod tam;
 
 use crate::fail::Outcome;
 
 /// Every noun of the command line.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Play the whole story on this machine: provision, use, update, attack
+    Demo(demo::Args),
+    /// Make and run a device: its Broker and its software TEE
+    Agent(agent::Args),
+    /// Be a normal app: request, use and give up Trusted Applications
+    App(app::Args),
+    /// Make, serve, keep and ask a TAM
+    Tam(tam::Args),
+    /// A developer's whole world in one command
+    Dev(dev::Args),
     /// Make, test and sign Trusted Applications
     Ta(ta::Args),
     /// Explain, verify and try out SUIT manifests
@@ -20,6 +38,8 @@ pub enum Command {
     Pki(pki::Args),
     /// Show a CBOR, COSE, EAT, SUIT or TEEP object as an annotated tree
     Inspect(inspect::Args),
+    /// Measure this machine
+    Bench(bench::Args),
     /// Explain an error code
     Explain(explain::Args),
     /// Print shell completions
@@ -30,10 +50,16 @@ impl Command {
     /// Does what the command line says.
     pub fn run(self) -> Outcome {
         match self {
+            Self::Demo(args) => demo::run(args),
+            Self::Agent(args) => agent::run(args),
+            Self::App(args) => app::run(args),
+            Self::Tam(args) => tam::run(args),
+            Self::Dev(args) => dev::run(args),
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
             Self::Pki(args) => pki::run(args),
             Self::Inspect(args) => inspect::run(args),
+            Self::Bench(args) => bench::run(args),
             Self::Explain(args) => explain::run(args),
             Self::Completions(args) => completions::run(args),
         }

@@ -68,6 +68,10 @@ enum Action {
         /// The envelope; it is replaced by the signed one
         file: PathBuf,
     },
+    /// Publish a signed envelope at a TAM
+    Publish(super::tam::Publish),
+    /// Pack, sign and publish, and wait until a device attests it
+    Push(super::push::Args),
 }
 
 /// Languages that there is a template for.
@@ -85,6 +89,8 @@ pub fn run(args: Args) -> Outcome {
         Action::Build { file } => build(&file),
         Action::Test { file } => test(&file),
         Action::Pack { file, out, key, json } => pack(&file, out, key, json),
+        Action::Publish(args) => super::tam::publish(&args),
+        Action::Push(args) => super::push::run(args),
         Action::Sign { key, chain, file } => sign(&key, chain.as_deref(), &file),
     }
 }
@@ -214,7 +220,7 @@ fn pack(file: &Path, out: Option<PathBuf>, key: Option<PathBuf>, json: bool) -> 
     let path = out.unwrap_or_else(|| folder.join(format!("{}.suit", yaml.name)));
     let envelope = unsigned.envelope();
     fail::write(&path, &envelope)?;
-    let digest = hex::encode(&unsigned.digest().bytes());
+    let digest = hex::encode(unsigned.digest().bytes());
     if json {
         return out::json(&json!({
             "file": path.display().to_string(), "bytes": envelope.len(), "digest": digest,
@@ -232,7 +238,8 @@ fn pack(file: &Path, out: Option<PathBuf>, key: Option<PathBuf>, json: bool) -> 
     ))
 }
 
-fn sign_with(
+/// Signs what was packed.
+pub fn sign_with(
     unsigned: tamarack_suit::author::Unsigned,
     key: &Path,
     chain: Option<&Path>,

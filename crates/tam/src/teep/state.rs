@@ -275,7 +275,7 @@ impl Request<'_> {
             match room.checked_sub(envelope.len()) {
                 Some(rest) => {
                     room = rest;
-                    envelopes.push(envelope);
+                    envelopes.push(tamarack_suit::untagged(&envelope).to_vec());
                     kept.push(entry);
                 }
                 None => plan.problems.push(Problem::TooLarge(entry.manifest)),

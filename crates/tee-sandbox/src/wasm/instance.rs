@@ -69,6 +69,9 @@ impl Instance {
             return Err(invalid(format!("{} bytes are more than {MAX_MODULE}", module.len())));
         }
         let engine = Engine::new(&config());
+        // The whole module is valid before any of it is translated: the translator trusts what the validator let through,
+        // and it takes in an operator behind the end of a function before it hears that there must be none.
+        Module::validate(&engine, module).map_err(|e| invalid(e.to_string()))?;
         let module = Module::new(&engine, module).map_err(|e| invalid(e.to_string()))?;
         check_imports(&module)?;
         check_memory(&module, limits)?;

@@ -332,3 +332,14 @@ fn a_parameter_area_outside_of_memory_ends_the_ta() {
         check_dies(&ta, vec![Param::ValueInput(1, 2)], "tamarack_params_v1: ");
     }
 }
+
+#[test]
+fn code_behind_the_end_of_a_function_is_refused() {
+    let body = [0x00, 0x0b, 0x41, 0x00, 0x0b]; // no locals; end; i32.const 0; end
+    let head = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x07\x01\x05";
+    match load(&[&head[..], &body].concat(), &limits()) {
+        Err(TaError::Invalid(why)) => assert!(why.contains("after end of function"), "{why}"),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it loads"),
+    }
+}

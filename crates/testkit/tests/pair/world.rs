@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use tamarack_agent::{
-    Agent, AgentConfig, AnchorState, Finished, Input, Operations, Output, Principal, Seed, SignerAnchor, TaName,
-    TamAnchor,
+    Agent, AgentConfig, AnchorState, Finished, Input, Operations, Output, Principal, Seed, SignerAnchor,
+    TaName, TamAnchor,
 };
 use tamarack_attest::{Grade, Policy, TeeCa};
 use tamarack_crypto::{KeyType, Provider, Secret, Sign};
 use tamarack_model::{ComponentId, OwnerId, Sha256Digest, UnixTime};
 use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem};
-use tamarack_store::{CatalogueEntry, MemoryStore, Provider as ServiceProvider, Read, Store, StoreOp, TenantId};
+use tamarack_store::{
+    CatalogueEntry, MemoryStore, Provider as ServiceProvider, Read, Store, StoreOp, TenantId,
+};
 use tamarack_suit::author::{Builder, Component, Payload};
 use tamarack_tam::{ChallengeKey, Reply, Tam, TamConfig, TamSigner, catalog};
 use tamarack_tee::{Param, StateRoot};
@@ -54,6 +56,8 @@ pub struct Pair {
     pub link: Link,
     /// Every message that was sent, in order, as it left its sender.
     pub sent: Vec<Vec<u8>>,
+    /// What was published first, for tests that compare with it.
+    pub publication: Option<CatalogueEntry>,
     signer: Box<dyn Sign>,
     device_crypto: Provider,
     crypto: Provider,
@@ -62,7 +66,8 @@ pub struct Pair {
 impl Pair {
     /// A device (RustCrypto) under a TEE CA that the TAM (aws-lc) lists, a provider with its signer; nothing published.
     pub fn new() -> Self {
-        let (crypto, device_crypto) = (tamarack_crypto_aws_lc::provider(), tamarack_crypto_rustcrypto::provider());
+        let (crypto, device_crypto) =
+            (tamarack_crypto_aws_lc::provider(), tamarack_crypto_rustcrypto::provider());
         let make = |key_type| {
             let pkcs8 = crypto.keys.generate_pkcs8(key_type).unwrap();
             crypto.keys.load_pkcs8(pkcs8.expose()).unwrap()
@@ -110,16 +115,30 @@ impl Pair {
         let subject = Subject { uri: "urn:example:device".into(), common_name: "device".into() };
         let key = blank.attestation_public_key();
         let certificate = tee_ca.issue(key, subject, validity.not_before, validity.not_after).unwrap();
-        let mut platform =
-            blank.with_certificate_chain(certificates_from_pem(&certificate).unwrap()).with_loader(Arc::new(
-                |module, limits| tamarack_tee_sandbox::wasm::load(module, limits),
-            ));
-        let seed =
-            Seed { tams: vec![tam_anchor], signers: vec![signer_anchor], peripherals: vec![], device_authority: None };
+        let mut platform = blank
+            .with_certificate_chain(certificates_from_pem(&certificate).unwrap())
+            .with_loader(Arc::new(|module, limits| tamarack_tee_sandbox::wasm::load(module, limits)));
+        let seed = Seed {
+            tams: vec![tam_anchor],
+            signers: vec![signer_anchor],
+            peripherals: vec![],
+            device_authority: None,
+        };
         Agent::enrol(&mut platform, &device_crypto, &seed).unwrap();
         let agent = Agent::new(platform, device_crypto, AgentConfig::default());
         let link: Link = Box::new(|_, _| Delivery::Intact);
-        Self { agent, tam, store, now: NOW, link, sent: Vec::new(), signer, device_crypto, crypto }
+        Self {
+            agent,
+            tam,
+            store,
+            now: NOW,
+            link,
+            sent: Vec::new(),
+            publication: None,
+            signer,
+            device_crypto,
+            crypto,
+        }
     }
 
     /// Publishes the wallet in this version with this sequence number.
@@ -131,7 +150,8 @@ impl Pair {
         let envelope = builder.build(&self.crypto).unwrap().sign(&*self.signer, &options).unwrap().envelope();
         let tenant = TenantId::default();
         let provider = self.store.provider(&tenant, "acme").unwrap().unwrap();
-        let publication = catalog::check_publication(&envelope, &provider, &self.store, &self.crypto).unwrap();
+        let publication =
+            catalog::check_publication(&envelope, &provider, &self.store, &self.crypto).unwrap();
         let entry = CatalogueEntry {
             tenant,
             provider: provider.id,
@@ -216,7 +236,8 @@ impl Pair {
 
     /// The device's row at the TAM.
     pub fn device(&self) -> Option<tamarack_store::Device> {
-        let id = tamarack_cose::thumbprint(&self.agent.platform().attestation_public_key(), &self.device_crypto);
+        let id =
+            tamarack_cose::thumbprint(&self.agent.platform().attestation_public_key(), &self.device_crypto);
         self.store.device(&TenantId::default(), &tamarack_model::DeviceId(id.0)).unwrap()
     }
 
@@ -229,9 +250,11 @@ impl Pair {
         self.agent.invoke(self.now, session, 3, &mut status).unwrap();
         self.agent.close_session(self.now, session).unwrap();
         match (key.remove(0), status.remove(0), status.remove(0)) {
-            (Param::MemrefOutput { data, .. }, Param::ValueOutput(payments, _), Param::ValueOutput(spent, _)) => {
-                (data, payments, spent)
-            }
+            (
+                Param::MemrefOutput { data, .. },
+                Param::ValueOutput(payments, _),
+                Param::ValueOutput(spent, _),
+            ) => (data, payments, spent),
             other => panic!("{other:?}"),
         }
     }

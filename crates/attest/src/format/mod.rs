@@ -1,9 +1,11 @@
+pub(crate) mod software_tee;
+
 use alloc::format;
 
 use tamarack_crypto::Provider;
 use tamarack_model::codes;
 
-use crate::{Appraisal, Expectations, Hints, Policy, Refusal, SoftwareTee};
+use crate::{Appraisal, Expectations, Hints, Policy, Refusal};
 
 /// A kind of Evidence that can be appraised.
 pub trait EvidenceFormat: Sync {
@@ -25,7 +27,7 @@ pub trait EvidenceFormat: Sync {
 
 /// Every format. A TPM quote or a PSA token is a file beside `software_tee` and a row here; formats that can only hash a
 /// nonce travel as a submodule of a token that the Agent signs (security rule C3).
-pub const FORMATS: &[&dyn EvidenceFormat] = &[&SoftwareTee];
+pub const FORMATS: &[&dyn EvidenceFormat] = &[&software_tee::SoftwareTee];
 
 /// The format that an attestation-payload-format names.
 pub fn find(format: Option<&str>) -> Result<&'static dyn EvidenceFormat, Refusal> {

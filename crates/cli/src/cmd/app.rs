@@ -1,0 +1,199 @@
+//! `tamarack app`: what a normal app does, from the command line.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use serde_json::{Value as Json, json};
+use tamarack_broker::{Client, Error, SOCKET_NAME, Target};
+use tamarack_model::{ComponentId, codes};
+use tamarack_tee::{Param, Params};
+
+use crate::fail::{Fail, Outcome};
+use crate::out;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The device folder
+    #[arg(long, global = true, default_value = "device")]
+    device: PathBuf,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// Ask for a TA and wait until it can be used
+    Request {
+        /// Its component id, such as com.acme/UUID/ta
+        component: String,
+        /// The TAM to ask, if not the device's own
+        #[arg(long)]
+        tam_uri: Option<String>,
+    },
+    /// Say that a TA is no longer needed
+    Unrequest {
+        /// Its component id
+        component: String,
+    },
+    /// Invoke a command of a TA: parameters in order
+    Invoke {
+        /// Its component id or UUID
+        ta: String,
+        /// Number of the command
+        command: u32,
+        /// value:A[,B] | text:TEXT | hex:BYTES | out:value | out:ROOM | none
+        params: Vec<String>,
+    },
+    /// What is installed, and how the TEE is
+    List,
+    /// Ask the TAMs whether they want something changed
+    PolicyCheck,
+}
+
+pub fn run(args: Args) -> Outcome {
+    let socket = args.device.join(SOCKET_NAME);
+    let mut client = Client::connect(&socket).map_err(|e| {
+        Fail::new(
+            codes::TEE_CHANNEL,
+            format_args!("{}: {e}; is the device running (tamarack agent run)?", socket.display()),
+        )
+    })?;
+    match args.action {
+        Action::Request { component, tam_uri } => {
+            request(&mut client, &self::component(&component)?, tam_uri.as_deref(), args.json)
+        }
+        Action::Unrequest { component } => {
+            client.unrequest_ta(&self::component(&component)?).map_err(failed)?;
+            done(args.json, &format!("{component} is no longer needed"), json!({ "ok": true }))
+        }
+        Action::Invoke { ta, command, params } => invoke(&mut client, &ta, command, &params, args.json),
+        Action::List => list(&mut client, args.json),
+        Action::PolicyCheck => {
+            client.policy_check().map_err(failed)?;
+            done(args.json, "the TAMs were asked", json!({ "ok": true }))
+        }
+    }
+}
+
+fn failed(error: Error) -> Fail {
+    Fail::new(error.code(), error)
+}
+
+fn component(text: &str) -> Outcome<ComponentId> {
+    ComponentId::parse_text(text).map_err(|e| Fail::input(codes::USAGE, format_args!("{text}: {e}")))
+}
+
+fn done(json: bool, text: &str, value: Json) -> Outcome {
+    if json { out::json(&value) } else { out::lines(text) }
+}
+
+fn request(client: &mut Client, component: &ComponentId, tam_uri: Option<&str>, json: bool) -> Outcome {
+    let show = !json && std::io::stderr().is_terminal();
+    let mut last = None;
+    for progress in client.request_ta(component, tam_uri).map_err(failed)? {
+        let progress = progress.map_err(failed)?;
+        if show {
+            match progress.total {
+                Some(total) => eprintln!("{}  {} of {total} bytes", progress.state, progress.received),
+                None => eprintln!("{}", progress.state),
+            }
+        }
+        last = Some(progress.state);
+    }
+    let state = last.map_or("PENDING", |state| state.name());
+    done(json, &format!("{component}: {state}"), json!({ "component": component.to_string(), "state": state }))
+}
+
+/// Reads one parameter of the command line.
+fn param(text: &str) -> Outcome<Param> {
+    let wrong = || {
+        Fail::input(
+            codes::USAGE,
+            format_args!("{text}: expected value:A[,B], text:TEXT, hex:BYTES, out:value, out:ROOM or none"),
+        )
+    };
+    Ok(match text.split_once(':') {
+        None if text == "none" => Param::None,
+        Some(("value", numbers)) => {
+            let (a, b) = numbers.split_once(',').unwrap_or((numbers, "0"));
+            Param::ValueInput(a.parse().map_err(|_| wrong())?, b.parse().map_err(|_| wrong())?)
+        }
+        Some(("text", data)) => Param::MemrefInput(data.as_bytes().to_vec()),
+        Some(("hex", data)) => Param::MemrefInput(hex::decode(data).map_err(|_| wrong())?),
+        Some(("out", "value")) => Param::ValueOutput(0, 0),
+        Some(("out", room)) => {
+            Param::MemrefOutput { capacity: room.parse().map_err(|_| wrong())?, data: Vec::new() }
+        }
+        _ => return Err(wrong()),
+    })
+}
+
+fn invoke(client: &mut Client, ta: &str, command: u32, params: &[String], json: bool) -> Outcome {
+    let params: Params = params.iter().map(|text| param(text)).collect::<Outcome<_>>()?;
+    let target = match uuid::Uuid::parse_str(ta) {
+        Ok(uuid) => Target::Uuid(uuid.into_bytes()),
+        Err(_) => Target::Component(component(ta)?),
+    };
+    let session = client.open_session(target, None, Vec::new()).map_err(failed)?;
+    let returned = client.invoke(session, command, params).map_err(failed)?;
+    client.close_session(session).map_err(failed)?;
+    let outputs: Vec<Json> = returned.params.iter().map(shown).collect();
+    if json {
+        out::json(&json!({ "code": returned.code, "params": outputs }))?;
+    } else {
+        let text: Vec<String> = outputs.iter().filter(|o| !o.is_null()).map(ToString::to_string).collect();
+        out::lines(&format!("returned {:#010x} {}", returned.code, text.join(" ")))?;
+    }
+    match returned.code {
+        0 => Ok(()),
+        code => Err(Fail::new(codes::TA_ERROR, format_args!("the TA returned {code:#010x}"))),
+    }
+}
+
+/// An output parameter; null for what only goes in.
+fn shown(param: &Param) -> Json {
+    match param {
+        Param::None | Param::ValueInput(..) | Param::MemrefInput(_) => Json::Null,
+        Param::ValueOutput(a, b) | Param::ValueInout(a, b) => json!([a, b]),
+        Param::MemrefOutput { data, .. } | Param::MemrefInout { data, .. } => json!(hex::encode(data)),
+    }
+}
+
+fn list(client: &mut Client, json: bool) -> Outcome {
+    let status = client.status().map_err(failed)?;
+    let layers = tamarack_tee_sandbox::Layers::from_bits(status.layers);
+    if json {
+        let installed: Vec<Json> = status
+            .installed
+            .iter()
+            .map(|one| {
+                json!({
+                    "component": one.component.to_string(), "manifest": one.manifest.to_string(),
+                    "sequence": one.sequence_number, "digest": hex::encode(&one.digest), "size": one.size,
+                })
+            })
+            .collect();
+        let peripherals: serde_json::Map<String, Json> = status
+            .peripherals
+            .iter()
+            .map(|(name, at)| (name.clone(), json!(String::from_utf8_lossy(at))))
+            .collect();
+        return out::json(&json!({
+            "device": status.device_id.map(|id| hex::encode(&id)),
+            "state_digest": hex::encode(&status.state_digest), "state_epoch": status.state_epoch,
+            "layers": layers.names().collect::<Vec<_>>(), "missing": status.missing_layers,
+            "installed": installed, "peripherals": peripherals,
+        }));
+    }
+    let mut text = format!("TEE process {} (uid {}): {layers}\n", status.pid, status.uid);
+    for one in &status.installed {
+        text += &format!("{}  sequence {}  {} bytes\n", one.component, one.sequence_number, one.size);
+    }
+    for (name, at) in &status.peripherals {
+        text += &format!("peripheral {name}: {}\n", String::from_utf8_lossy(at));
+    }
+    out::lines(&text)
+}

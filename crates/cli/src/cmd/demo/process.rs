@@ -1,0 +1,81 @@
+//! The processes of the demo: each is this program with other arguments.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value as Json;
+
+/// A process that runs until it is dropped.
+pub struct Process {
+    child: Child,
+    /// What it said when it was ready.
+    pub ready: Json,
+}
+
+impl Process {
+    /// Starts the program with `args` and waits for its line of JSON. What it has to say goes to `log`.
+    pub fn start(args: &[&str], log: &Path) -> Result<Self> {
+        let mut child = program()?
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::options().create(true).append(true).open(log)?)
+            .spawn()
+            .with_context(|| format!("cannot start tamarack {}", args.join(" ")))?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        match serde_json::from_str(&line) {
+            Ok(ready) => Ok(Self { child, ready }),
+            Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                let said = std::fs::read_to_string(log).unwrap_or_default();
+                let said = said.lines().rev().find(|line| line.starts_with("error")).unwrap_or("nothing");
+                bail!("tamarack {} did not start; it said: {said}", args.join(" "))
+            }
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
+
+/// This program once more.
+pub fn program() -> Result<Command> {
+    Ok(Command::new(std::env::current_exe().context("cannot find this program")?))
+}
+
+/// Runs the program to its end; an error if it fails. Gives what it printed.
+pub fn run(args: &[&str], log: &Path) -> Result<Vec<u8>> {
+    let output = program()?.args(args).stdin(Stdio::null()).output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let _ = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, &output.stderr));
+    if !output.status.success() {
+        bail!("tamarack {}: {}", args.join(" "), text.trim());
+    }
+    Ok(output.stdout)
+}

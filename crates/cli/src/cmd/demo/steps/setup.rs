@@ -1,0 +1,107 @@
+//! Authorities, TAM, devices, and the first version of the TAs.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use crate::cmd::demo::impostor::Impostor;
+use crate::cmd::demo::story::Story;
+use crate::cmd::demo::tas::{self, HELLO, Signer, VALVE, WALLET};
+use crate::cmd::demo::world::World;
+
+/// Separate authorities for TAMs, TEEs and developers, and what they certify.
+pub fn pki(world: &mut World, story: &mut Story) -> Result<()> {
+    for role in ["tam", "tee", "developer"] {
+        world.run(&["pki", "ca", "--role", role, &world.path(&format!("{role}-ca"))])?;
+    }
+    for (who, uri) in [("acme", tas::ACME_NAME), ("globex", tas::GLOBEX_NAME)] {
+        let (key, cert) = (world.path(&format!("{who}.key")), world.path(&format!("{who}.pem")));
+        world.run(&["pki", "key", &key])?;
+        let ca = world.path("developer-ca");
+        world.run(&["pki", "issue", "--ca", &ca, "--key", &key, "--uri", uri, "--out", &cert])?;
+    }
+    story.say("three authorities that vouch for nothing of each other: TAMs, TEEs, developers");
+    story.say("developers acme and globex have a certificate each");
+    Ok(())
+}
+
+/// The TAM starts, and the operator registers two service providers.
+pub fn tam_up(world: &mut World, story: &mut Story) -> Result<()> {
+    let init = world.run(&[
+        "tam",
+        "init",
+        &world.path("tam"),
+        "--listen",
+        "127.0.0.1:0",
+        "--ca",
+        &world.path("tam-ca"),
+        "--uri",
+        tas::TAM_NAME,
+        "--tee-ca",
+        &format!("{}=software", world.path("tee-ca.pem")),
+        // The demo shows the grade that this machine gives, rather than refuse a machine with fewer layers.
+        "--minimum",
+        "none",
+        "--json",
+    ])?;
+    let init: serde_json::Value = serde_json::from_slice(&init)?;
+    let token = init["operator_token"].as_str().context("tam init made no operator token")?;
+    std::fs::write(world.dir.join("operator.token"), token)?;
+    let pid = world.start_tam()?;
+    let keys = world.dir.join("tam/keys");
+    let read = |name: &str| std::fs::read_to_string(keys.join(name));
+    let stolen =
+        Impostor::load(&read("tam-ed25519.key")?, &read("tam-ed25519.pem")?, "stolen-tam-key", &world.crypto)?;
+    world.stolen = Some(stolen);
+    for (who, prefix) in [("acme", tas::ACME), ("globex", tas::GLOBEX)] {
+        let cert = std::fs::read_to_string(world.dir.join(format!("{who}.pem")))?;
+        let token = world.rest()?.register(who, prefix, &cert)?;
+        world.tokens.push(token);
+    }
+    story.say(format!("TAM runs as process {pid}; acme may publish under {}, globex under {}", tas::ACME, tas::GLOBEX));
+    story.fact("pid", pid);
+    Ok(())
+}
+
+/// Two devices: for each a Broker's process and, behind walls, a TEE's process.
+pub fn tee_up(world: &mut World, story: &mut Story) -> Result<()> {
+    for name in ['a', 'b'] {
+        world.start_device(name)?;
+        let device = world.device(name)?;
+        let (ready, status) = (&device.broker.ready, &device.first);
+        let (pid, uid) = (device.broker.pid(), ready["broker"]["uid"].clone());
+        ensure!(status.pid != pid && status.pid != std::process::id(), "the TEE has no process of its own");
+        story.say(format!(
+            "device {name}: Broker is process {pid} (uid {uid}), TEE process {} (uid {})",
+            status.pid, status.uid
+        ));
+        story.fact(
+            &format!("device_{name}"),
+            json!({ "broker": ready["broker"], "tee": ready["tee"], "id": device.id()? }),
+        );
+    }
+    let status = &world.device('a')?.first;
+    story.say(format!("walls around each TEE: {}", tamarack_tee_sandbox::Layers::from_bits(status.layers)));
+    for missing in &status.missing_layers {
+        story.say(format!("missing: {missing}; the grade in Evidence is lower for it"));
+    }
+    Ok(())
+}
+
+/// Developer `who`.
+pub fn developer(world: &World, who: &str) -> Result<Signer> {
+    let read = |extension: &str| std::fs::read_to_string(world.dir.join(format!("{who}.{extension}")));
+    Signer::load(&read("key")?, &read("pem")?, &world.crypto)
+}
+
+/// acme publishes three TAs.
+pub fn publish_v1(world: &mut World, story: &mut Story) -> Result<()> {
+    let acme = developer(world, "acme")?;
+    for ta in [&WALLET, &VALVE, &HELLO] {
+        let envelope = ta.envelope(1, &acme, &world.crypto)?;
+        let entry = world.rest()?.publish(&world.tokens[0], &envelope)?;
+        ensure!(entry["sequence"] == 1, "the catalogue has {entry}");
+        story.say(format!("acme published {} 1, {} bytes, signed by acme: {}", ta.name, envelope.len(), ta.manifest()));
+        std::fs::write(world.dir.join(format!("{}-v1.suit", ta.name)), &envelope)?;
+    }
+    Ok(())
+}

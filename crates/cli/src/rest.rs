@@ -1,0 +1,219 @@
+//! A client of the TAM's REST interface.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tamarack_model::{Code, codes};
+use ureq::http::{Method, Request, Response, Uri};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, Body};
+
+use crate::fail::{self, Fail, Outcome};
+use crate::keys;
+
+/// Where the TAM is and who calls.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Connection {
+    /// URL of the TAM, such as https://tam.example
+    #[arg(long, env = "TAMARACK_URL")]
+    pub url: String,
+    /// API token
+    #[arg(long, env = "TAMARACK_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
+    pub token: Option<String>,
+    /// File that holds the API token
+    #[arg(long)]
+    pub token_file: Option<PathBuf>,
+    /// Certificates to trust for HTTPS besides the system's, PEM
+    #[arg(long, env = "TAMARACK_TLS_ROOT")]
+    pub root: Option<PathBuf>,
+    /// Send the token over plain HTTP to another machine
+    #[arg(long)]
+    pub allow_plain_http: bool,
+}
+
+/// Where distributions keep the roots that they trust.
+const SYSTEM_ROOTS: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
+
+/// Largest answer that is read, in bytes.
+const ANSWER: u64 = 64 << 20;
+
+/// A connection in use.
+pub struct Rest {
+    agent: Agent,
+    base: String,
+    token: String,
+}
+
+impl Rest {
+    /// Reads the token and the roots; nothing is sent yet.
+    pub fn new(connection: &Connection) -> Outcome<Self> {
+        let url = connection.url.trim_end_matches('/');
+        let parsed: Uri = url.parse().map_err(|_| {
+            Fail::input(codes::USAGE, format_args!("--url {url:?} is not an http or https URL"))
+        })?;
+        match (parsed.scheme_str(), parsed.host()) {
+            (Some("https"), Some(_)) => {}
+            (Some("http"), Some(host)) if connection.allow_plain_http || is_loopback(host) => {}
+            (Some("http"), Some(_)) => {
+                let message =
+                    format_args!("{url} is plain HTTP to another machine, which would show it the token");
+                return Err(Fail::input(codes::HTTP_INSECURE, message));
+            }
+            _ => {
+                let message = format_args!("--url {url:?} is not an http or https URL");
+                return Err(Fail::input(codes::USAGE, message));
+            }
+        }
+        let token = match (&connection.token, &connection.token_file) {
+            (Some(token), _) => token.clone(),
+            (None, Some(path)) => keys::read_text(path)?,
+            (None, None) => {
+                return Err(Fail::input(
+                    codes::USAGE,
+                    "give an API token with --token, --token-file or TAMARACK_TOKEN",
+                ));
+            }
+        };
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .root_certs(RootCerts::from(roots(connection)?))
+            .build();
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            // A proxy from the environment would see the token on its way to a loopback address.
+            .proxy(None)
+            .timeout_global(Some(Duration::from_secs(120)))
+            .user_agent(concat!("tamarack/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self { agent: config.into(), base: format!("{url}/api/v1"), token: token.trim().to_string() })
+    }
+
+    /// Gets JSON.
+    pub fn get(&self, path: &str) -> Outcome<Value> {
+        self.call(Method::GET, path, None)
+    }
+
+    /// Gets every item of a list, page by page.
+    pub fn all(&self, path: &str) -> Outcome<Vec<Value>> {
+        let mut items = Vec::new();
+        let mut after = None::<String>;
+        loop {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let cursor = after.as_ref().map(|after| format!("&after={}", encode(after))).unwrap_or_default();
+            let mut page = self.get(&format!("{path}{separator}limit=500{cursor}"))?;
+            if let Some(list) = page["items"].as_array_mut() {
+                items.append(list);
+            }
+            match page["next"].as_str() {
+                Some(next) => after = Some(next.to_string()),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// Posts JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Outcome<Value> {
+        self.call(Method::POST, path, Some(("application/json", body.to_string().into_bytes())))
+    }
+
+    /// Posts bytes of another type.
+    pub fn post_bytes(&self, path: &str, media_type: &'static str, body: Vec<u8>) -> Outcome<Value> {
+        self.call(Method::POST, path, Some((media_type, body)))
+    }
+
+    /// Puts JSON.
+    pub fn put(&self, path: &str, body: &Value) -> Outcome<Value> {
+        self.call(Method::PUT, path, Some(("application/json", body.to_string().into_bytes())))
+    }
+
+    /// Deletes.
+    pub fn delete(&self, path: &str) -> Outcome<Value> {
+        self.call(Method::DELETE, path, None)
+    }
+
+    fn call(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Outcome<Value> {
+        let url = format!("{}{path}", self.base);
+        let failed = |why: &dyn std::fmt::Display| {
+            Fail::new(codes::HTTP_PEER, format_args!("no answer from {url}: {why}"))
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(&url)
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("accept", "application/json");
+        let sent = match body {
+            None => request.body(()).map_err(|e| failed(&e)).map(|request| self.agent.run(request))?,
+            Some((media_type, body)) => request
+                .header("content-type", media_type)
+                .body(body)
+                .map_err(|e| failed(&e))
+                .map(|request| self.agent.run(request))?,
+        };
+        answer(sent.map_err(|e| failed(&e))?, &url)
+    }
+}
+
+/// The JSON of a success, or what the TAM's problem details say.
+fn answer(mut response: Response<Body>, url: &str) -> Outcome<Value> {
+    let status = response.status();
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(ANSWER)
+        .read_to_vec()
+        .map_err(|e| Fail::new(codes::HTTP_PEER, format_args!("{url}: {e}")))?;
+    if status.is_success() && body.is_empty() {
+        return Ok(Value::Null);
+    }
+    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if status.is_success() {
+        return Ok(json);
+    }
+    let code = json["code"].as_str().and_then(Code::parse);
+    match (code, json["detail"].as_str()) {
+        (Some(code), Some(detail)) => Err(Fail::new(code, format_args!("the TAM refuses: {detail}"))),
+        _ => Err(Fail::new(codes::HTTP_PEER, format_args!("{url} answered with status {status}"))),
+    }
+}
+
+/// Percent-encodes one segment of a path, or a value of a query.
+pub fn encode(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// Whether a URL's host is this machine. A name other than `localhost` may lead anywhere.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn roots(connection: &Connection) -> Outcome<Vec<Certificate<'static>>> {
+    let system = SYSTEM_ROOTS.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
+    let mut roots = certificates(&system);
+    if let Some(path) = &connection.root {
+        let own = certificates(&fail::read(path)?);
+        if own.is_empty() {
+            let message = format_args!("{}: it has no certificate in PEM", path.display());
+            return Err(Fail::input(codes::PEM_INVALID, message));
+        }
+        roots.extend(own);
+    }
+    Ok(roots)
+}
+
+fn certificates(pem: &[u8]) -> Vec<Certificate<'static>> {
+    ureq::tls::parse_pem(pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect()
+}

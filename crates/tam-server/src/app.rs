@@ -1,0 +1,173 @@
+//! What all requests share.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tamarack_attest::{Policy, TeeCa};
+use tamarack_crypto::{KeyType, Provider};
+use tamarack_model::codes;
+use tamarack_pki::{certificates_from_pem, is_development};
+use tamarack_store::{Read, Store, StoreOp};
+use tamarack_store_sqlite::SqliteStore;
+use tamarack_tam::{Tam, TamConfig, TamSigner};
+use tamarack_x509::Anchor;
+use tokio::sync::Semaphore;
+
+use crate::challenge_file::ChallengeFile;
+use crate::clock::Clock;
+use crate::config::{Config, GradeName, Limits, Profile, SignerFiles, TeeCaFile};
+use crate::gate::Gate;
+use crate::http::Idempotency;
+use crate::{Error, telemetry};
+
+pub(crate) struct App {
+    pub tam: RwLock<Tam>,
+    pub store: SqliteStore,
+    pub crypto: Provider,
+    pub clock: Clock,
+    pub limits: Limits,
+    pub gate: Gate,
+    /// Requests to the engine that are answered at the same time.
+    pub in_flight: Arc<Semaphore>,
+    pub idempotency: Idempotency,
+    pub metrics: PrometheusHandle,
+    challenges: Mutex<(PathBuf, ChallengeFile)>,
+}
+
+impl App {
+    /// Reads every file that the configuration names and opens the store.
+    pub fn open(config: &Config) -> Result<Self, Error> {
+        let crypto = tamarack_crypto_aws_lc::provider();
+        let store = SqliteStore::open(&config.path(&config.data), crypto).map_err(|e| match e {
+            tamarack_store::StoreError::Failed(why) => Error::new(codes::FILE_UNWRITABLE, why),
+            other => other.into(),
+        })?;
+        let clock = Clock::new(store.time()?);
+        let challenge_path = config.path(&config.challenge_key);
+        let mut challenges = ChallengeFile::read(&challenge_path)?;
+        challenges.rotate_if_due(&challenge_path, clock.now(), &crypto)?;
+
+        let signers = signers(config, &crypto)?;
+        let keys = challenges.keys();
+        let mut tam = TamConfig::new(signers, policy(config)?, keys.current, challenges.replay_group);
+        tam.challenge_keys.previous = keys.previous;
+        tam.challenge_ttl = *config.evidence.challenge_ttl.get_ref();
+        tam.limits.bytes = config.limits.body;
+        tam.update_limit = config.limits.body - config.limits.body.min(16 * 1024) / 2;
+        Ok(Self {
+            tam: RwLock::new(Tam::new(tam, crypto)),
+            store,
+            crypto,
+            clock,
+            limits: config.limits,
+            gate: Gate::new(config.limits.requests_per_second),
+            in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
+            idempotency: Idempotency::default(),
+            metrics: telemetry::metrics(),
+            challenges: Mutex::new((challenge_path, challenges)),
+        })
+    }
+
+    /// How long a request body may take.
+    pub fn body_time(&self) -> Duration {
+        Duration::from_secs(self.limits.body_seconds)
+    }
+
+    /// What is due now and then: the daily challenge key, the persisted time, and rows that nobody needs any more.
+    pub fn housekeeping(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let rotated = {
+            let mut held = self.challenges.lock().unwrap_or_else(PoisonError::into_inner);
+            let (path, challenges) = &mut *held;
+            challenges.rotate_if_due(path, now, &self.crypto)?
+        };
+        if let Some(key) = rotated {
+            self.tam.write().unwrap_or_else(PoisonError::into_inner).rotate_challenge_key(key);
+            tracing::info!("made a new challenge key");
+        }
+        self.store.apply(vec![StoreOp::AdvanceTime(now), StoreOp::Prune(now)])?;
+        Ok(())
+    }
+}
+
+fn signers(config: &Config, crypto: &Provider) -> Result<Vec<TamSigner>, Error> {
+    let mut types = Vec::new();
+    let mut signers = Vec::new();
+    for SignerFiles { key, chain } in &config.signers {
+        let path = config.path(key.get_ref());
+        let pem = fs::read_to_string(&path)
+            .map_err(|e| config.wrong(key.span(), "signer.key", Error::unreadable(&path, &e)))?;
+        let signer = tamarack_pki::load_key(&pem)
+            .map_err(|e| config.wrong(key.span(), "signer.key", format_args!("{}: {e}", path.display())))?;
+        let public = signer.public_key();
+        if types.contains(&public.key_type()) {
+            let message = "there are two keys of this type; give one Ed25519 and one P-256 key";
+            return Err(config.wrong(key.span(), "signer.key", message));
+        }
+        types.push(public.key_type());
+        let mut x5chain = Vec::new();
+        if let Some(chain) = chain {
+            let path = config.path(chain.get_ref());
+            let wrong = |message: String| config.wrong(chain.span(), "signer.chain", message);
+            let pem =
+                fs::read_to_string(&path).map_err(|e| wrong(Error::unreadable(&path, &e).to_string()))?;
+            x5chain = certificates_from_pem(&pem).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+            refuse_development(config, &x5chain).map_err(wrong)?;
+            // The leaf is our own certificate: its key is compared, not trusted.
+            if tamarack_x509::unvalidated_key(&x5chain[0]).ok() != Some(public) {
+                return Err(wrong(format!("the first certificate of {} is for another key", path.display())));
+            }
+        }
+        signers.push(TamSigner::new(signer, x5chain, crypto));
+    }
+    for needed in [KeyType::Ed25519, KeyType::P256] {
+        if !types.contains(&needed) {
+            return Err(Error::config(format_args!(
+                "{}: signer: there is no key of type {needed:?}, and a first request is signed for every cipher suite; \
+                 make one with `tamarack pki key` and add [[signer]]",
+                config.file.display()
+            )));
+        }
+    }
+    Ok(signers)
+}
+
+fn policy(config: &Config) -> Result<Policy, Error> {
+    let mut tee_cas = Vec::new();
+    for TeeCaFile { file, cap } in &config.tee_cas {
+        let path = config.path(file.get_ref());
+        let wrong = |message: String| config.wrong(file.span(), "tee_ca.file", message);
+        let pem = fs::read_to_string(&path).map_err(|e| wrong(Error::unreadable(&path, &e).to_string()))?;
+        let certificates =
+            certificates_from_pem(&pem).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+        refuse_development(config, &certificates).map_err(wrong)?;
+        let cap = *cap.get_ref();
+        if config.profile == Profile::Production
+            && cap != GradeName::Hardware
+            && !config.evidence.allow_software_tee
+        {
+            return Err(wrong(
+                "the production profile takes no CA of software TEEs; remove it, or set evidence.allow_software_tee = true"
+                    .into(),
+            ));
+        }
+        for der in &certificates {
+            let anchor = Anchor::from_der(der).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+            tee_cas.push(TeeCa { anchor, cap: cap.into() });
+        }
+    }
+    Ok(Policy::new(tee_cas, config.minimum().into()))
+}
+
+fn refuse_development(config: &Config, certificates: &[Vec<u8>]) -> Result<(), String> {
+    if config.profile == Profile::Production && certificates.iter().any(|der| is_development(der)) {
+        return Err(
+            "is a development certificate, which the production profile refuses; use one of your own CA"
+                .into(),
+        );
+    }
+    Ok(())
+}

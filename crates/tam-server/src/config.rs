@@ -1,0 +1,296 @@
+//! `tam.toml`: what an operator decides. An unknown key is an error, and every error names file, line, key and fix.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::Error;
+
+/// What kind of deployment this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Development certificates and software TEEs are accepted.
+    Development,
+    /// Development certificates are refused, and software TEEs unless `allow_software_tee` says otherwise.
+    Production,
+}
+
+/// How far a device's isolation must, or can, be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GradeName {
+    /// A software TEE that lacks an isolation layer.
+    None,
+    /// A software TEE with all its layers.
+    Software,
+    /// A TEE in hardware.
+    Hardware,
+}
+
+impl From<GradeName> for tamarack_attest::Grade {
+    fn from(name: GradeName) -> Self {
+        match name {
+            GradeName::None => Self::None,
+            GradeName::Software => Self::Software,
+            GradeName::Hardware => Self::Hardware,
+        }
+    }
+}
+
+/// A key that signs TEEP messages. There is one of each type, Ed25519 and P-256.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignerFiles {
+    /// Private key, PEM of PKCS#8.
+    pub key: Spanned<PathBuf>,
+    /// Certificate chain, PEM, leaf first; without it Agents know the raw key.
+    pub chain: Option<Spanned<PathBuf>>,
+}
+
+/// A certification authority of TEEs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeeCaFile {
+    /// Its certificate, PEM.
+    pub file: Spanned<PathBuf>,
+    /// The best grade that a device under it can have.
+    pub cap: Spanned<GradeName>,
+}
+
+/// TLS of the listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// Certificate chain, PEM, leaf first.
+    pub cert: Spanned<PathBuf>,
+    /// Private key, PEM.
+    pub key: Spanned<PathBuf>,
+}
+
+/// What is accepted from devices.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvidenceRules {
+    /// The lowest grade that gets anything.
+    pub minimum: Option<Spanned<GradeName>>,
+    /// Accept software TEEs in the production profile.
+    pub allow_software_tee: bool,
+    /// Seconds that a challenge may be answered, 30 to 3,600.
+    pub challenge_ttl: Spanned<u64>,
+}
+
+impl Default for EvidenceRules {
+    fn default() -> Self {
+        Self { minimum: None, allow_software_tee: false, challenge_ttl: Spanned::new(0..0, 300) }
+    }
+}
+
+/// Bounds of requests.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest TEEP message and envelope in bytes.
+    pub body: usize,
+    /// Largest payload by URI in bytes.
+    pub payload: usize,
+    /// Seconds within which a request body must have arrived.
+    pub body_seconds: u64,
+    /// TEEP requests per second and client address, 0 for no limit; twice as many may come at once.
+    pub requests_per_second: u32,
+    /// TEEP requests that are answered at the same time.
+    pub in_flight: usize,
+    /// Open connections.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 1 << 20,
+            payload: 64 << 20,
+            body_seconds: 10,
+            requests_per_second: 1000,
+            in_flight: 256,
+            connections: 4096,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    profile: Profile,
+    listen: SocketAddr,
+    #[serde(default)]
+    allow_plain_http: bool,
+    data: PathBuf,
+    challenge_key: PathBuf,
+    tls: Option<TlsFiles>,
+    #[serde(default)]
+    signer: Vec<SignerFiles>,
+    #[serde(default)]
+    tee_ca: Vec<TeeCaFile>,
+    #[serde(default)]
+    evidence: EvidenceRules,
+    #[serde(default)]
+    limits: Limits,
+}
+
+/// A `tam.toml` that was read. Paths are as written; [`Config::path`] resolves them against the file's folder.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file.
+    pub file: PathBuf,
+    text: String,
+    /// Kind of deployment.
+    pub profile: Profile,
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Serve HTTP without TLS on other addresses than loopback.
+    pub allow_plain_http: bool,
+    /// Folder of the store.
+    pub data: PathBuf,
+    /// File of the challenge keys, outside the data folder.
+    pub challenge_key: PathBuf,
+    /// TLS, if it is served.
+    pub tls: Option<TlsFiles>,
+    /// Keys that sign TEEP messages.
+    pub signers: Vec<SignerFiles>,
+    /// Authorities of TEEs.
+    pub tee_cas: Vec<TeeCaFile>,
+    /// What is accepted from devices.
+    pub evidence: EvidenceRules,
+    /// Bounds of requests.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Reads and checks a `tam.toml`. Files that it names are read when the TAM starts.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(file).map_err(|e| Error::unreadable(file, &e))?;
+        Self::parse(file, text)
+    }
+
+    pub(crate) fn parse(path: &Path, text: String) -> Result<Self, Error> {
+        let file: File = toml::from_str(&text).map_err(|e| {
+            let line = e.span().map_or(1, |span| line_of(&text, &span));
+            Error::config(format_args!(
+                "{}:{line}: {}; correct or remove this key",
+                path.display(),
+                e.message().trim().replace('\n', " ")
+            ))
+        })?;
+        let File {
+            profile,
+            listen,
+            allow_plain_http,
+            data,
+            challenge_key,
+            tls,
+            signer,
+            tee_ca,
+            evidence,
+            limits,
+        } = file;
+        let config = Self {
+            file: path.to_path_buf(),
+            text,
+            profile,
+            listen,
+            allow_plain_http,
+            data,
+            challenge_key,
+            tls,
+            signers: signer,
+            tee_cas: tee_ca,
+            evidence,
+            limits,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// A path of the file, seen from the file's folder.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    /// The lowest grade that gets anything.
+    pub fn minimum(&self) -> GradeName {
+        self.evidence.minimum.as_ref().map_or(
+            match self.profile {
+                Profile::Development => GradeName::Software,
+                Profile::Production => GradeName::Hardware,
+            },
+            |minimum| *minimum.get_ref(),
+        )
+    }
+
+    /// An error about what stands at `span`.
+    pub(crate) fn wrong(&self, span: Range<usize>, key: &str, message: impl std::fmt::Display) -> Error {
+        let line = line_of(&self.text, &span);
+        Error::config(format_args!("{}:{line}: {key}: {message}", self.file.display()))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let name = self.file.display();
+        if self.signers.is_empty() {
+            return Err(Error::config(format_args!(
+                "{name}: signer: there is none; add [[signer]] with key = \"FILE\" for an Ed25519 and a P-256 key"
+            )));
+        }
+        let ttl = &self.evidence.challenge_ttl;
+        if !(30..=3600).contains(ttl.get_ref()) {
+            return Err(self.wrong(ttl.span(), "evidence.challenge_ttl", "give 30 to 3600 seconds"));
+        }
+        if let Some(minimum) = &self.evidence.minimum
+            && self.profile == Profile::Production
+            && *minimum.get_ref() != GradeName::Hardware
+            && !self.evidence.allow_software_tee
+        {
+            return Err(self.wrong(
+                minimum.span(),
+                "evidence.minimum",
+                "the production profile refuses software TEEs; set minimum = \"hardware\", or allow_software_tee = true",
+            ));
+        }
+        if self.path(&self.challenge_key).starts_with(self.path(&self.data)) {
+            return Err(Error::config(format_args!(
+                "{name}: challenge_key: the file lies within the data folder, where a backup would copy it; name one outside"
+            )));
+        }
+        let limits = &self.limits;
+        if limits.body < 4096 || limits.body > 64 << 20 {
+            return Err(Error::config(format_args!("{name}: limits.body: give 4096 to 67108864 bytes")));
+        }
+        if limits.payload == 0 || limits.body_seconds == 0 || limits.in_flight == 0 || limits.connections == 0
+        {
+            return Err(Error::config(format_args!(
+                "{name}: limits: payload, body_seconds, in_flight and connections must be above 0"
+            )));
+        }
+        self.check_plain_http(self.listen)
+    }
+
+    /// Plain HTTP is for loopback, or for who says so.
+    pub(crate) fn check_plain_http(&self, listen: SocketAddr) -> Result<(), Error> {
+        if self.tls.is_none() && !listen.ip().is_loopback() && !self.allow_plain_http {
+            return Err(Error::config(format_args!(
+                "{}: listen: {listen} is not a loopback address and there is no TLS; add [tls] with cert and key, or \
+                 set allow_plain_http = true if a proxy on a trusted network does TLS",
+                self.file.display()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The line, from 1, at which `span` begins.
+fn line_of(text: &str, span: &Range<usize>) -> usize {
+    text.as_bytes().iter().take(span.start).filter(|b| **b == b'\n').count() + 1
+}

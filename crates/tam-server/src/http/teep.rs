@@ -1,0 +1,192 @@
+//! TEEP over HTTP: bytes in, engine, bytes out. The engine runs on a thread of its own, so that signatures and storage do
+//! not hold up other connections.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use tamarack_model::{Code, Hex, codes};
+use tamarack_store::{Read, TenantId};
+use tamarack_tam::{Reply, Subject};
+use tamarack_teep::http::{ERROR_HEADER, MEDIA_TYPE, METHOD, RESPONSE_HEADERS, Situation};
+
+use super::{BodyError, read_body};
+use crate::app::App;
+use crate::listener::Peer;
+
+/// The endpoint of the default tenant.
+pub(super) async fn default_tenant(
+    State(app): State<Arc<App>>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    request: Request,
+) -> Response {
+    answer(app, TenantId::default(), peer, request).await
+}
+
+/// The endpoint of another tenant, which only the URL names (security rule C5).
+pub(super) async fn named_tenant(
+    State(app): State<Arc<App>>,
+    Path(tenant): Path<String>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    request: Request,
+) -> Response {
+    match TenantId::new(&tenant) {
+        Ok(tenant) => answer(app, tenant, peer, request).await,
+        Err(_) => log(peer, Instant::now(), Answer::no_tenant()),
+    }
+}
+
+/// What is sent and what is logged of it.
+struct Answer {
+    status: u16,
+    code: Option<Code>,
+    message: Vec<u8>,
+    subject: Subject,
+    device: String,
+    session: String,
+    text: String,
+}
+
+impl Answer {
+    fn refuse(status: u16, code: Code, text: &str) -> Self {
+        Self {
+            status,
+            code: Some(code),
+            message: Vec::new(),
+            subject: Subject::Unknown,
+            device: String::new(),
+            session: String::new(),
+            text: text.into(),
+        }
+    }
+
+    fn situation(situation: Situation, text: &str) -> Self {
+        Self::refuse(situation.status(), situation.code().unwrap_or(codes::INTERNAL), text)
+    }
+
+    fn no_tenant() -> Self {
+        Self::refuse(404, codes::API_NOT_FOUND, "no such tenant")
+    }
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        let (status, message, event) = match reply {
+            Reply::Transmit { message, event } => (Situation::Message.status(), message, event),
+            Reply::NoContent { event } => (Situation::NoMessage.status(), Vec::new(), event),
+            Reply::Refuse { status, code, mut event } => {
+                event.code = Some(code);
+                (status, Vec::new(), event)
+            }
+        };
+        Self {
+            status,
+            code: event.code,
+            message,
+            subject: event.subject,
+            device: event.device.map(|id| Hex(&id.0).to_string()).unwrap_or_default(),
+            session: event.session.map(|id| Hex(&id).to_string()).unwrap_or_default(),
+            text: event.text,
+        }
+    }
+}
+
+async fn answer(app: Arc<App>, tenant: TenantId, peer: SocketAddr, request: Request) -> Response {
+    let begin = Instant::now();
+    let answer = match exchange(app, tenant, peer, request, begin).await {
+        Ok(answer) | Err(answer) => answer,
+    };
+    log(peer, begin, answer)
+}
+
+/// In the order that costs least: rate, method and headers, size, then the engine.
+async fn exchange(
+    app: Arc<App>,
+    tenant: TenantId,
+    peer: SocketAddr,
+    request: Request,
+    begin: Instant,
+) -> Result<Answer, Answer> {
+    if !app.gate.admit(peer.ip(), begin) {
+        return Err(Answer::situation(Situation::Overloaded, "too many requests from this address"));
+    }
+    let (head, body) = request.into_parts();
+    check_headers(head.method.as_str(), &head.headers, body.is_end_stream())?;
+    let Ok(_permit) = app.in_flight.clone().try_acquire_owned() else {
+        return Err(Answer::situation(Situation::Overloaded, "too many requests at the same time"));
+    };
+    let body = bounded(&app, &head.headers, body).await?;
+    // A chunked body shows only now that it is empty.
+    check_headers(head.method.as_str(), &head.headers, body.is_empty())?;
+    let engine = tokio::task::spawn_blocking(move || {
+        match app.store.tenant(&tenant) {
+            Ok(Some(_)) => {}
+            Ok(None) => return Answer::no_tenant(),
+            Err(e) => return Answer::refuse(Situation::Failed.status(), e.code(), &e.to_string()),
+        }
+        let now = app.clock.now();
+        let tam = app.tam.read().unwrap_or_else(PoisonError::into_inner);
+        tam.respond(now, &app.store, tenant, &body).into()
+    });
+    engine.await.map_err(|_| Answer::situation(Situation::Failed, "the engine ended abnormally"))
+}
+
+fn check_headers(method: &str, headers: &HeaderMap, empty: bool) -> Result<(), Answer> {
+    let value = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    tamarack_teep::http::request(method, value(ACCEPT), value(CONTENT_TYPE), empty)
+        .map(drop)
+        .map_err(|situation| Answer::situation(situation, "not a TEEP request"))
+}
+
+async fn bounded(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Answer> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > app.limits.body as u64) {
+        return Err(Answer::situation(Situation::TooLarge, "the body is announced as too large"));
+    }
+    read_body(body, app.limits.body, app.body_time()).await.map_err(|e| match e {
+        BodyError::TooLarge => Answer::situation(Situation::TooLarge, "the body is too large"),
+        BodyError::TooSlow => Answer::refuse(408, codes::HTTP_BAD_REQUEST, "the body did not arrive in time"),
+        BodyError::Broken => Answer::refuse(400, codes::HTTP_BAD_REQUEST, "the body broke off"),
+    })
+}
+
+/// One line for each exchange, and its response.
+fn log(peer: SocketAddr, begin: Instant, answer: Answer) -> Response {
+    let Answer { status, code, message, subject, device, session, text } = answer;
+    let elapsed = begin.elapsed();
+    let code_text = code.map(|code| code.to_string()).unwrap_or_default();
+    tracing::info!(
+        target: "tamarack::teep",
+        %peer, subject = subject.as_str(), status, code = code_text, device, session,
+        micros = elapsed.as_micros() as u64, bytes = message.len(), "{text}"
+    );
+    metrics::counter!("tam_requests_total", "subject" => subject.as_str(), "status" => status.to_string())
+        .increment(1);
+    metrics::histogram!("tam_exchange_seconds", "subject" => subject.as_str()).record(elapsed.as_secs_f64());
+
+    let mut response = Response::new(Body::from(message));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    for (name, value) in RESPONSE_HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if status == Situation::Message.status() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    } else if status != Situation::NoMessage.status()
+        && let Ok(code) = HeaderValue::from_str(&code_text)
+    {
+        headers.insert(HeaderName::from_static(ERROR_HEADER), code);
+    }
+    if status == Situation::Overloaded.status() {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if status == Situation::Method.status() {
+        headers.insert(ALLOW, HeaderValue::from_static(METHOD));
+    }
+    response
+}

@@ -1,0 +1,165 @@
+//! `tamarack tam init`: a folder with all that a TAM needs to start.
+
+use std::fmt::Write;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use tamarack_crypto::KeyType;
+use tamarack_model::{UnixTime, codes};
+use tamarack_pki::{Authority, Subject, Validity};
+use tamarack_store::{Role, TenantId};
+use tamarack_store_sqlite::SqliteStore;
+
+use crate::challenge_file::ChallengeFile;
+use crate::token::NewToken;
+use crate::{Error, GradeName, Profile, secret_file, token};
+
+/// What a new TAM is to be like.
+#[derive(Clone, Debug)]
+pub struct InitOptions {
+    /// Folder to make; it must not hold a TAM already.
+    pub folder: PathBuf,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Kind of deployment.
+    pub profile: Profile,
+    /// Authority that certifies the TAM's keys (`PREFIX.pem` and `PREFIX.key`) and the URI that names the TAM; without it
+    /// Agents know the raw keys.
+    pub ca: Option<(PathBuf, String)>,
+    /// TEE CA certificates with their grade caps.
+    pub tee_cas: Vec<(PathBuf, GradeName)>,
+    /// Lowest grade that gets anything; what the profile says without it.
+    pub minimum: Option<GradeName>,
+    /// TLS certificate chain and key.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Now.
+    pub now: UnixTime,
+}
+
+/// What was made.
+#[derive(Clone, Debug)]
+pub struct Initialised {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Public halves of the signing keys, PEM: what a device enrols of a TAM with raw keys.
+    pub public_keys: Vec<PathBuf>,
+    /// The operator's first token, which is stored nowhere.
+    pub operator_token: String,
+}
+
+const KEYS: [(KeyType, &str); 2] = [(KeyType::Ed25519, "tam-ed25519"), (KeyType::P256, "tam-p256")];
+
+/// Makes the folder, the signing keys, the challenge key, `tam.toml`, the store and the operator's first token.
+pub fn init(options: &InitOptions) -> Result<Initialised, Error> {
+    let crypto = tamarack_crypto_aws_lc::provider();
+    let folder = &options.folder;
+    let config = folder.join("tam.toml");
+    if config.exists() {
+        let message = format_args!("{} exists already; nothing was changed", config.display());
+        return Err(Error::new(codes::FILE_UNWRITABLE, message));
+    }
+    let keys = folder.join("keys");
+    fs::create_dir_all(&keys).map_err(|e| Error::unwritable(&keys, &e))?;
+    let authority = match &options.ca {
+        Some((prefix, uri)) => Some((load_authority(prefix)?, uri)),
+        None => None,
+    };
+
+    let mut signers = String::new();
+    let mut public_keys = Vec::new();
+    for (key_type, name) in KEYS {
+        let pem = tamarack_pki::generate_key(key_type).map_err(pki)?;
+        secret_file::create(&keys.join(format!("{name}.key")), &pem)?;
+        let public = tamarack_pki::load_key(&pem).map_err(pki)?.public_key();
+        let public_file = keys.join(format!("{name}.pub"));
+        write(&public_file, &tamarack_pki::public_key_to_pem(&public).map_err(pki)?)?;
+        public_keys.push(public_file);
+        line(&mut signers, format_args!("\n[[signer]]\nkey = \"keys/{name}.key\""));
+        if let Some((authority, uri)) = &authority {
+            // An hour back, so that a device whose clock is a little behind still takes it.
+            let validity = Validity::days(options.now.saturating_sub(3600), 365);
+            let subject = Subject { uri: uri.to_string(), common_name: uri.to_string() };
+            let leaf =
+                authority.issue(public, subject, validity.not_before, validity.not_after).map_err(pki)?;
+            write(&keys.join(format!("{name}.pem")), &leaf)?;
+            line(&mut signers, format_args!("chain = \"keys/{name}.pem\""));
+        }
+    }
+    let challenge_key = folder.join("challenge.key");
+    secret_file::create(&challenge_key, &ChallengeFile::generate(options.now, &crypto)?.text())?;
+    write(&config, &config_text(options, &signers)?)?;
+
+    let store = SqliteStore::open(&folder.join("data"), crypto)?;
+    let operator = NewToken {
+        tenant: TenantId::default(),
+        role: Role::Operator,
+        provider: None,
+        label: "operator".into(),
+    };
+    let operator_token = token::add(&store, &operator, "tam init", options.now, &crypto)?;
+    Ok(Initialised { config, public_keys, operator_token })
+}
+
+fn config_text(options: &InitOptions, signers: &str) -> Result<String, Error> {
+    let mut text = String::from("# Configuration of a Tamarack TAM. Paths are relative to this file.\n");
+    let profile = match options.profile {
+        Profile::Development => "development",
+        Profile::Production => "production",
+    };
+    line(&mut text, format_args!("profile = \"{profile}\""));
+    line(&mut text, format_args!("listen = \"{}\"", options.listen));
+    line(&mut text, format_args!("data = \"data\"\nchallenge_key = \"challenge.key\""));
+    if let Some((cert, key)) = &options.tls {
+        let (cert, key) = (quoted(cert)?, quoted(key)?);
+        line(&mut text, format_args!("\n[tls]\ncert = {cert}\nkey = {key}"));
+    }
+    text.push_str(signers);
+    for (file, cap) in &options.tee_cas {
+        line(&mut text, format_args!("\n[[tee_ca]]\nfile = {}\ncap = \"{}\"", quoted(file)?, grade(*cap)));
+    }
+    if let Some(minimum) = options.minimum {
+        line(&mut text, format_args!("\n[evidence]\nminimum = \"{}\"", grade(minimum)));
+        if options.profile == Profile::Production && minimum != GradeName::Hardware {
+            line(&mut text, format_args!("allow_software_tee = true"));
+        }
+    }
+    Ok(text)
+}
+
+fn grade(grade: GradeName) -> &'static str {
+    match grade {
+        GradeName::None => "none",
+        GradeName::Software => "software",
+        GradeName::Hardware => "hardware",
+    }
+}
+
+/// An existing file as a TOML string, absolute, because the configuration lies elsewhere.
+fn quoted(path: &Path) -> Result<String, Error> {
+    let absolute = fs::canonicalize(path).map_err(|e| Error::unreadable(path, &e))?;
+    Ok(toml::Value::String(absolute.display().to_string()).to_string())
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "{arguments}");
+}
+
+fn load_authority(prefix: &Path) -> Result<Authority, Error> {
+    let read = |extension: &str| {
+        let mut name = prefix.as_os_str().to_owned();
+        name.push(extension);
+        let path = PathBuf::from(name);
+        fs::read_to_string(&path).map_err(|e| Error::unreadable(&path, &e))
+    };
+    Authority::load(&read(".pem")?, &read(".key")?).map_err(pki)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(|e| Error::unwritable(path, &e))
+}
+
+fn pki(error: tamarack_pki::Error) -> Error {
+    Error::new(error.code(), error)
+}
