@@ -313,3 +313,36 @@ fn a_report_names_the_manifest_and_repeats_the_nonce() {
         }
     }
 }
+
+#[test]
+fn a_component_is_not_copied_to_itself() {
+    let copy = |from: u64| {
+        let mut device = MemoryDevice::new(provider());
+        device.components.insert(id("a"), b"x".to_vec());
+        device.components.insert(id("b"), b"y".to_vec());
+        let items: [Item<'_>; 5] = [
+            &index(&[0]),
+            &uint_parameter(22, from),
+            &command(22, 0),
+            &bytes_parameter(20, CONTENT, b"y"),
+            &command(6, 0),
+        ];
+        run_on(&mut device, 2, &items).0
+    };
+    assert_eq!(copy(1), Ok(()));
+    assert_eq!(copy(0), Err(codes::SUIT_MALFORMED));
+}
+
+#[test]
+fn every_signature_of_an_envelope_covers_the_same_digest() {
+    let (first, second, stranger) = (signer(), signer(), signer());
+    let payload = Payload::integrated("#a", b"content".to_vec(), &provider());
+    let builder = Builder::new(id("manifest"), 1).component(Component::new(id("a"), payload));
+    let options = SignOptions::default();
+    let unsigned = builder.build(&provider()).unwrap();
+    let bytes = unsigned.sign(&*first, &options).unwrap().sign(&*second, &options).unwrap().envelope();
+    for signer in [&first, &second] {
+        assert!(authenticate(&bytes, &**signer, &Limits::default()).is_ok());
+    }
+    assert!(authenticate(&bytes, &*stranger, &Limits::default()).is_err());
+}
