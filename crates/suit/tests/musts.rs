@@ -21,8 +21,7 @@ fn authenticate(
     limits: &Limits,
 ) -> Result<Verified<AuthenticEnvelope>, Error> {
     let keys = [VerificationKey::new(signer.public_key(), Purpose::SuitManifest, &provider())];
-    Envelope::parse(bytes, limits)?
-        .authenticate(&TrustedKeys { signatures: &keys, macs: &[] }, &provider())
+    Envelope::parse(bytes, limits)?.authenticate(&TrustedKeys { signatures: &keys, macs: &[] }, &provider())
 }
 
 fn id(name: &str) -> ComponentId {
@@ -217,19 +216,16 @@ fn an_index_is_one_several_or_all() {
     let check = |argument: &'static [u8], expected: &[&str]| {
         let mut device = MemoryDevice::new(provider());
         // Each component has parameters of its own.
-        let items: [Item<'_>; 7] = [
+        let items: [Item<'_>; 8] = [
             &index(&[0]),
             &bytes_parameter(20, CONTENT, b"a"),
             &index(&[1]),
             &bytes_parameter(20, CONTENT, b"b"),
             &index(&[2]),
             &bytes_parameter(20, CONTENT, b"c"),
-            &|e: &mut Encoder| {
-                index(argument)(e);
-            },
+            &index(argument),
+            &command(WRITE, 0),
         ];
-        let write = command(WRITE, 0);
-        let items: Vec<Item<'_>> = items.into_iter().chain([&write as Item<'_>]).collect();
         assert_eq!(run_on(&mut device, 3, &items).0, Ok(()), "{argument:?}");
         let held: Vec<_> = device.components.iter().collect();
         assert_eq!(held.len(), expected.len(), "{argument:?}");
@@ -316,4 +312,37 @@ fn a_report_names_the_manifest_and_repeats_the_nonce() {
             assert_eq!(report.nonce.as_deref(), nonce);
         }
     }
+}
+
+#[test]
+fn a_component_is_not_copied_to_itself() {
+    let copy = |from: u64| {
+        let mut device = MemoryDevice::new(provider());
+        device.components.insert(id("a"), b"x".to_vec());
+        device.components.insert(id("b"), b"y".to_vec());
+        let items: [Item<'_>; 5] = [
+            &index(&[0]),
+            &uint_parameter(22, from),
+            &command(22, 0),
+            &bytes_parameter(20, CONTENT, b"y"),
+            &command(6, 0),
+        ];
+        run_on(&mut device, 2, &items).0
+    };
+    assert_eq!(copy(1), Ok(()));
+    assert_eq!(copy(0), Err(codes::SUIT_MALFORMED));
+}
+
+#[test]
+fn every_signature_of_an_envelope_covers_the_same_digest() {
+    let (first, second, stranger) = (signer(), signer(), signer());
+    let payload = Payload::integrated("#a", b"content".to_vec(), &provider());
+    let builder = Builder::new(id("manifest"), 1).component(Component::new(id("a"), payload));
+    let options = SignOptions::default();
+    let unsigned = builder.build(&provider()).unwrap();
+    let bytes = unsigned.sign(&*first, &options).unwrap().sign(&*second, &options).unwrap().envelope();
+    for signer in [&first, &second] {
+        assert!(authenticate(&bytes, &**signer, &Limits::default()).is_ok());
+    }
+    assert!(authenticate(&bytes, &*stranger, &Limits::default()).is_err());
 }

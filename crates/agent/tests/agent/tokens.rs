@@ -67,8 +67,11 @@ fn an_unbound_delete_is_refused_with_and_without_token() {
     world.install_wallet(1);
     let before = world.digest();
     for token in [None, Some(vec![8; 16])] {
-        let update =
-            Update { unneeded_manifest_list: vec![wallet("suit")], token: token.clone(), ..Update::default() };
+        let update = Update {
+            unneeded_manifest_list: vec![wallet("suit")],
+            token: token.clone(),
+            ..Update::default()
+        };
         let reply = world.send(&Message::Update(update));
         assert_eq!((reply.error().err_code, &reply.error().token), (ErrCode::PermanentError, &token));
         assert_eq!(world.digest(), before);

@@ -116,6 +116,16 @@ fn an_empty_protected_header_is_read_in_both_forms() {
 }
 
 #[test]
+fn a_cose_sign_has_one_to_eight_signatures() {
+    let signer = signer(KeyType::Ed25519);
+    for count in [0, 1, 8, 9] {
+        let signers: Vec<(&dyn Signer, _)> = (0..count).map(|_| (&*signer, SignOptions::default())).collect();
+        let bytes = Sign::sign(&signers, PAYLOAD, b"").unwrap();
+        assert_eq!(Sign::parse(&bytes, &Limits::default()).is_ok(), (1..=8).contains(&count), "{count}");
+    }
+}
+
+#[test]
 fn k5_at_most_eight_keys_are_tried_without_kid() {
     let ours = signer(KeyType::Ed25519);
     let mut keys: Vec<_> = (0..MAX_KEYS_TRIED).map(|_| trust(&*signer(KeyType::Ed25519))).collect();
