@@ -395,7 +395,7 @@ fn serve(args: Run, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcom
     });
     ready(&device)?;
     for layer in missing {
-        eprintln!("warning: the TEE's grade is lower: {layer}");
+        eprintln!("warning: a wall around the TEE is missing, and its Evidence says so: {layer}");
     }
     server.run(args.policy_check_every.map(Duration::from_secs)).map_err(|e| Fail::new(e.code(), e))
 }

@@ -1,5 +1,6 @@
 //! What the relay between Broker and TAM does: flips bits, and stands still while the TAM dies.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -24,6 +25,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 enum Place {
     Quarter(usize),
     Signature,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quarter(quarter) => write!(f, "{quarter}/4 of the payload"),
+            Self::Signature => f.write_str("its signature"),
+        }
+    }
 }
 
 /// The message with one bit flipped.
@@ -140,7 +150,7 @@ pub fn tampered_relay(world: &mut World, story: &mut Story) -> Result<()> {
             }
             // What the TAM learned from the untouched messages before the flipped one is no effect of it.
             let before = Digests { registry: seen.registry, ..before };
-            let attempt = format!("one bit of the {name} flipped ({place:?})");
+            let attempt = format!("one bit of the {name} flipped, at {place}");
             let (answer, code) = match by {
                 "the TAM" => {
                     ensure!(seen.status == 400, "{attempt}: the TAM answered {}", seen.status);

@@ -90,7 +90,7 @@ pub fn tee_up(world: &mut World, story: &mut Story) -> Result<()> {
     let status = &world.device('a')?.first;
     story.say(format!("walls around each TEE: {}", tamarack_tee_sandbox::Layers::from_bits(status.layers)));
     for missing in &status.missing_layers {
-        story.say(format!("missing: {missing}; the grade in Evidence is lower for it"));
+        story.say(format!("missing: {missing}; Evidence says so"));
     }
     Ok(())
 }
