@@ -3,6 +3,7 @@
 
 mod impostor;
 mod keep;
+pub mod peek;
 mod process;
 mod relay;
 mod rest;

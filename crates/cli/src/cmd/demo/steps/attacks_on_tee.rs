@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value as Json;
 
+use crate::cmd::demo::peek;
 use crate::cmd::demo::story::Story;
 use crate::cmd::demo::world::{World, is_root};
-use crate::cmd::peek;
 
 pub fn memory_read(world: &mut World, story: &mut Story) -> Result<()> {
     let before = world.digests()?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tamarack_broker::{Client, SOCKET_NAME};
 use tamarack_model::codes;
 
-use super::dev::World;
+use crate::cmd::dev::World;
 use crate::fail::{Fail, Outcome};
 use crate::rest::{Connection, Rest, encode};
 use crate::ta_yaml::TaYaml;
@@ -54,7 +54,7 @@ pub fn run(args: Args) -> Outcome {
         |e: tamarack_suit::Error| Fail::input(e.code(), format_args!("{}: {e}", args.file.display()));
     let unsigned = yaml.builder(folder)?.build(&tamarack_crypto_aws_lc::provider()).map_err(failed)?;
     let digest = hex::encode(unsigned.digest().bytes());
-    let envelope = super::ta::sign_with(unsigned, &key, None)?.envelope();
+    let envelope = super::sign_with(unsigned, &key, None)?.envelope();
     eprintln!(
         "packed {release}: {} bytes, digest {digest:.16}.., signed with {}",
         envelope.len(),
