@@ -63,7 +63,16 @@ fn build() -> Result<PathBuf> {
     let folder = root().join("fuzz/target");
     // A target triple keeps the instrumentation away from build scripts and macros, which are not linked with libFuzzer.
     sh(Command::new("cargo")
-        .args(["build", "--release", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml", "--target", host])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--bins",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+            "--target",
+            host,
+        ])
         .env("CARGO_TARGET_DIR", &folder)
         .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\u{1f}")))?;
     Ok(folder.join(host).join("release"))

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     match args.next() {
         Some(first) if first == cmd::agent::TEE_SUBCOMMAND => return tamarack_tee_host::main(args),
-        Some(first) if first == cmd::peek::SUBCOMMAND => return cmd::peek::main(args),
+        Some(first) if first == cmd::demo::peek::SUBCOMMAND => return cmd::demo::peek::main(args),
         _ => {}
     }
     let cli = match Cli::try_parse() {

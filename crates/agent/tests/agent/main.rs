@@ -7,4 +7,5 @@ mod loading;
 mod power;
 mod principals;
 mod rollback;
+mod tokens;
 mod world;

@@ -3,6 +3,7 @@
 //! A device folder holds `device.json` (how to start it), `device.csr`, `tee/` (the TEE's sealed storage, its own user's
 //! where that can be had) and, while it runs, `app.sock`. The root secret lies elsewhere (security rule S2).
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +97,7 @@ struct Run {
     #[arg(long)]
     require_sandbox: bool,
     /// Ask the TAMs for changes every so many seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     policy_check_every: Option<u64>,
     /// Certificates to trust for HTTPS besides the system's, PEM
     #[arg(long)]
@@ -157,7 +158,9 @@ impl Anchor {
             }
             None => tamarack_pki::public_key_from_pem(&self.pem)
                 .map(|key| Proof::Keys(vec![key.to_spki()]))
-                .map_err(|e| format!("{e}; without a name it must be a public key (FILE=URI names one under a CA)")),
+                .map_err(|e| {
+                    format!("{e}; without a name it must be a public key (FILE=URI names one under a CA)")
+                }),
         }
     }
 }
@@ -355,7 +358,10 @@ pub fn serve_device(dir: &Path, ready: impl FnOnce(&serde_json::Value) -> Outcom
 }
 
 fn serve(args: Run, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcome {
-    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .try_init();
     let dir = args.dir.as_path();
     let device = load(dir)?;
     if device.pending.is_some() {
@@ -366,22 +372,20 @@ fn serve(args: Run, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcom
     }
     let mut tee = Tee::launch(dir, &device.fuse, false, args.require_sandbox)?;
     let status = tee.status()?;
-    let options = HttpOptions {
-        extra_root: args.ca,
-        allow_plain_http: args.allow_http,
-        ..HttpOptions::default()
-    };
+    let options =
+        HttpOptions { extra_root: args.ca, allow_plain_http: args.allow_http, ..HttpOptions::default() };
     let http = TamClient::new(options).map_err(|e| Fail::input(e.code(), e))?;
     if let Some(uid) = args.uid {
         take_uid(dir, uid)?;
     }
     let broker = Arc::new(Broker::new(tee.channel, http, None));
-    let server = Server::bind(dir, broker).map_err(|e| unwritable(&dir.join(tamarack_broker::SOCKET_NAME), e))?;
+    let server =
+        Server::bind(dir, broker).map_err(|e| unwritable(&dir.join(tamarack_broker::SOCKET_NAME), e))?;
     let layers = Layers::from_bits(status.layers);
     let missing = &status.missing_layers;
     let device = json!({
         "ready": true,
-        "device": status.device_id.map(|id| hex::encode(&id)),
+        "device": status.device_id.map(hex::encode),
         "socket": server.path(),
         "broker": { "pid": std::process::id(), "uid": rustix::process::geteuid().as_raw() },
         "tee": {
@@ -391,7 +395,7 @@ fn serve(args: Run, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcom
     });
     ready(&device)?;
     for layer in missing {
-        eprintln!("warning: the TEE's grade is lower: {layer}");
+        eprintln!("warning: a wall around the TEE is missing, and its Evidence says so: {layer}");
     }
     server.run(args.policy_check_every.map(Duration::from_secs)).map_err(|e| Fail::new(e.code(), e))
 }

@@ -104,7 +104,11 @@ fn request(client: &mut Client, component: &ComponentId, tam_uri: Option<&str>, 
         last = Some(progress.state);
     }
     let state = last.map_or("PENDING", |state| state.name());
-    done(json, &format!("{component}: {state}"), json!({ "component": component.to_string(), "state": state }))
+    done(
+        json,
+        &format!("{component}: {state}"),
+        json!({ "component": component.to_string(), "state": state }),
+    )
 }
 
 /// Reads one parameter of the command line.
@@ -172,7 +176,7 @@ fn list(client: &mut Client, json: bool) -> Outcome {
             .map(|one| {
                 json!({
                     "component": one.component.to_string(), "manifest": one.manifest.to_string(),
-                    "sequence": one.sequence_number, "digest": hex::encode(&one.digest), "size": one.size,
+                    "sequence": one.sequence_number, "digest": hex::encode(one.digest), "size": one.size,
                 })
             })
             .collect();
@@ -182,8 +186,8 @@ fn list(client: &mut Client, json: bool) -> Outcome {
             .map(|(name, at)| (name.clone(), json!(String::from_utf8_lossy(at))))
             .collect();
         return out::json(&json!({
-            "device": status.device_id.map(|id| hex::encode(&id)),
-            "state_digest": hex::encode(&status.state_digest), "state_epoch": status.state_epoch,
+            "device": status.device_id.map(hex::encode),
+            "state_digest": hex::encode(status.state_digest), "state_epoch": status.state_epoch,
             "layers": layers.names().collect::<Vec<_>>(), "missing": status.missing_layers,
             "installed": installed, "peripherals": peripherals,
         }));

@@ -88,7 +88,8 @@ impl World {
             let message = "--listen: this world is for one machine: give a loopback address with its port";
             return Err(Fail::input(codes::USAGE, message));
         }
-        let unwritable = |e| Fail::input(codes::FILE_UNWRITABLE, format_args!("cannot make {}: {e}", dir.display()));
+        let unwritable =
+            |e| Fail::input(codes::FILE_UNWRITABLE, format_args!("cannot make {}: {e}", dir.display()));
         std::fs::create_dir_all(dir).map_err(unwritable)?;
         let at = |name: &str| dir.join(name).display().to_string();
         let url = format!("http://{}", up.listen);
@@ -101,18 +102,38 @@ impl World {
         let listen = up.listen.to_string();
         // Any grade: a machine that lacks a sandbox layer can still be developed on, and the device says so.
         let tee_ca = at("tee-ca.pem");
-        let mut init = vec!["tam", "init", "--listen", &listen, "--uri", &tam_uri, "--tee-ca", &tee_ca, "--minimum"];
+        let mut init =
+            vec!["tam", "init", "--listen", &listen, "--uri", &tam_uri, "--tee-ca", &tee_ca, "--minimum"];
         let (tam, tam_ca) = (at("tam"), at("tam-ca"));
         init.extend(["none", "--ca", &tam_ca, &tam]);
-        super::push::write_token(&dir.join("operator.token"), &step(&init)?)?;
+        super::ta::push::write_token(&dir.join("operator.token"), &step(&init)?)?;
         let (tam_anchor, signer_anchor) =
             (format!("{}={tam_uri}", at("tam-ca.pem")), format!("{}:{}", at("developer.pub"), up.domain));
         let (device, fuse) = (at("device"), at("device.fuse"));
         step(&[
-            "agent", "init", &device, "--fuse", &fuse, "--tam-anchor", &tam_anchor, "--signer-anchor", &signer_anchor,
+            "agent",
+            "init",
+            &device,
+            "--fuse",
+            &fuse,
+            "--tam-anchor",
+            &tam_anchor,
+            "--signer-anchor",
+            &signer_anchor,
         ])?;
         let (csr, cert, tee_ca) = (at("device/device.csr"), at("device.pem"), at("tee-ca"));
-        step(&["pki", "issue", "--ca", &tee_ca, "--csr", &csr, "--uri", "urn:x-tamarack:dev:device", "--out", &cert])?;
+        step(&[
+            "pki",
+            "issue",
+            "--ca",
+            &tee_ca,
+            "--csr",
+            &csr,
+            "--uri",
+            "urn:x-tamarack:dev:device",
+            "--out",
+            &cert,
+        ])?;
         step(&["agent", "certify", &device, "--cert", &cert])?;
         let world = Self { url, provider: PROVIDER.into(), domain: up.domain.clone(), dir: dir.clone() };
         let text = serde_json::to_vec_pretty(&world).map_err(|e| Fail::new(codes::INTERNAL, e))?;
@@ -129,7 +150,10 @@ impl World {
             return Ok(());
         }
         let signer = keys::read_text(&self.dir.join("developer.pub"))?;
-        rest.post("/providers", &json!({ "id": self.provider, "prefixes": [self.domain], "signers": [signer] }))?;
+        rest.post(
+            "/providers",
+            &json!({ "id": self.provider, "prefixes": [self.domain], "signers": [signer] }),
+        )?;
         Ok(())
     }
 }
@@ -160,7 +184,8 @@ pub fn run(args: Args) -> Outcome {
 /// Runs a command of this program, showing it, and gives what it printed.
 fn step(args: &[&str]) -> Outcome<String> {
     eprintln!("$ tamarack {}", args.join(" "));
-    let failed = |e: std::io::Error| Fail::new(codes::INTERNAL, format_args!("cannot start this program again: {e}"));
+    let failed =
+        |e: std::io::Error| Fail::new(codes::INTERNAL, format_args!("cannot start this program again: {e}"));
     let program = std::env::current_exe().map_err(failed)?;
     let output = Command::new(program)
         .args(args)
@@ -169,7 +194,10 @@ fn step(args: &[&str]) -> Outcome<String> {
         .output()
         .map_err(failed)?;
     if !output.status.success() {
-        return Err(Fail::new(codes::INTERNAL, format_args!("tamarack {} failed, see above", args.join(" "))));
+        return Err(Fail::new(
+            codes::INTERNAL,
+            format_args!("tamarack {} failed, see above", args.join(" ")),
+        ));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

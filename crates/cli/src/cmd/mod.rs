@@ -4,15 +4,13 @@ pub mod agent;
 mod app;
 mod bench;
 mod completions;
-mod demo;
+pub mod demo;
 mod dev;
 mod explain;
 mod inspect;
 mod manifest;
-pub mod peek;
 mod pki;
-mod push;
-mod ta;
+pub mod ta;
 mod tam;
 
 use crate::fail::Outcome;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use tamarack_model::{Code, Hex, codes};
@@ -120,7 +120,7 @@ async fn exchange(
     let Ok(_permit) = app.in_flight.clone().try_acquire_owned() else {
         return Err(Answer::situation(Situation::Overloaded, "too many requests at the same time"));
     };
-    let body = bounded(&app, &head.headers, body).await?;
+    let body = bounded(&app, body).await?;
     // A chunked body shows only now that it is empty.
     check_headers(head.method.as_str(), &head.headers, body.is_empty())?;
     let engine = tokio::task::spawn_blocking(move || {
@@ -143,11 +143,7 @@ fn check_headers(method: &str, headers: &HeaderMap, empty: bool) -> Result<(), A
         .map_err(|situation| Answer::situation(situation, "not a TEEP request"))
 }
 
-async fn bounded(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Answer> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > app.limits.body as u64) {
-        return Err(Answer::situation(Situation::TooLarge, "the body is announced as too large"));
-    }
+async fn bounded(app: &App, body: Body) -> Result<Bytes, Answer> {
     read_body(body, app.limits.body, app.body_time()).await.map_err(|e| match e {
         BodyError::TooLarge => Answer::situation(Situation::TooLarge, "the body is too large"),
         BodyError::TooSlow => Answer::refuse(408, codes::HTTP_BAD_REQUEST, "the body did not arrive in time"),

@@ -1,9 +1,9 @@
 //! Tokens, roles, paging, idempotency and the audit log.
 
 use serde_json::json;
-use tamarack_tam_server::Role;
+use tamarack_tam_server::{NewToken, Role, TenantId, add_token};
 
-use crate::support::{World, signer};
+use crate::support::{TEEP, World, signer};
 
 /// Method, path, body, and what operator, provider and auditor get.
 type Row = (&'static str, &'static str, &'static str, [u16; 3]);
@@ -174,4 +174,20 @@ fn a_payload_is_served_by_its_digest() {
     assert_eq!((reply.status, reply.body.as_slice()), (200, &b"a payload"[..]));
     assert_eq!(world.send("GET", &format!("/artifacts/{NOBODY}"), &[], b"").status, 404);
     assert_eq!(world.send("GET", "/artifacts/x", &[], b"").status, 404);
+}
+
+#[test]
+fn c5_a_token_of_one_tenant_sees_nothing_of_another() {
+    let world = World::new();
+    world.provider("acme", "acme", &*signer());
+    let new = NewToken {
+        tenant: TenantId::new("east").unwrap(),
+        role: Role::Operator,
+        provider: None,
+        label: "operator of east".into(),
+    };
+    let east = add_token(&world.config, &new).unwrap();
+    assert_eq!(world.api(&east, "GET", "/providers", b"").json()["items"], json!([]));
+    world.api(&east, "GET", "/providers/acme", b"").assert_problem(404, "TMK-4004");
+    assert_eq!(world.send("POST", "/t/east/tam", &[("accept", TEEP)], b"").status, 200);
 }

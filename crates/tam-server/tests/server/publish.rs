@@ -22,6 +22,9 @@ fn a_signed_envelope_is_published_listed_and_withdrawn() {
     assert!(actions.ends_with(&["component.publish".into(), "component.withdraw".into()]), "{actions:?}");
 }
 
+/// What is wrong, the caller's token, the envelope, and the answer.
+type Row<'a> = (&'a str, &'a str, Vec<u8>, (u16, &'a str));
+
 #[test]
 fn refusals_change_nothing() {
     let world = World::new();
@@ -40,7 +43,7 @@ fn refusals_change_nothing() {
     let mut tampered_manifest = next.clone();
     tampered_manifest[at] ^= 1;
 
-    let rows: &[(&str, &str, Vec<u8>, (u16, &str))] = &[
+    let rows: &[Row<'_>] = &[
         ("wrong signer", &token, envelope("acme", 6, &*stranger), (403, "TMK-4006")),
         ("signer of another provider", &token, envelope("acme", 6, &*other), (403, "TMK-4006")),
         ("foreign prefix", &foreign, envelope("acme", 6, &*other), (403, "TMK-4007")),
@@ -49,8 +52,8 @@ fn refusals_change_nothing() {
         ("equal sequence", &token, envelope("acme", 5, &*acme), (409, "TMK-4008")),
         ("tampered payload", &token, tampered_payload, (422, "TMK-4009")),
         ("tampered manifest", &token, tampered_manifest, (422, "TMK-2002")),
-        ("no CBOR", &token, b"hello".to_vec(), (422, "TMK-1001")),
-        ("cut", &token, next[..next.len() - 1].to_vec(), (422, "TMK-1001")),
+        ("no CBOR", &token, b"hello".to_vec(), (422, "TMK-2001")),
+        ("cut", &token, next[..next.len() - 1].to_vec(), (422, "TMK-2001")),
         ("too large", &token, vec![0; world.config.limits.body + 1], (413, "TMK-1402")),
     ];
     let (digest, audit) = (world.digest(), world.audit());

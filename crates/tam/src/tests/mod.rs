@@ -8,6 +8,7 @@ mod evidence;
 mod outcome;
 mod planning;
 mod publish;
+mod request;
 mod world;
 
 use tamarack_crypto::Sign;

@@ -47,7 +47,8 @@ impl Counts {
 
     /// Microseconds that they take.
     pub fn micros(&self, speed: &Speed) -> f64 {
-        let all = |counts: [u64; 2], micros: [f64; 2]| counts[0] as f64 * micros[0] + counts[1] as f64 * micros[1];
+        let all =
+            |counts: [u64; 2], micros: [f64; 2]| counts[0] as f64 * micros[0] + counts[1] as f64 * micros[1];
         all(self.sign, speed.sign) + all(self.verify, speed.verify)
     }
 }
@@ -70,7 +71,8 @@ impl Speed {
             let key = crypto.keys.load_pkcs8(pkcs8.expose()).map_err(failed)?;
             let (public, signature) = (key.public_key(), key.sign(&message).map_err(failed)?);
             speed.sign[i] = micros(|| key.sign(&message).map(drop)).map_err(failed)?;
-            speed.verify[i] = micros(|| crypto.verify.verify(&public, &message, &signature)).map_err(failed)?;
+            speed.verify[i] =
+                micros(|| crypto.verify.verify(&public, &message, &signature)).map_err(failed)?;
         }
         Ok(speed)
     }

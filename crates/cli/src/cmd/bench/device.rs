@@ -12,9 +12,7 @@ use tamarack_eat::{
 use tamarack_model::{ComponentId, Sha256Digest, TcEntry, codes};
 use tamarack_pki::{Authority, Subject};
 use tamarack_suit::{Envelope, Reason, Report, ReportResult};
-use tamarack_teep::{
-    Message, QueryResponse, RequestedTc, SignedMessage, Success, UPDATE_BINDING_EXTENSION,
-};
+use tamarack_teep::{Message, QueryResponse, RequestedTc, SignedMessage, Success, UPDATE_BINDING_EXTENSION};
 
 use crate::cmd::pki::pki;
 use crate::fail::{Fail, Outcome};
@@ -44,7 +42,8 @@ impl Device {
         let attestation_key = key().map_err(failed)?;
         let subject = Subject { uri: "urn:x-tamarack:bench".into(), common_name: "bench".into() };
         let now = keys::now();
-        let leaf = tee_ca.issue(attestation_key.public_key(), subject, now - 60, now + 86_400).map_err(pki)?;
+        let leaf =
+            tee_ca.issue(attestation_key.public_key(), subject, now - 60, now + 86_400).map_err(pki)?;
         let chain = tamarack_pki::certificates_from_pem(&leaf).map_err(pki)?;
         let mut ueid = vec![1; 17];
         crypto.random.fill(&mut ueid[1..]).map_err(failed)?;
@@ -56,7 +55,9 @@ impl Device {
 
     /// One whole session: empty POST, QueryResponse with Evidence, Success with a report.
     pub fn session(&self, post: &mut Post<'_>, crypto: &Provider) -> Outcome {
-        let Message::QueryRequest(request) = answer(post(None)?)? else { return Err(unexpected("a QueryRequest")) };
+        let Message::QueryRequest(request) = answer(post(None)?)? else {
+            return Err(unexpected("a QueryRequest"));
+        };
         let challenge = request.challenge.ok_or_else(|| unexpected("a challenge"))?;
         let response = self.sign(&Message::QueryResponse(self.response(&challenge)?), crypto)?;
         let update = match answer(post(Some(&response))?)? {
@@ -129,7 +130,8 @@ impl Device {
     fn report(&self, envelope: &[u8], token: &[u8]) -> Outcome<Vec<u8>> {
         let envelope = Envelope::parse(envelope, &tamarack_suit::Limits::default())
             .map_err(|e| Fail::new(e.code(), e))?;
-        let mut report = Report::refusal(&envelope, codes::SUIT_CONDITION, Reason::ConditionFailed, Some(token));
+        let mut report =
+            Report::refusal(&envelope, codes::SUIT_CONDITION, Reason::ConditionFailed, Some(token));
         report.result = ReportResult::Success;
         report.sign(&*self.report_key, &SignOptions::default()).map_err(|e| Fail::new(e.code(), e))
     }

@@ -57,9 +57,8 @@ pub fn run(args: Args) -> Outcome {
     let sessions = load(&world, &server, devices, seconds, |client, device| {
         device.session(&mut |body| send(client, &server.uri, body), &world.crypto)
     })?;
-    let empty = load(&world, &server, devices, seconds / 2, |client, _| {
-        send(client, &server.uri, None).map(drop)
-    })?;
+    let empty =
+        load(&world, &server, devices, seconds / 2, |client, _| send(client, &server.uri, None).map(drop))?;
     drop(server);
 
     // Alone on the machine now: what the same costs without HTTP, without a disk, and what the signatures cost.
@@ -103,7 +102,8 @@ pub fn run(args: Args) -> Outcome {
             "session": session.json(&speed), "empty_post": empty.json(&speed),
         }));
     }
-    let [ed25519, p256] = [0, 1].map(|i| format!("sign {:.1} µs, verify {:.1} µs", speed.sign[i], speed.verify[i]));
+    let [ed25519, p256] =
+        [0, 1].map(|i| format!("sign {:.1} µs, verify {:.1} µs", speed.sign[i], speed.verify[i]));
     out::lines(&format!(
         "{cores} cores, shared by the TAM and {devices} simulated devices; durable SQLite store in {}\n\
          aws-lc in this run: Ed25519 {ed25519}; P-256 {p256}\n\n{}\n\n{}",
@@ -207,8 +207,11 @@ impl Row {
     fn json(&self, speed: &Speed) -> Value {
         let (micros, bound) = (self.micros(), self.counts.micros(speed));
         let counts = |counts: [u64; 2]| json!({ "ed25519": counts[0], "p256": counts[1] });
-        let parts: serde_json::Map<String, Value> =
-            self.parts(speed).iter().map(|(name, micros)| ((*name).replace(' ', "_"), json!(micros))).collect();
+        let parts: serde_json::Map<String, Value> = self
+            .parts(speed)
+            .iter()
+            .map(|(name, micros)| ((*name).replace(' ', "_"), json!(micros)))
+            .collect();
         json!({
             "count": self.load.count, "seconds": self.load.elapsed.as_secs_f64(),
             "per_second": self.per_second(), "cpu_us": micros, "per_second_and_core": 1e6 / micros,

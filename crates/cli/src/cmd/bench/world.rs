@@ -34,8 +34,9 @@ pub struct Folder(pub PathBuf);
 impl Folder {
     pub fn make(within: &Path) -> Outcome<Self> {
         let path = within.join(format!("tamarack-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&path)
-            .map_err(|e| Fail::input(codes::FILE_UNWRITABLE, format_args!("cannot make {}: {e}", path.display())))?;
+        std::fs::create_dir_all(&path).map_err(|e| {
+            Fail::input(codes::FILE_UNWRITABLE, format_args!("cannot make {}: {e}", path.display()))
+        })?;
         Ok(Self(path))
     }
 }
@@ -60,8 +61,10 @@ impl World {
         let crypto = tamarack_crypto_aws_lc::provider();
         let validity = Validity::days(keys::now() - 3600, 30);
         let tee_ca = Authority::create(Role::Tee, "bench", KeyType::Ed25519, validity).map_err(pki)?;
-        let signer = tamarack_pki::load_key(&tamarack_pki::generate_key(KeyType::Ed25519).map_err(pki)?).map_err(pki)?;
-        let id = |kind| ComponentId::tamarack("bench", [1; 16], kind).map_err(|e| Fail::new(codes::INTERNAL, e));
+        let signer = tamarack_pki::load_key(&tamarack_pki::generate_key(KeyType::Ed25519).map_err(pki)?)
+            .map_err(pki)?;
+        let id =
+            |kind| ComponentId::tamarack("bench", [1; 16], kind).map_err(|e| Fail::new(codes::INTERNAL, e));
         let wanted = id("ta")?;
         let payload = Payload::integrated("#ta", vec![7; PAYLOAD], &crypto);
         let builder = Builder::new(id("suit")?, 1).component(Component::new(wanted.clone(), payload));
@@ -102,7 +105,8 @@ impl Server {
         let text = keys::read_text(&made.config)? + "\n[limits]\nrequests_per_second = 0\n";
         fail::write(&made.config, text.as_bytes())?;
 
-        let failed = |e: std::io::Error| Fail::new(codes::INTERNAL, format_args!("cannot start the TAM: {e}"));
+        let failed =
+            |e: std::io::Error| Fail::new(codes::INTERNAL, format_args!("cannot start the TAM: {e}"));
         let mut child = Command::new(std::env::current_exe().map_err(failed)?)
             .args(["tam", "serve", "--config"])
             .arg(&made.config)
@@ -160,7 +164,8 @@ impl<S: Store> Engine<S> {
         let crypto = bound::counting(world.crypto);
         let mut signers = Vec::new();
         for key_type in [KeyType::Ed25519, KeyType::P256] {
-            let key = tamarack_pki::load_key(&tamarack_pki::generate_key(key_type).map_err(pki)?).map_err(pki)?;
+            let key =
+                tamarack_pki::load_key(&tamarack_pki::generate_key(key_type).map_err(pki)?).map_err(pki)?;
             signers.push(TamSigner::new(Box::new(CountingKey(key)), Vec::new(), &crypto));
         }
         let anchor = Anchor::from_der(world.tee_ca.cert_der()).map_err(|e| Fail::new(e.code(), e))?;
@@ -201,7 +206,12 @@ impl<S: Store> Engine<S> {
     }
 
     /// Answers one POST; the time it takes on `clock` is added to `spent`.
-    fn post(&self, body: Option<&[u8]>, clock: fn() -> Duration, spent: &mut Duration) -> Outcome<Option<Vec<u8>>> {
+    fn post(
+        &self,
+        body: Option<&[u8]>,
+        clock: fn() -> Duration,
+        spent: &mut Duration,
+    ) -> Outcome<Option<Vec<u8>>> {
         let begin = clock();
         let reply = self.tam.respond(keys::now(), &self.store, TenantId::default(), body.unwrap_or_default());
         *spent += clock() - begin;
@@ -213,7 +223,13 @@ impl<S: Store> Engine<S> {
     }
 
     /// Microseconds of CPU for one session, over `rounds` of them.
-    pub fn session_micros(&self, device: &Device, crypto: &Provider, clock: fn() -> Duration, rounds: u32) -> Outcome<f64> {
+    pub fn session_micros(
+        &self,
+        device: &Device,
+        crypto: &Provider,
+        clock: fn() -> Duration,
+        rounds: u32,
+    ) -> Outcome<f64> {
         let mut spent = Duration::ZERO;
         for _ in 0..rounds {
             let post: &mut Post<'_> = &mut |body| self.post(body, clock, &mut spent);

@@ -136,7 +136,9 @@ impl World {
         let verified = signed.verify(&[key], &self.crypto).map_err(|e| anyhow::anyhow!("{e}"))?;
         match verified.into_value() {
             Message::Error(error) => Ok(error),
-            other => anyhow::bail!("the device did not answer with an Error but with type {}", type_of(&other)),
+            other => {
+                anyhow::bail!("the device did not answer with an Error but with type {}", type_of(&other))
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod impostor;
 mod keep;
+pub mod peek;
 mod process;
 mod relay;
 mod rest;
@@ -67,13 +68,15 @@ pub fn run(args: Args) -> Outcome {
         out::lines(&format!("\n{good} of {} steps as they should be, in {total_ms} ms", results.len()))?;
         if let Some(folder) = &args.keep {
             let folder = folder.display();
-            out::lines(&format!("kept in {folder}; check it with: python3 examples/verify-demo.py {folder}"))?;
+            out::lines(&format!(
+                "kept in {folder}; check it with: python3 examples/verify-demo.py {folder}"
+            ))?;
         }
     }
     if args.serve {
         serve(&world).map_err(failed)?;
     }
-    world.end();
+    drop(world);
     if ok { Ok(()) } else { Err(Fail::new(codes::INTERNAL, "the demo did not go as it should")) }
 }
 

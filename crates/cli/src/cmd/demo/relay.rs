@@ -85,16 +85,16 @@ pub struct Tam {
 }
 
 impl Tam {
-    /// Posts a message of the device, perhaps altered.
+    /// Posts a message that is not what the device sent.
     pub fn post(&self, body: &[u8], author: &'static str, fate: Fate) -> Result<Answer> {
         self.shared.record(self, true, author, fate, 0, body);
-        let base = lock(&self.shared.upstream).clone();
-        post(&self.shared.http, &format!("{base}/tam"), body)
+        self.forward(body)
     }
 
-    /// Posts it as it came.
+    /// Posts what the device sent.
     pub fn forward(&self, body: &[u8]) -> Result<Answer> {
-        self.post(body, "device", Fate::Genuine)
+        let base = lock(&self.shared.upstream).clone();
+        post(&self.shared.http, &format!("{base}/tam"), body)
     }
 }
 
@@ -205,6 +205,7 @@ impl Relay {
     fn serve(&self, mut stream: TcpStream) -> Result<()> {
         let (device, body) = read_request(&mut stream)?;
         let tam = self.tam(device, body.is_empty());
+        self.shared.record(&tam, true, "device", Fate::Genuine, 0, &body);
         let answer = match lock(&self.shared.handler).as_mut() {
             Some(handler) => handler(device, &body, &tam),
             None => tam.forward(&body),

@@ -34,7 +34,9 @@ impl Rest {
         let bearer = format!("Bearer {token}");
         let response = match method {
             "GET" => self.http.get(&uri).header("authorization", &bearer).call(),
-            _ => self.http.post(&uri).header("authorization", &bearer).header("content-type", kind).send(body),
+            _ => {
+                self.http.post(&uri).header("authorization", &bearer).header("content-type", kind).send(body)
+            }
         };
         let mut response = response.with_context(|| format!("{method} {uri}"))?;
         let status = response.status().as_u16();

@@ -50,7 +50,10 @@ impl Story {
             "state_digest": { "before": before.devices, "after": after.devices },
             "registry_digest": { "before": before.registry, "after": after.registry },
         }));
-        ensure!(before == after, "{attempt}: refused, and yet something changed: {before:?} became {after:?}");
+        ensure!(
+            before == after,
+            "{attempt}: refused, and yet something changed: {before:?} became {after:?}"
+        );
         Ok(())
     }
 

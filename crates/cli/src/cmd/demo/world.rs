@@ -78,7 +78,7 @@ impl World {
         let mut random = [0; 8];
         let crypto = tamarack_crypto_aws_lc::provider();
         crypto.random.fill(&mut random).map_err(|e| anyhow::anyhow!("{e}"))?;
-        let dir = std::env::temp_dir().join(format!("tamarack-demo-{}", hex::encode(&random)));
+        let dir = std::env::temp_dir().join(format!("tamarack-demo-{}", hex::encode(random)));
         std::fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         // Others may pass through: the Broker has its own user id if that can be had. They cannot list it.
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o711))?;
@@ -184,7 +184,9 @@ impl World {
         if is_root() {
             args.extend(["--uid", &uid]);
         }
-        let broker = Process::start(&args, &self.log(&format!("device-{name}")))?;
+        let log = self.log(&format!("device-{name}"));
+        // In a user namespace that has no such user, the Broker stays who it is.
+        let broker = Process::start(&args, &log).or_else(|_| Process::start(&args[..3], &log))?;
         let dir = PathBuf::from(folder);
         let first = connect(&dir)?.status()?;
         ensure!(first.enrolled, "device {name} says that it is not enrolled");
@@ -206,7 +208,7 @@ impl World {
 
     /// The devices' and the TAM's digests.
     pub fn digests(&self) -> Result<Digests> {
-        let state = |device: &Device| Ok(hex::encode(&device.status()?.state_digest));
+        let state = |device: &Device| Ok(hex::encode(device.status()?.state_digest));
         Ok(Digests {
             devices: self.devices.iter().map(state).collect::<Result<_>>()?,
             registry: self.rest()?.registry_digest()?,
@@ -217,9 +219,11 @@ impl World {
     pub fn stolen(&self) -> Result<Impostor> {
         self.stolen.clone().context("the TAM has no key yet")
     }
+}
 
-    /// Writes nothing more and removes the folder.
-    pub fn end(mut self) {
+impl Drop for World {
+    /// Ends all processes, then removes the folder.
+    fn drop(&mut self) {
         self.devices.clear();
         self.tam = None;
         let _ = std::fs::remove_dir_all(&self.dir);
@@ -251,7 +255,7 @@ impl Device {
 
     /// Its id as the TAM knows it, in hexadecimal.
     pub fn id(&self) -> Result<String> {
-        Ok(hex::encode(&self.first.device_id.context("the device has no id")?))
+        Ok(hex::encode(self.first.device_id.context("the device has no id")?))
     }
 
     /// RequestTA as an app; gives the last state.

@@ -65,9 +65,13 @@ pub fn wrong_signer(world: &mut World, story: &mut Story) -> Result<()> {
     // The same at the TAM's own door.
     let before = world.digests()?;
     let (status, problem) = world.rest()?.try_publish(&world.tokens[1], &envelope)?;
-    ensure!(problem["code"] == codes::PUBLISH_PREFIX.to_string().as_str(), "the TAM answered {status}: {problem}");
+    ensure!(
+        problem["code"] == codes::PUBLISH_PREFIX.to_string().as_str(),
+        "the TAM answered {status}: {problem}"
+    );
     let attempt = "globex publishes into acme's prefix";
-    let refusal = Refusal { attempt, by: "the TAM", answer: format!("HTTP {status}"), code: codes::PUBLISH_PREFIX };
+    let refusal =
+        Refusal { attempt, by: "the TAM", answer: format!("HTTP {status}"), code: codes::PUBLISH_PREFIX };
     story.refused(refusal, &before, &world.digests()?)
 }
 

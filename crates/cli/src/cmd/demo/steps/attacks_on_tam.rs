@@ -56,7 +56,11 @@ impl FakeDevice {
             None => None,
         };
         let response = QueryResponse {
-            attestation_payload_format: self.like.attestation_payload_format.clone().filter(|_| evidence.is_some()),
+            attestation_payload_format: self
+                .like
+                .attestation_payload_format
+                .clone()
+                .filter(|_| evidence.is_some()),
             attestation_payload: evidence,
             agent_nonce: Some([7; 16]),
             ..self.like.clone()
@@ -71,7 +75,8 @@ impl FakeDevice {
 /// A fresh challenge of the TAM.
 fn challenge(world: &World) -> Result<Vec<u8>> {
     let answer = world.relay.direct(&[], "fake-device", Fate::Genuine)?;
-    let signed = SignedMessage::parse(&answer.body, &Limits::default()).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let signed =
+        SignedMessage::parse(&answer.body, &Limits::default()).map_err(|e| anyhow::anyhow!("{e}"))?;
     match signed.unverified().map_err(|e| anyhow::anyhow!("{e}"))? {
         Message::QueryRequest(query) => query.challenge.context("a QueryRequest without challenge"),
         _ => bail!("an empty POST was not answered by a QueryRequest"),
@@ -90,14 +95,18 @@ fn refused(
     let answer = world.relay.direct(&message, "fake-device", Fate::Genuine)?;
     ensure!(answer.status == 200, "{attempt}: HTTP {} {:?}", answer.status, answer.code);
     let tam = VerificationKey::new(world.stolen()?.public_key(), Purpose::TeepMessage, &world.crypto);
-    let signed = SignedMessage::parse(&answer.body, &Limits::default()).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let signed =
+        SignedMessage::parse(&answer.body, &Limits::default()).map_err(|e| anyhow::anyhow!("{e}"))?;
     let verified = signed.verify(&[tam], &world.crypto).map_err(|e| anyhow::anyhow!("{e}"))?;
-    let Message::Update(update) = verified.into_value() else { bail!("{attempt}: not answered by an Update") };
+    let Message::Update(update) = verified.into_value() else {
+        bail!("{attempt}: not answered by an Update")
+    };
     ensure!(update.err_code == Some(ErrCode::AttestationRequired), "{attempt}: {:?}", update.err_code);
     ensure!(update.manifest_list.is_empty(), "{attempt}: the Update carries a manifest");
     let text = update.err_msg.unwrap_or_default();
     ensure!(text.starts_with(&expected.to_string()), "{attempt}: {text}, expected {expected}");
-    let refusal = Refusal { attempt, by: "the TAM", answer: "Update with error 7, no manifest".into(), code: expected };
+    let refusal =
+        Refusal { attempt, by: "the TAM", answer: "Update with error 7, no manifest".into(), code: expected };
     story.refused(refusal, &before, &world.digests()?)
 }
 

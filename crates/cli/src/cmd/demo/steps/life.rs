@@ -80,7 +80,10 @@ pub fn attested(world: &mut World, story: &mut Story) -> Result<()> {
     let id = device.id()?;
     let before = world.rest()?.device(&id)?;
     ensure!(lists(&before["reported"], &VALVE.manifest()), "the valve is not reported: {before}");
-    ensure!(!lists(&before["attested"], &VALVE.manifest()), "attested without Evidence that shows it: {before}");
+    ensure!(
+        !lists(&before["attested"], &VALVE.manifest()),
+        "attested without Evidence that shows it: {before}"
+    );
     ensure!(device.policy_check()?.is_none(), "the policy check failed");
     let after = world.rest()?.device(&id)?;
     for ta in [&WALLET, &VALVE] {
@@ -115,10 +118,13 @@ pub fn invoke_v1(world: &mut World, story: &mut Story) -> Result<()> {
     );
     // One bit of the receipt changed: the merchant sees it.
     let good = world.receipts.last().context("a receipt")?;
-    let mut forged = Receipt { bytes: good.bytes.clone(), key: good.key.clone(), reference: good.reference.clone() };
+    let mut forged =
+        Receipt { bytes: good.bytes.clone(), key: good.key.clone(), reference: good.reference.clone() };
     forged.bytes[40] ^= 1;
     ensure!(tas::verify_receipt(&forged, &world.crypto).is_err(), "a forged receipt was accepted");
-    story.say("the wallet pays 12.50 to Corner Bakery and signs a receipt with a key that never leaves the TEE");
+    story.say(
+        "the wallet pays 12.50 to Corner Bakery and signs a receipt with a key that never leaves the TEE",
+    );
     story.say("outside, the merchant checks it: signature, amount and its own reference hold; one bit changed, and not");
     story.fact("wallet_key", hex::encode(world.wallet_key.as_deref().unwrap_or_default()));
     story.fact("payment", paid.number);
@@ -215,7 +221,9 @@ pub fn state_survived(world: &mut World, story: &mut Story) -> Result<()> {
     let paid = pay(world, 750, "Bookshop")?;
     ensure!(paid.number == 2 && paid.spent == 2000, "{paid:?}");
     story.say("wallet 2 has the key of wallet 1 and remembers payment 1");
-    story.say("payment 2 of 7.50: its receipt says number 2, 20.00 spent in all, and the merchant can check it");
+    story.say(
+        "payment 2 of 7.50: its receipt says number 2, 20.00 spent in all, and the merchant can check it",
+    );
     story.fact("wallet_key", hex::encode(&key));
     story.fact("spent", paid.spent);
     Ok(())

@@ -19,25 +19,17 @@ pub struct Step {
     pub id: &'static str,
     /// What it is about.
     pub title: &'static str,
-    /// Whether the screen shows all of it.
+    /// Whether the screen shows all of it: the cast, and the eight that matter most.
     pub shown: bool,
     /// Does it.
     pub run: fn(&mut World, &mut Story) -> Result<()>,
 }
 
-const fn step(
-    id: &'static str,
-    title: &'static str,
-    run: fn(&mut World, &mut Story) -> Result<()>,
-) -> Step {
+const fn step(id: &'static str, title: &'static str, run: fn(&mut World, &mut Story) -> Result<()>) -> Step {
     Step { id, title, shown: false, run }
 }
 
-const fn shown(
-    id: &'static str,
-    title: &'static str,
-    run: fn(&mut World, &mut Story) -> Result<()>,
-) -> Step {
+const fn shown(id: &'static str, title: &'static str, run: fn(&mut World, &mut Story) -> Result<()>) -> Step {
     Step { id, title, shown: true, run }
 }
 
@@ -45,7 +37,7 @@ const fn shown(
 pub const STEPS: [Step; 21] = [
     step("pki", "Separate authorities for TAMs, TEEs and developers", setup::pki),
     step("tam-up", "A TAM starts", setup::tam_up),
-    step("tee-up", "Two devices start: Brokers and TEEs in processes of their own", setup::tee_up),
+    shown("tee-up", "Two devices start: Brokers and TEEs in processes of their own", setup::tee_up),
     step("publish-v1", "A developer publishes TAs", setup::publish_v1),
     shown("request-install", "An app asks for its TA, and gets it", life::request_install),
     step("attested", "Only fresh Evidence proves what is installed", life::attested),
@@ -61,7 +53,11 @@ pub const STEPS: [Step; 21] = [
     shown("refuse-rogue-tam", "A TAM that the device does not know", attacks_on_device::rogue_tam),
     shown("refuse-unattested-device", "Devices that cannot prove what they are", attacks_on_tam::unattested),
     step("refuse-tampered-relay", "The Broker flips bits", relay_attacks::tampered_relay),
-    shown("refuse-memory-read", "The Broker's user reads the TEE's memory and files", attacks_on_tee::memory_read),
+    shown(
+        "refuse-memory-read",
+        "The Broker's user reads the TEE's memory and files",
+        attacks_on_tee::memory_read,
+    ),
     step("unrequest-delete", "The app is done with its TA: its data is erased", life::unrequest_delete),
     step("tam-restart", "SIGKILL for the TAM in the middle of a session", relay_attacks::tam_restart),
 ];

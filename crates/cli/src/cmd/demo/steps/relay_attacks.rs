@@ -1,5 +1,6 @@
 //! What the relay between Broker and TAM does: flips bits, and stands still while the TAM dies.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use tamarack_broker::{Client, SOCKET_NAME};
 use tamarack_cbor::Limits;
 use tamarack_cose::{Sign, Sign1};
-use tamarack_model::codes;
-use tamarack_teep::{MessageType, SignedMessage};
+use tamarack_model::Code;
+use tamarack_teep::{ErrCode, Message, MessageType, SignedMessage};
 
 use crate::cmd::demo::relay::{Answer, Fate, Tam};
 use crate::cmd::demo::rest::Rest;
@@ -24,6 +25,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 enum Place {
     Quarter(usize),
     Signature,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quarter(quarter) => write!(f, "{quarter}/4 of the payload"),
+            Self::Signature => f.write_str("its signature"),
+        }
+    }
 }
 
 /// The message with one bit flipped.
@@ -51,6 +61,13 @@ fn kind(bytes: &[u8]) -> Option<u8> {
     SignedMessage::parse(bytes, &Limits::default()).ok()?.message_type_unverified()
 }
 
+fn error_in(bytes: &[u8]) -> Option<ErrCode> {
+    match SignedMessage::parse(bytes, &Limits::default()).ok()?.unverified().ok()? {
+        Message::Error(error) => Some(error.err_code),
+        _ => None,
+    }
+}
+
 /// What the relay saw of an attack.
 #[derive(Default)]
 struct Seen {
@@ -59,10 +76,14 @@ struct Seen {
     registry: String,
     /// The TAM's answer to the flipped message, or to the device's answer to it.
     status: u16,
+    /// The TAM's code with it.
+    code: Option<Code>,
+    /// The device's Error about it.
+    error: Option<ErrCode>,
 }
 
 /// Device b asks for the wallet while one bit of one message is flipped.
-fn attack(world: &World, target: MessageType, place: Place) -> Result<(Seen, Option<tamarack_model::Code>)> {
+fn attack(world: &World, target: MessageType, place: Place) -> Result<(Seen, Option<Code>)> {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let noted = seen.clone();
     let rest: Rest = world.rest()?.clone();
@@ -82,6 +103,8 @@ fn attack(world: &World, target: MessageType, place: Place) -> Result<(Seen, Opt
         };
         if noted.flips > 0 {
             noted.status = answer.status;
+            noted.code = answer.code.as_deref().and_then(Code::parse);
+            noted.error = noted.error.or(error_in(body));
         }
         match flip(&answer.body, &mut noted)? {
             Some(body) => Ok(Answer { body, ..answer }.with(Fate::Altered)),
@@ -98,8 +121,18 @@ pub fn tampered_relay(world: &mut World, story: &mut Story) -> Result<()> {
     use Place::{Quarter, Signature};
     let mut flips = 0;
     for (target, name, by, places) in [
-        (MessageType::QueryRequest, "QueryRequest", "the TEE", &[Quarter(0), Quarter(1), Quarter(2), Quarter(4)][..]),
-        (MessageType::QueryResponse, "QueryResponse", "the TAM", &[Quarter(0), Quarter(1), Quarter(2), Signature]),
+        (
+            MessageType::QueryRequest,
+            "QueryRequest",
+            "the TEE",
+            &[Quarter(0), Quarter(1), Quarter(2), Quarter(4)][..],
+        ),
+        (
+            MessageType::QueryResponse,
+            "QueryResponse",
+            "the TAM",
+            &[Quarter(0), Quarter(1), Quarter(2), Signature],
+        ),
         (MessageType::Update, "Update", "the TEE", &[Quarter(1), Quarter(3), Signature]),
         (MessageType::Success, "Success", "the TAM", &[Quarter(2)]),
     ] {
@@ -110,7 +143,6 @@ pub fn tampered_relay(world: &mut World, story: &mut Story) -> Result<()> {
             flips += 1;
             let mut after = world.digests()?;
             let success = target == MessageType::Success;
-            ensure!(told.is_some() && seen.status != 200 || by == "the TEE", "{name} {place:?}: {}", seen.status);
             ensure!(success || told.is_some(), "{name} {place:?}: the device noticed nothing");
             if success {
                 // The Update before it was carried out, rightly; what counts is that the TAM believes nothing of it.
@@ -118,12 +150,18 @@ pub fn tampered_relay(world: &mut World, story: &mut Story) -> Result<()> {
             }
             // What the TAM learned from the untouched messages before the flipped one is no effect of it.
             let before = Digests { registry: seen.registry, ..before };
-            let answer = match by {
-                "the TAM" => format!("HTTP {}", seen.status),
-                _ => "error".to_owned(),
+            let attempt = format!("one bit of the {name} flipped, at {place}");
+            let (answer, code) = match by {
+                "the TAM" => {
+                    ensure!(seen.status == 400, "{attempt}: the TAM answered {}", seen.status);
+                    (format!("HTTP {}", seen.status), seen.code)
+                }
+                _ => {
+                    let error = seen.error.with_context(|| format!("{attempt}: the device sent no Error"))?;
+                    (format!("error {}", error.number()), told)
+                }
             };
-            let attempt = format!("one bit of the {name} flipped ({place:?})");
-            let code = told.unwrap_or(codes::COSE_SIGNATURE);
+            let code = code.with_context(|| format!("{attempt}: refused without a code"))?;
             story.refused(Refusal { attempt: &attempt, by, answer, code }, &before, &after)?;
         }
     }
@@ -132,7 +170,9 @@ pub fn tampered_relay(world: &mut World, story: &mut Story) -> Result<()> {
     ensure!(device.sequence(&WALLET.manifest())? == Some(2), "the wallet is not on device b");
     ensure!(device.policy_check()?.is_none(), "device b could not tell the TAM");
     story.lines = vec![
-        format!("{flips} bits flipped, in QueryRequest, QueryResponse, Update and Success: each refused, nothing changed"),
+        format!(
+            "{flips} bits flipped, in QueryRequest, QueryResponse, Update and Success: each refused, nothing changed"
+        ),
         "after the altered Success was refused, the next Evidence told the TAM what device b holds".into(),
     ];
     story.fact("flips", flips);
@@ -165,7 +205,10 @@ pub fn tam_restart(world: &mut World, story: &mut Story) -> Result<()> {
         let acknowledged = world.rest()?.registry_digest()?;
         world.kill_tam()?;
         let pid = world.start_tam()?;
-        ensure!(world.rest()?.registry_digest()? == acknowledged, "the registry is another after the restart");
+        ensure!(
+            world.rest()?.registry_digest()? == acknowledged,
+            "the registry is another after the restart"
+        );
         go.send(())?;
         app.join().map_err(|_| anyhow::anyhow!("the app panicked"))??;
         Ok((acknowledged, pid))
@@ -180,7 +223,10 @@ pub fn tam_restart(world: &mut World, story: &mut Story) -> Result<()> {
     let updated = sessions.iter().any(|s| s["outcome"] == "updated" && s["device"] == known["id"]);
     ensure!(updated, "the session did not end as updated: {sessions:?}");
     story.say("device b asks for hello; the TAM acknowledges its Evidence and sends an Update; then SIGKILL for the TAM");
-    story.say(format!("started again as process {pid}, it has everything: registry digest {}..", &registry[..12]));
+    story.say(format!(
+        "started again as process {pid}, it has everything: registry digest {}..",
+        &registry[..12]
+    ));
     story.say("the device finishes, and the TAM knows the token of the Update that it sent before it died");
     story.fact("registry_digest", registry);
     story.fact("pid", pid);

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use tamarack_cbor::Limits;
 use tamarack_model::{Code, codes};
+use tamarack_suit::Envelope;
 use tamarack_teep::{ErrCode, Message, SignedMessage, Update};
 
 use super::life::{learn_teep_key, query_responses};
@@ -25,10 +26,21 @@ fn updates(world: &World) -> Vec<(Vec<u8>, Update)> {
     found
 }
 
-/// The first Update that installs this envelope.
-fn update_with(world: &World, envelope: &[u8]) -> Result<Vec<u8>> {
-    let found = updates(world).into_iter().find(|(_, update)| update.manifest_list.iter().any(|e| e == envelope));
-    Ok(found.context("no recorded Update carries the manifest")?.0)
+/// The manifest's digest.
+fn digest(envelope: &[u8]) -> Result<Vec<u8>> {
+    let limits = tamarack_suit::Limits::default();
+    let envelope = Envelope::parse(envelope, &limits).map_err(|e| anyhow::anyhow!("{e}"))?;
+    Ok(envelope.digest_bytes().to_vec())
+}
+
+/// The first Update that brings the manifest of this file.
+fn update_with(world: &World, file: &str) -> Result<Vec<u8>> {
+    let wanted = digest(&std::fs::read(world.dir.join(file))?)?;
+    let brings = |(_, update): &(Vec<u8>, Update)| {
+        update.manifest_list.iter().any(|envelope| digest(envelope).is_ok_and(|found| found == wanted))
+    };
+    let found = updates(world).into_iter().find(brings);
+    Ok(found.with_context(|| format!("no recorded Update brings {file}"))?.0)
 }
 
 pub fn replay(world: &mut World, story: &mut Story) -> Result<()> {
@@ -42,13 +54,18 @@ pub fn replay(world: &mut World, story: &mut Story) -> Result<()> {
     learn_teep_key(world, "refuse-replay", 'b')?;
 
     old_query_response(world, story)?;
-    let install = update_with(world, &std::fs::read(world.dir.join("wallet-v1.suit"))?)?;
+    let install = update_with(world, "wallet-v1.suit")?;
     let removes = |(_, update): &(Vec<u8>, Update)| update.unneeded_manifest_list.contains(&HELLO.manifest());
     let delete = updates(world).into_iter().find(removes).context("no recorded Update removes hello")?.0;
-    let newest = update_with(world, &std::fs::read(world.dir.join("wallet-v2.suit"))?)?;
+    let newest = update_with(world, "wallet-v2.suit")?;
     for (name, attempt, update, expected) in [
-        ('a', "the Update that once brought wallet 1, sent after wallet 2", install, codes::TEEP_UNEXPECTED),
-        ('a', "the Update that once removed hello, sent after it was installed again", delete, codes::TEEP_UNEXPECTED),
+        ('a', "the Update that once brought wallet 1, sent after wallet 2", install, codes::TEEP_NOT_BOUND),
+        (
+            'a',
+            "the Update that once removed hello, sent after it was installed again",
+            delete,
+            codes::TEEP_UNEXPECTED,
+        ),
         ('b', "device a's Update for wallet 2, sent to device b", newest, codes::TEEP_NOT_BOUND),
     ] {
         old_update(world, story, name, attempt, update, expected)?;
@@ -87,7 +104,11 @@ fn old_update(
     let exchange = world.replay_to(name, update)?;
     let error = world.signed_error(name, &exchange.last)?;
     ensure!(error.err_code == ErrCode::PermanentError, "{attempt}: the answer is {}", error.err_code);
-    ensure!(exchange.told == Some(expected), "{attempt}: refused as {:?}, expected {expected}", exchange.told);
+    ensure!(
+        exchange.told == Some(expected),
+        "{attempt}: refused as {:?}, expected {expected}",
+        exchange.told
+    );
     let answer = format!("error {}", error.err_code.number());
     story.refused(Refusal { attempt, by: "the TEE", answer, code: expected }, &before, &world.digests()?)
 }

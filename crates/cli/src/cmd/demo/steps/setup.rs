@@ -49,15 +49,23 @@ pub fn tam_up(world: &mut World, story: &mut Story) -> Result<()> {
     let pid = world.start_tam()?;
     let keys = world.dir.join("tam/keys");
     let read = |name: &str| std::fs::read_to_string(keys.join(name));
-    let stolen =
-        Impostor::load(&read("tam-ed25519.key")?, &read("tam-ed25519.pem")?, "stolen-tam-key", &world.crypto)?;
+    let stolen = Impostor::load(
+        &read("tam-ed25519.key")?,
+        &read("tam-ed25519.pem")?,
+        "stolen-tam-key",
+        &world.crypto,
+    )?;
     world.stolen = Some(stolen);
     for (who, prefix) in [("acme", tas::ACME), ("globex", tas::GLOBEX)] {
         let cert = std::fs::read_to_string(world.dir.join(format!("{who}.pem")))?;
         let token = world.rest()?.register(who, prefix, &cert)?;
         world.tokens.push(token);
     }
-    story.say(format!("TAM runs as process {pid}; acme may publish under {}, globex under {}", tas::ACME, tas::GLOBEX));
+    story.say(format!(
+        "TAM runs as process {pid}; acme may publish under {}, globex under {}",
+        tas::ACME,
+        tas::GLOBEX
+    ));
     story.fact("pid", pid);
     Ok(())
 }
@@ -82,7 +90,7 @@ pub fn tee_up(world: &mut World, story: &mut Story) -> Result<()> {
     let status = &world.device('a')?.first;
     story.say(format!("walls around each TEE: {}", tamarack_tee_sandbox::Layers::from_bits(status.layers)));
     for missing in &status.missing_layers {
-        story.say(format!("missing: {missing}; the grade in Evidence is lower for it"));
+        story.say(format!("missing: {missing}; Evidence says so"));
     }
     Ok(())
 }
@@ -100,7 +108,12 @@ pub fn publish_v1(world: &mut World, story: &mut Story) -> Result<()> {
         let envelope = ta.envelope(1, &acme, &world.crypto)?;
         let entry = world.rest()?.publish(&world.tokens[0], &envelope)?;
         ensure!(entry["sequence"] == 1, "the catalogue has {entry}");
-        story.say(format!("acme published {} 1, {} bytes, signed by acme: {}", ta.name, envelope.len(), ta.manifest()));
+        story.say(format!(
+            "acme published {} 1, {} bytes, signed by acme: {}",
+            ta.name,
+            envelope.len(),
+            ta.manifest()
+        ));
         std::fs::write(world.dir.join(format!("{}-v1.suit", ta.name)), &envelope)?;
     }
     Ok(())

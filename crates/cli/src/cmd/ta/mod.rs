@@ -1,3 +1,5 @@
+pub mod push;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -69,9 +71,9 @@ enum Action {
         file: PathBuf,
     },
     /// Publish a signed envelope at a TAM
-    Publish(super::tam::Publish),
+    Publish(crate::cmd::tam::Publish),
     /// Pack, sign and publish, and wait until a device attests it
-    Push(super::push::Args),
+    Push(push::Args),
 }
 
 /// Languages that there is a template for.
@@ -89,8 +91,8 @@ pub fn run(args: Args) -> Outcome {
         Action::Build { file } => build(&file),
         Action::Test { file } => test(&file),
         Action::Pack { file, out, key, json } => pack(&file, out, key, json),
-        Action::Publish(args) => super::tam::publish(&args),
-        Action::Push(args) => super::push::run(args),
+        Action::Publish(args) => crate::cmd::tam::publish(&args),
+        Action::Push(args) => push::run(args),
         Action::Sign { key, chain, file } => sign(&key, chain.as_deref(), &file),
     }
 }
@@ -100,19 +102,19 @@ pub fn run(args: Args) -> Outcome {
 type Template = &'static [(&'static str, &'static str)];
 
 const C_TEMPLATE: Template = &[
-    ("{{name}}.c", include_str!("../../../../sdk/templates/c/ta.c")),
-    ("ta.yaml", include_str!("../../../../sdk/templates/c/ta.yaml")),
-    ("sdk/tee_internal_api.h", include_str!("../../../../sdk/c/tee_internal_api.h")),
-    ("sdk/runtime.c", include_str!("../../../../sdk/c/runtime.c")),
+    ("{{name}}.c", include_str!("../../../../../sdk/templates/c/ta.c")),
+    ("ta.yaml", include_str!("../../../../../sdk/templates/c/ta.yaml")),
+    ("sdk/tee_internal_api.h", include_str!("../../../../../sdk/c/tee_internal_api.h")),
+    ("sdk/runtime.c", include_str!("../../../../../sdk/c/runtime.c")),
 ];
 
 const RUST_TEMPLATE: Template = &[
-    ("Cargo.toml", include_str!("../../../../sdk/templates/rust/Cargo.toml")),
-    (".cargo/config.toml", include_str!("../../../../sdk/templates/rust/.cargo/config.toml")),
-    ("src/lib.rs", include_str!("../../../../sdk/templates/rust/src/lib.rs")),
-    ("ta.yaml", include_str!("../../../../sdk/templates/rust/ta.yaml")),
-    ("sdk/rust/Cargo.toml", include_str!("../../../../sdk/rust/Cargo.toml")),
-    ("sdk/rust/src/lib.rs", include_str!("../../../../sdk/rust/src/lib.rs")),
+    ("Cargo.toml", include_str!("../../../../../sdk/templates/rust/Cargo.toml")),
+    (".cargo/config.toml", include_str!("../../../../../sdk/templates/rust/.cargo/config.toml")),
+    ("src/lib.rs", include_str!("../../../../../sdk/templates/rust/src/lib.rs")),
+    ("ta.yaml", include_str!("../../../../../sdk/templates/rust/ta.yaml")),
+    ("sdk/rust/Cargo.toml", include_str!("../../../../../sdk/rust/Cargo.toml")),
+    ("sdk/rust/src/lib.rs", include_str!("../../../../../sdk/rust/src/lib.rs")),
 ];
 
 fn new(name: &str, language: Language, domain: &str) -> Outcome {
@@ -248,7 +250,7 @@ pub fn sign_with(
     let kid = tamarack_cose::thumbprint(&signer.public_key(), &tamarack_crypto_aws_lc::provider());
     let x5chain = match chain {
         Some(path) => {
-            tamarack_pki::certificates_from_pem(&keys::read_text(path)?).map_err(super::pki::pki)?
+            tamarack_pki::certificates_from_pem(&keys::read_text(path)?).map_err(crate::cmd::pki::pki)?
         }
         None => Vec::new(),
     };

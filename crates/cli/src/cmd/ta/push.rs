@@ -7,7 +7,7 @@ use serde_json::Value;
 use tamarack_broker::{Client, SOCKET_NAME};
 use tamarack_model::codes;
 
-use super::dev::World;
+use crate::cmd::dev::World;
 use crate::fail::{Fail, Outcome};
 use crate::rest::{Connection, Rest, encode};
 use crate::ta_yaml::TaYaml;
@@ -50,11 +50,16 @@ pub fn run(args: Args) -> Outcome {
     let Target { key, provider, connection } = target(&args)?;
     let release = format!("{} {} (sequence {})", yaml.name, yaml.version, yaml.sequence);
 
-    let failed = |e: tamarack_suit::Error| Fail::input(e.code(), format_args!("{}: {e}", args.file.display()));
+    let failed =
+        |e: tamarack_suit::Error| Fail::input(e.code(), format_args!("{}: {e}", args.file.display()));
     let unsigned = yaml.builder(folder)?.build(&tamarack_crypto_aws_lc::provider()).map_err(failed)?;
     let digest = hex::encode(unsigned.digest().bytes());
-    let envelope = super::ta::sign_with(unsigned, &key, None)?.envelope();
-    eprintln!("packed {release}: {} bytes, digest {digest:.16}.., signed with {}", envelope.len(), key.display());
+    let envelope = super::sign_with(unsigned, &key, None)?.envelope();
+    eprintln!(
+        "packed {release}: {} bytes, digest {digest:.16}.., signed with {}",
+        envelope.len(),
+        key.display()
+    );
 
     let mut device = Device::connect(&args.to, Rest::new(&connection)?)?;
     if device.attests(&digest)? {
@@ -74,7 +79,10 @@ pub fn run(args: Args) -> Outcome {
     while !device.attests(&digest)? {
         if began.elapsed() > PATIENCE {
             let reason = device.last_refusal()?;
-            return Err(Fail::new(codes::TEE_CHANNEL, format_args!("the device does not attest {release}{reason}")));
+            return Err(Fail::new(
+                codes::TEE_CHANNEL,
+                format_args!("the device does not attest {release}{reason}"),
+            ));
         }
         device.client.policy_check().map_err(broker)?;
         std::thread::sleep(PAUSE);
@@ -104,13 +112,14 @@ fn target(args: &Args) -> Outcome<Target> {
         return Ok(Target { key: key.clone(), provider: args.provider.clone(), connection });
     }
     let around = args.to.canonicalize().ok();
-    let world = World::read(around.as_deref().and_then(Path::parent).unwrap_or(Path::new("."))).map_err(|_| {
-        let message = format_args!(
-            "{} is not a device of tamarack dev up: give --url, --token-file and --key",
-            args.to.display()
-        );
-        Fail::input(codes::USAGE, message)
-    })?;
+    let world =
+        World::read(around.as_deref().and_then(Path::parent).unwrap_or(Path::new("."))).map_err(|_| {
+            let message = format_args!(
+                "{} is not a device of tamarack dev up: give --url, --token-file and --key",
+                args.to.display()
+            );
+            Fail::input(codes::USAGE, message)
+        })?;
     Ok(Target {
         key: args.key.clone().unwrap_or_else(|| world.developer_key()),
         provider: args.provider.clone().or_else(|| Some(world.provider().to_owned())),
@@ -133,7 +142,8 @@ impl Device {
         };
         let mut client = Client::connect(&socket).map_err(gone)?;
         let status = client.status().map_err(gone)?;
-        let id = status.device_id.ok_or_else(|| Fail::new(codes::TEE_CHANNEL, "the device is not enrolled"))?;
+        let id =
+            status.device_id.ok_or_else(|| Fail::new(codes::TEE_CHANNEL, "the device is not enrolled"))?;
         Ok(Self { client, rest, id: hex::encode(id) })
     }
 

@@ -1,0 +1,85 @@
+//! A device by hand: made, certified, run, asked; and what it says when it is used wrongly.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const VALVE: &str = "com.acme/510b1e5c-0f5a-4b0a-8a7e-4e6b0c7d1102";
+
+fn tamarack(folder: &Path, args: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tamarack"))
+        .args(args.split(' '))
+        .current_dir(folder)
+        .output()
+        .expect("the program starts")
+}
+
+fn ok(folder: &Path, args: &str) -> String {
+    let output = tamarack(folder, args);
+    assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The command ends with this exit code and says this.
+fn fails(folder: &Path, args: &str, code: i32, says: &str) {
+    let output = tamarack(folder, args);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args}: {said}");
+    assert!(said.contains(says), "{args}: {said}");
+}
+
+#[test]
+fn a_device_is_made_certified_and_run() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = scratch.path();
+    ok(at, "pki ca --role tee tee-ca");
+    ok(at, "pki ca --role tam tam-ca");
+    ok(at, "pki key acme.key");
+    std::fs::write(at.join("acme.pub"), ok(at, "pki public acme.key")).unwrap();
+
+    let init = format!(
+        "agent init device --fuse fuse --tam-anchor tam-ca.pem=https://tam.example --signer-anchor acme.pub:com.acme \
+         --peripheral valve={VALVE}/suit --tam-uri http://127.0.0.1:9/tam"
+    );
+    fails(at, &init.replace("--fuse fuse", "--fuse device/fuse"), 2, "");
+    fails(at, &init.replace("acme.pub:com.acme", "acme.pub"), 2, "FILE[=URI]:PREFIX");
+    fails(at, &init.replace("tam-ca.pem=https://tam.example", "tam-ca.pem"), 2, "tam-ca.pem");
+    fails(at, &init.replace("acme.pub:", "missing.pub:"), 2, "missing.pub");
+    assert!(!at.join("device/device.json").exists(), "a mistake makes no device");
+    ok(at, &init);
+    fails(at, &init, 2, "holds a device already");
+    fails(at, "agent run device", 2, "no certificate yet");
+    fails(at, "app --device device list", 1, "is the device running");
+
+    ok(at, "pki issue --ca tee-ca --csr device/device.csr --uri urn:x-test:device --out device.pem");
+    ok(at, "pki issue --ca tee-ca --key acme.key --uri urn:x-test:other --out other.pem");
+    fails(at, "agent certify device --cert other.pem", 1, "TMK-1205");
+    ok(at, "agent certify device --cert device.pem");
+    fails(at, "agent certify device --cert device.pem", 2, "certificate already");
+
+    let mut broker = Command::new(env!("CARGO_BIN_EXE_tamarack"))
+        .args(["agent", "run", "device"])
+        .current_dir(at)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(broker.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
+    assert_eq!(ready["ready"], true);
+    assert_eq!(ready["broker"]["pid"], broker.id());
+    assert_ne!(ready["tee"]["pid"], broker.id());
+
+    let listed: serde_json::Value = serde_json::from_str(&ok(at, "app --device device list --json")).unwrap();
+    assert_eq!(listed["device"], ready["device"]);
+    assert_eq!(listed["peripherals"]["valve"], "closed");
+    assert_eq!(listed["installed"].as_array().map(Vec::len), Some(0));
+    fails(at, &format!("app --device device invoke {VALVE}/ta 1 out:value"), 1, "TMK-5004");
+    fails(at, &format!("app --device device invoke {VALVE}/ta 1 value:x"), 2, "value:A[,B]");
+    fails(at, &format!("app --device device request {VALVE}/ta"), 1, "TMK-1403");
+    fails(at, "app --device device request a//b", 2, "a//b");
+    fails(at, "agent run device", 1, "");
+    broker.kill().unwrap();
+    broker.wait().unwrap();
+}

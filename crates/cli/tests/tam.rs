@@ -1,0 +1,131 @@
+//! `tamarack tam` as an operator uses it: separate processes, files and exit codes.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn tamarack(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tamarack"));
+    command.args(arguments).stdin(Stdio::null());
+    for name in ["TAMARACK_URL", "TAMARACK_TOKEN", "TAMARACK_ROOT"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+#[track_caller]
+fn ok(arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = tamarack(arguments).output().unwrap();
+    assert!(status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+/// The command fails with this exit code, and says why.
+#[track_caller]
+fn refused(arguments: &[&str], code: i32, says: &[&str]) {
+    let output = tamarack(arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    for part in says {
+        assert!(stderr.contains(part), "{part:?} is not in {stderr}");
+    }
+}
+
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(config: &str) -> Self {
+        let mut child = tamarack(&["tam", "serve", "--config", config, "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line:?}"));
+        Self { child, url: ready["url"].as_str().unwrap().to_string() }
+    }
+
+    /// Ends it by SIGTERM and says whether it ended well.
+    fn stop(mut self) -> bool {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().success()
+    }
+
+    /// Asks it with a token.
+    #[track_caller]
+    fn ask(&self, token: &str, arguments: &[&str]) -> String {
+        ok(&[arguments, &["--url", &self.url, "--token", token]].concat())
+    }
+
+    #[track_caller]
+    fn refuses(&self, token: &str, arguments: &[&str], code: &str) {
+        refused(&[arguments, &["--url", &self.url, "--token", token]].concat(), 1, &[code]);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_tam_is_made_served_backed_up_and_restored() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (tam, key, copy) = (path("tam"), path("developer.key"), path("copy"));
+    let made: Value = serde_json::from_str(&ok(&["tam", "init", text(&tam), "--json"])).unwrap();
+    let (config, token) = (made["config"].as_str().unwrap(), made["operator_token"].as_str().unwrap());
+    refused(&["tam", "init", text(&tam)], 2, &["TMK-0003", "exists already"]);
+    ok(&["pki", "key", text(&key)]);
+
+    let server = Server::start(config);
+    let add = ["tam", "provider", "add", "acme", "--prefix", "acme", "--signer", text(&key)];
+    server.ask(token, &add);
+    server.ask(token, &["tam", "policy", "want", "acme/wallet/suit"]);
+    assert!(server.ask(token, &["tam", "provider", "list"]).contains("acme"));
+    let audit: Value = serde_json::from_str(&server.ask(token, &["tam", "audit", "--json"])).unwrap();
+    assert_eq!(audit.as_array().map(Vec::len), Some(3), "{audit}");
+    let digest = server.ask(token, &["tam", "registry-digest"]);
+    server.refuses(token, &add, "TMK-4005");
+    server.refuses("tmk_wrong", &["tam", "devices"], "TMK-4001");
+    refused(&["tam", "devices", "--url", "http://192.0.2.1", "--token", token], 2, &["TMK-1404"]);
+    let busy = server.url.trim_start_matches("http://");
+    refused(&["tam", "serve", "--config", config, "--listen", busy], 2, &["TMK-0005", "another process"]);
+
+    ok(&["tam", "backup", text(&copy), "--config", config]);
+    server.ask(token, &["tam", "policy", "drop", "acme/wallet/suit"]);
+    assert_ne!(server.ask(token, &["tam", "registry-digest"]), digest);
+    assert!(server.stop(), "SIGTERM ends it well");
+
+    refused(&["tam", "restore", text(&copy), "--config", config], 2, &["is not empty"]);
+    std::fs::remove_dir_all(tam.join("data")).unwrap();
+    ok(&["tam", "restore", text(&copy), "--config", config]);
+    let auditor = ok(&["tam", "token", "add", "--role", "auditor", "--config", config]);
+    let auditor = auditor.trim();
+    let server = Server::start(config);
+    assert_eq!(server.ask(token, &["tam", "registry-digest"]), digest, "the state of the backup");
+    assert!(server.ask(auditor, &["tam", "policy", "list"]).contains("acme/wallet/suit"));
+    server.refuses(auditor, &["tam", "registry-digest"], "TMK-4002");
+}
+
+#[test]
+fn wrong_configuration_is_a_sentence() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let config = folder.path().join("tam.toml");
+    refused(&["tam", "serve", "--config", text(&config)], 2, &["TMK-0002", "tam.toml"]);
+    std::fs::write(&config, "colour = 1\n").unwrap();
+    refused(&["tam", "serve", "--config", text(&config)], 2, &["TMK-0004", "tam.toml:1:", "colour"]);
+}
