@@ -37,11 +37,18 @@ enum Act<'a> {
     /// Anything, signed by the device.
     Signed(&'a [u8]),
     /// A QueryResponse with good Evidence for the last challenge.
-    Response { requested: bool, unneeded: bool, held: Option<bool>, bound: bool },
+    Response {
+        requested: bool,
+        unneeded: bool,
+        held: Option<bool>,
+        bound: bool,
+    },
     /// The same with other claims.
     Claims(&'a [u8]),
     /// For the last token.
-    Success { reports: Vec<&'a [u8]> },
+    Success {
+        reports: Vec<&'a [u8]>,
+    },
     Later(u16),
 }
 
@@ -62,7 +69,8 @@ fn tam() -> (Tam, MemoryStore) {
     };
     store.apply(vec![StoreOp::InsertProvider(owner.clone())]).expect("an empty store");
     let envelope = envelopes().swap_remove(0);
-    let publication = catalog::check_publication(&envelope, &owner, &store, &crypto).expect("a good envelope");
+    let publication =
+        catalog::check_publication(&envelope, &owner, &store, &crypto).expect("a good envelope");
     let entry = CatalogueEntry {
         tenant: owner.tenant,
         provider: owner.id,
@@ -115,9 +123,7 @@ impl Device {
             Act::Raw(body) => body.to_vec(),
             Act::Connect => Vec::new(),
             Act::Signed(payload) => by_device(payload),
-            Act::Claims(claims) => {
-                by_device(&Message::QueryResponse(response(evidence(claims))).to_cbor())
-            }
+            Act::Claims(claims) => by_device(&Message::QueryResponse(response(evidence(claims))).to_cbor()),
             Act::Response { requested, unneeded, held, bound } => {
                 let mut response = response(evidence(&good()));
                 if *requested {
@@ -131,10 +137,15 @@ impl Device {
                     response.unneeded_manifest_list.push(wallet("suit"));
                 }
                 if let Some(known) = held {
-                    let envelope = tamarack_suit::Envelope::parse(&envelopes()[0], &tamarack_suit::Limits::default());
+                    let envelope =
+                        tamarack_suit::Envelope::parse(&envelopes()[0], &tamarack_suit::Limits::default());
                     let digest = envelope.expect("our own").digest().bytes().try_into().expect("SHA-256");
                     let digest = if *known { digest } else { [9; 32] };
-                    response.tc_list.push(TcEntry { id: wallet("suit"), digest: Some(Sha256Digest(digest)), size: None });
+                    response.tc_list.push(TcEntry {
+                        id: wallet("suit"),
+                        digest: Some(Sha256Digest(digest)),
+                        size: None,
+                    });
                 }
                 if *bound {
                     response.ext_list.push(UPDATE_BINDING_EXTENSION);
@@ -152,7 +163,8 @@ impl Device {
     }
 
     fn hear(&mut self, message: &[u8]) {
-        let signed = SignedMessage::parse(message, &Limits::default()).expect("the TAM writes what can be read");
+        let signed =
+            SignedMessage::parse(message, &Limits::default()).expect("the TAM writes what can be read");
         match signed.unverified().expect("the TAM writes what can be read") {
             Message::QueryRequest(request) => self.challenge = request.challenge.unwrap_or_default(),
             Message::Update(update) => self.token = update.token,
