@@ -5,10 +5,14 @@
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use tamarack_agent::{
-    Agent, AgentConfig, AnchorState, Input, Operations, Output, Principal, Seed, SignerAnchor, TaName, TamAnchor,
+    Agent, AgentConfig, AnchorState, Input, Operations, Output, Principal, Seed, SignerAnchor, TaName,
+    TamAnchor,
 };
 use tamarack_cose::{Sign1, SignOptions, thumbprint};
-use tamarack_fuzz::{NOW, envelope_around, envelopes, key, limits, messages, provider, query_request, seeds, suit_limits, wallet};
+use tamarack_fuzz::{
+    NOW, envelope_around, envelopes, key, limits, messages, provider, query_request, seeds, suit_limits,
+    wallet,
+};
 use tamarack_model::{ComponentId, OwnerId};
 use tamarack_tee::Param;
 use tamarack_teep::{Message, SignedMessage, Update};
@@ -18,14 +22,27 @@ const TAM_URI: &str = "https://tam.example/tam";
 
 #[derive(Arbitrary, Debug)]
 enum Act<'a> {
-    RequestTa { component: Component<'a>, tam_uri: Option<&'a str> },
-    UnrequestTa { component: Component<'a> },
+    RequestTa {
+        component: Component<'a>,
+        tam_uri: Option<&'a str>,
+    },
+    UnrequestTa {
+        component: Component<'a>,
+    },
     RequestPolicyCheck,
     ProcessError,
-    Chunk { fetch: u8, data: &'a [u8], last: bool },
+    Chunk {
+        fetch: u8,
+        data: &'a [u8],
+        last: bool,
+    },
     /// The payload that our own envelopes name.
-    RightChunk { fetch: u8 },
-    FetchFailed { fetch: u8 },
+    RightChunk {
+        fetch: u8,
+    },
+    FetchFailed {
+        fetch: u8,
+    },
     /// A message from nowhere.
     Raw(&'a [u8]),
     /// Anything, signed by the TAM.
@@ -33,9 +50,17 @@ enum Act<'a> {
     /// A good query of the TAM.
     Query,
     /// An Update of the TAM with a manifest that the developer signed.
-    Update { bound: bool, manifests: Vec<&'a [u8]>, ours: Option<bool>, remove: bool },
+    Update {
+        bound: bool,
+        manifests: Vec<&'a [u8]>,
+        ours: Option<bool>,
+        remove: bool,
+    },
     Order(&'a [u8]),
-    Call { command: u32, data: &'a [u8] },
+    Call {
+        command: u32,
+        data: &'a [u8],
+    },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -103,11 +128,10 @@ fn input(act: &Act<'_>, nonce: Option<[u8; 16]>) -> Option<Input> {
         Act::FetchFailed { fetch } => Input::FetchFailed { fetch: (*fetch).into() },
         Act::Raw(bytes) => Input::ProcessTeepMessage(bytes.to_vec()),
         Act::Signed(payload) => Input::ProcessTeepMessage(by_tam(payload)),
-        Act::Query => {
-            Input::ProcessTeepMessage(by_tam(&Message::QueryRequest(query_request()).to_cbor()))
-        }
+        Act::Query => Input::ProcessTeepMessage(by_tam(&Message::QueryRequest(query_request()).to_cbor())),
         Act::Update { bound, manifests, ours, remove } => {
-            let mut manifest_list: Vec<_> = manifests.iter().map(|manifest| envelope_around(manifest)).collect();
+            let mut manifest_list: Vec<_> =
+                manifests.iter().map(|manifest| envelope_around(manifest)).collect();
             if let Some(by_uri) = ours {
                 manifest_list.push(envelopes().swap_remove(usize::from(*by_uri)));
             }

@@ -54,10 +54,7 @@ pub fn mac_key() -> MacKey {
 
 /// Trust in the one developer, by signature and by MAC.
 pub fn with_trusted_keys<R>(f: impl FnOnce(&TrustedKeys<'_>) -> R) -> R {
-    f(&TrustedKeys {
-        signatures: &[verification_key("signer", Purpose::SuitManifest)],
-        macs: &[mac_key()],
-    })
+    f(&TrustedKeys { signatures: &[verification_key("signer", Purpose::SuitManifest)], macs: &[mac_key()] })
 }
 
 /// Limits small enough that the fuzzer meets them.

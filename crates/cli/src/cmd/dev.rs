@@ -106,7 +106,7 @@ impl World {
             vec!["tam", "init", "--listen", &listen, "--uri", &tam_uri, "--tee-ca", &tee_ca, "--minimum"];
         let (tam, tam_ca) = (at("tam"), at("tam-ca"));
         init.extend(["none", "--ca", &tam_ca, &tam]);
-        super::ta::push::write_token(&dir.join("operator.token"), &step(&init)?)?;
+        keys::write_secret(&dir.join("operator.token"), &step(&init)?)?;
         let (tam_anchor, signer_anchor) =
             (format!("{}={tam_uri}", at("tam-ca.pem")), format!("{}:{}", at("developer.pub"), up.domain));
         let (device, fuse) = (at("device"), at("device.fuse"));

@@ -11,7 +11,7 @@ use crate::cmd::dev::World;
 use crate::fail::{Fail, Outcome};
 use crate::rest::{Connection, Rest, encode};
 use crate::ta_yaml::TaYaml;
-use crate::{keys, out};
+use crate::out;
 
 /// How long the device may take to prove it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -172,11 +172,6 @@ fn holds(held: &Value, digest: &str) -> bool {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("-")
-}
-
-/// Public so that the key files of `dev up` are made like any others.
-pub fn write_token(path: &Path, token: &str) -> Outcome {
-    keys::write_secret(path, &format!("{}\n", token.trim()))
 }
 
 #[cfg(test)]
