@@ -389,7 +389,9 @@ impl<P: Platform> Agent<P> {
         if let Some(code) = update::ends_with(update) {
             return self.end_exchange(tam, update, code);
         }
-        if tam.require_binding && !bound {
+        // Security rule R4: what erases needs a token too, and C6: the binding, unless the anchor waives it for installs.
+        let erases_without_token = !update.unneeded_manifest_list.is_empty() && update.token.is_none();
+        if erases_without_token || (tam.require_binding && !bound) {
             return Err(Refusal::NotBound);
         }
         let (token, intents) = (update.token.clone(), update::intents(update));

@@ -385,9 +385,13 @@ pub struct Unsigned {
 }
 
 impl Unsigned {
-    /// An envelope that exists, to be signed again: everything in it as it is, but without its authentication blocks.
-    pub fn from_envelope(envelope: &Envelope) -> Self {
-        Self {
+    /// An envelope that exists, to be signed again: everything in it as it is, but without its authentication blocks. Its
+    /// digest must be that of its manifest, so that nobody signs a manifest by another's digest.
+    pub fn from_envelope(envelope: &Envelope, provider: &Provider) -> Result<Self, Error> {
+        if envelope.digest().covers_wrapped(envelope.manifest_bytes(), provider) != Some(true) {
+            return Err(Error::ManifestDigest);
+        }
+        Ok(Self {
             manifest: envelope.manifest_bytes().to_vec(),
             digest: *envelope.digest(),
             severed: envelope
@@ -399,7 +403,7 @@ impl Unsigned {
                 .map(|(key, payload)| (key.into(), payload.to_vec()))
                 .collect(),
             blocks: Vec::new(),
-        }
+        })
     }
 
     /// The digest of the manifest: what its name in reports and lists is.

@@ -346,3 +346,21 @@ fn every_signature_of_an_envelope_covers_the_same_digest() {
     }
     assert!(authenticate(&bytes, &*stranger, &Limits::default()).is_err());
 }
+
+#[test]
+fn signing_again_needs_the_true_digest() {
+    let payload = Payload::integrated("#ta", b"content".to_vec(), &provider());
+    let unsigned =
+        Builder::new(id("m"), 1).component(Component::new(id("c"), payload)).build(&provider()).unwrap();
+    let bytes = unsigned.envelope();
+    let again = |bytes: &[u8]| {
+        let envelope = Envelope::parse(bytes, &Limits::default()).unwrap();
+        tamarack_suit::author::Unsigned::from_envelope(&envelope, &provider())
+    };
+    let signed = again(&bytes).unwrap().sign(&*signer(), &SignOptions::default()).unwrap();
+    assert_eq!(again(&signed.envelope()).unwrap().envelope(), bytes, "everything but the signatures is kept");
+    let at = bytes.windows(4).position(|w| w == &unsigned.digest().bytes()[..4]).unwrap();
+    let mut other = bytes;
+    other[at] ^= 1;
+    assert_eq!(again(&other).unwrap_err().code(), codes::SUIT_UNAUTHENTICATED);
+}

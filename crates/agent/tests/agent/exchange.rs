@@ -141,6 +141,19 @@ fn r4_a_replayed_delete_does_not_delete() {
 }
 
 #[test]
+fn r4_a_delete_without_token_does_not_delete() {
+    let mut world = World::new();
+    world.install_wallet(1);
+    let agent_nonce = world.query().agent_nonce;
+    let unneeded_manifest_list = vec![wallet("suit")];
+    let update = tamarack_teep::Update { unneeded_manifest_list, agent_nonce, ..Default::default() };
+    let before = world.digest();
+    let reply = world.send(&tamarack_teep::Message::Update(update));
+    assert_eq!(reply.outcome(), Some(&Outcome::Refused(codes::TEEP_NOT_BOUND)));
+    assert_eq!((world.digest(), world.count()), (before, 1));
+}
+
+#[test]
 fn r5_a_repeated_update_gets_the_answer_that_was_given() {
     let mut world = World::new();
     world.query();

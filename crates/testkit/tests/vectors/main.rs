@@ -5,6 +5,7 @@ mod cbor;
 mod cose;
 mod suit;
 mod table;
+mod teep;
 mod thumbprint;
 
 use table::Table;
@@ -17,5 +18,13 @@ fn every_vector_is_accounted_for() {
     cose::run(&mut table);
     thumbprint::run(&mut table);
     suit::run(&mut table);
-    table.finish(&["cbor", "cose-wg-examples", "cose-key-thumbprint", "suit-libcsuit", "suit-manifest"]);
+    teep::run(&mut table);
+    table.finish(&[
+        "cbor",
+        "cose-wg-examples",
+        "cose-key-thumbprint",
+        "suit-libcsuit",
+        "suit-manifest",
+        "teep-draft",
+    ]);
 }

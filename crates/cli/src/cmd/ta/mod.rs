@@ -262,7 +262,9 @@ fn sign(key: &Path, chain: Option<&Path>, file: &Path) -> Outcome {
     let bytes = fail::read(file)?;
     let failed = |e: tamarack_suit::Error| Fail::input(e.code(), format_args!("{}: {e}", file.display()));
     let envelope = Envelope::parse(&bytes, &tamarack_suit::Limits::default()).map_err(failed)?;
-    let signed = sign_with(tamarack_suit::author::Unsigned::from_envelope(&envelope), key, chain)?;
+    let provider = tamarack_crypto_aws_lc::provider();
+    let unsigned = tamarack_suit::author::Unsigned::from_envelope(&envelope, &provider).map_err(failed)?;
+    let signed = sign_with(unsigned, key, chain)?;
     fail::write(file, &signed.envelope())?;
     eprintln!("signed {}", file.display());
     Ok(())
