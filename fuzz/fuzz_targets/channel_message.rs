@@ -23,7 +23,11 @@ fn examples() -> Vec<Vec<u8>> {
         Request::RequestPolicyCheck,
         Request::Chunk { fetch: 1, data: vec![2; 100], last: true },
         Request::FetchFailed { fetch: 1 },
-        Request::OpenSession { target: Target::Uuid([1; 16]), params: params.clone() },
+        Request::OpenSession {
+            target: Target::Uuid([1; 16]),
+            tam_uri: Some("https://tam.example/tam".into()),
+            params: params.clone(),
+        },
         Request::Invoke { session: 1, command: 2, params: params.clone() },
         Request::CloseSession { session: 1 },
     ];

@@ -61,6 +61,7 @@ fn build() -> Result<PathBuf> {
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
     let folder = root().join("fuzz/target");
+    // Not --locked: when a crate of the main workspace takes in another dependency, that is no finding.
     // A target triple keeps the instrumentation away from build scripts and macros, which are not linked with libFuzzer.
     sh(Command::new("cargo")
         .args([

@@ -199,7 +199,7 @@ impl Row {
         [
             ("signatures", signatures),
             ("engine", self.engine - signatures),
-            ("store", self.durable - self.engine),
+            ("store alone", self.durable - self.engine),
             ("http and kernel", self.micros() - self.durable),
         ]
     }
@@ -229,7 +229,8 @@ impl Row {
         format!(
             "{title}\n  {:>8.0} per second, {:.0} per second and core ({micros:.0} µs of the TAM's CPU each)\n  \
              {:>8.0} per second and core if only signatures took time ({bound:.0} µs: {} Ed25519 and {} P-256 made, {} \
-             and {} verified)\n  {:>8.2} is the ratio\n  where the time goes, µs: {}",
+             and {} verified)\n  {:>8.2} is the ratio\n  where the time goes, µs: {} (store alone: one at a time, while many share \
+             a commit)",
             self.per_second(),
             1e6 / micros,
             1e6 / bound,

@@ -247,3 +247,22 @@ impl<S: Store> Engine<S> {
         Ok(spent.as_secs_f64() * 1e6 / f64::from(rounds))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tamarack_store::MemoryStore;
+
+    use super::*;
+    use crate::cmd::bench::bound::Counts;
+
+    #[test]
+    fn a_session_is_whole_and_its_signatures_are_counted() {
+        let world = World::new().unwrap();
+        let engine = Engine::new(&world, MemoryStore::new(world.crypto)).unwrap();
+        let before = Counts::so_far();
+        let device = world.device().unwrap();
+        engine.session_micros(&device, &world.crypto, bound::thread_cpu, 2).unwrap();
+        // Each time: a QueryRequest in both suites and an Update made; chain, Evidence and two messages verified.
+        assert_eq!(Counts::since(before), Counts { sign: [4, 2], verify: [8, 0] });
+    }
+}

@@ -9,9 +9,9 @@ use tamarack_model::codes;
 
 use crate::cmd::dev::World;
 use crate::fail::{Fail, Outcome};
+use crate::out;
 use crate::rest::{Connection, Rest, encode};
 use crate::ta_yaml::TaYaml;
-use crate::out;
 
 /// How long the device may take to prove it.
 const PATIENCE: Duration = Duration::from_secs(60);
