@@ -117,7 +117,7 @@ impl Pair {
         let certificate = tee_ca.issue(key, subject, validity.not_before, validity.not_after).unwrap();
         let mut platform = blank
             .with_certificate_chain(certificates_from_pem(&certificate).unwrap())
-            .with_loader(Arc::new(|module, limits| tamarack_tee_sandbox::wasm::load(module, limits)));
+            .with_loader(Arc::new(tamarack_tee_sandbox::wasm::load));
         let seed = Seed {
             tams: vec![tam_anchor],
             signers: vec![signer_anchor],
