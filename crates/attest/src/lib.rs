@@ -75,9 +75,10 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Layers that [`Policy::new`] asks a software TEE for: those that every Linux kernel with Landlock can give.
+    /// Layers that [`Policy::new`] asks a software TEE for; without one of them the grade is [`Grade::None`] (security rule
+    /// S1). A uid of its own is among them: without it the rich OS's user can read the file with the root secret.
     pub const SOFTWARE_LAYERS: u64 =
-        layer::NOT_DUMPABLE | layer::NAMESPACES | layer::LANDLOCK | layer::SECCOMP;
+        layer::OWN_UID | layer::NOT_DUMPABLE | layer::NAMESPACES | layer::LANDLOCK | layer::SECCOMP;
 
     /// A policy that refuses debuggable devices and asks for [`Policy::SOFTWARE_LAYERS`].
     pub fn new(tee_cas: Vec<TeeCa>, minimum: Grade) -> Self {

@@ -132,12 +132,13 @@ fn e1_grade_is_the_lower_of_cap_and_claims() {
             world.evidence(&claims)
         }
     };
-    let cases: [(Grade, u64, Grade); 5] = [
+    let cases: [(Grade, u64, Grade); 6] = [
         (Grade::Hardware, 0, Grade::Software),
         (Grade::Software, 0, Grade::Software),
         (Grade::None, 0, Grade::None),
         (Grade::Hardware, layer::SECCOMP, Grade::None),
-        (Grade::Software, layer::OWN_UID, Grade::Software),
+        (Grade::Software, layer::OWN_UID, Grade::None),
+        (Grade::Software, layer::SECRET_MEMORY, Grade::Software),
     ];
     for (cap, layers, expected) in cases {
         let mut world = World::new(cap);

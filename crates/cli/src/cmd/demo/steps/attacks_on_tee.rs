@@ -43,12 +43,12 @@ pub fn memory_read(world: &mut World, story: &mut Story) -> Result<()> {
     } else {
         // A wall is missing: then Evidence has to say so.
         ensure!(
-            grade == "none" || !layers.contains("own-uid"),
-            "Evidence claims an own user id: {}",
+            grade == "none" && !layers.contains("own-uid"),
+            "Evidence says grade {grade} with walls {layers}: {}",
             leaks.join("; ")
         );
         story.say(format!("read:    {}", leaks.join("; ")));
-        story.say("the TEE shares its user with the Broker here, and Evidence says so: no own-uid");
+        story.say("the TEE shares its user with the Broker here, and Evidence says so: no own-uid, grade none");
     }
     let after = world.digests()?;
     ensure!(before == after, "reading changed something");
