@@ -48,7 +48,9 @@ pub fn memory_read(world: &mut World, story: &mut Story) -> Result<()> {
             leaks.join("; ")
         );
         story.say(format!("read:    {}", leaks.join("; ")));
-        story.say("the TEE shares its user with the Broker here, and Evidence says so: no own-uid, grade none");
+        story.say(
+            "the TEE shares its user with the Broker here, and Evidence says so: no own-uid, grade none",
+        );
     }
     let after = world.digests()?;
     ensure!(before == after, "reading changed something");
