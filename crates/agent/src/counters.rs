@@ -1,10 +1,15 @@
+use alloc::vec::Vec;
+
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder};
 use tamarack_model::{ComponentId, OwnerId, Sha256Digest};
 use tamarack_tee::Platform;
 
 use crate::Error;
 use crate::journal::Journal;
-use crate::record::{self, COUNTER};
+use crate::record::{self, COUNTER, FLOOR};
+
+/// Most tombstones of one Owner in one Security Domain; what exceeds them folds into the domain's floor (security rule R3).
+const TOMBSTONES: usize = 64;
 
 /// The rollback counter of one (Owner, manifest component id); it outlives the manifest (security rules R1 and R3).
 ///
@@ -49,14 +54,32 @@ pub(crate) enum Precedence {
     Refused,
 }
 
-/// Applies rules R2 and R3.
+/// Sequence numbers up to this one were used in a domain by manifests whose tombstones made room for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Floor(pub u64);
+
+impl Encode for Floor {
+    fn encode(&self, e: &mut Encoder) {
+        e.uint(self.0);
+    }
+}
+
+impl<'b> Decode<'b> for Floor {
+    fn decode(d: &mut Decoder<'b>) -> Result<Self, tamarack_cbor::Error> {
+        d.uint().map(Self)
+    }
+}
+
+/// Applies rules R2 and R3. The floor speaks for manifests that have no counter of their own any more.
 pub(crate) fn compare(
     counter: Option<Counter>,
+    floor: Option<Floor>,
     sequence: u64,
     digest: &Sha256Digest,
     bound: bool,
 ) -> Precedence {
     match counter {
+        None if floor.is_some_and(|floor| sequence <= floor.0) => Precedence::Refused,
         None => Precedence::First,
         Some(c) if sequence > c.sequence => Precedence::Newer,
         Some(c) if sequence < c.sequence || c.digest != *digest => Precedence::Refused,
@@ -77,6 +100,53 @@ pub(crate) fn get(
     value.map(|value| record::read(&value, "counter")).transpose()
 }
 
+/// The floor of the domain that `manifest` lives in.
+pub(crate) fn floor(
+    journal: &Journal,
+    platform: &dyn Platform,
+    owner: &OwnerId,
+    manifest: &ComponentId,
+) -> Result<Option<Floor>, Error> {
+    let value = journal.get(platform, &floor_key(owner, manifest)?)?;
+    value.map(|value| record::read(&value, "floor")).transpose()
+}
+
+fn floor_key(owner: &OwnerId, manifest: &ComponentId) -> Result<Vec<u8>, Error> {
+    let domain = ComponentId::new([manifest.domain()]).map_err(|_| Error::Corrupt("domain"))?;
+    Ok(record::key_of(FLOOR, owner, &domain))
+}
+
+/// Turns the counter of a deleted manifest into a tombstone. If the domain has too many, the lowest one folds into the
+/// domain's floor: forgotten by name, never by number.
+pub(crate) fn bury(
+    journal: &mut Journal,
+    platform: &dyn Platform,
+    owner: &OwnerId,
+    manifest: &ComponentId,
+    counter: Counter,
+) -> Result<(), Error> {
+    put(journal, owner, manifest, Counter { tombstone: true, ..counter });
+    let mut tombstones = Vec::new();
+    for (key, value) in journal.scan(platform, &record::owned(COUNTER, owner))? {
+        let (_, id) = record::split_key(COUNTER, &key)?;
+        let counter: Counter = record::read(&value, "counter")?;
+        if counter.tombstone && id.domain() == manifest.domain() {
+            tombstones.push((counter.sequence, key));
+        }
+    }
+    tombstones.sort();
+    let excess = tombstones.len().saturating_sub(TOMBSTONES);
+    let mut floor = floor(journal, platform, owner, manifest)?;
+    for (sequence, key) in tombstones.drain(..excess) {
+        floor = Some(Floor(floor.map_or(sequence, |floor| floor.0.max(sequence))));
+        journal.delete(key);
+    }
+    if let (Some(floor), true) = (floor, excess > 0) {
+        journal.put(floor_key(owner, manifest)?, floor.to_cbor());
+    }
+    Ok(())
+}
+
 /// Sets the counter of `manifest` in the same transaction as its cause.
 pub(crate) fn put(journal: &mut Journal, owner: &OwnerId, manifest: &ComponentId, counter: Counter) {
     journal.put(record::key_of(COUNTER, owner, manifest), counter.to_cbor());
@@ -92,8 +162,11 @@ mod tests {
         let live = Some(Counter { sequence: 5, digest: a, tombstone: false });
         let dead = Some(Counter { sequence: 5, digest: a, tombstone: true });
         let check = |counter, sequence, digest, bound, expected| {
-            assert_eq!(compare(counter, sequence, &digest, bound), expected, "{counter:?} {sequence}");
+            assert_eq!(compare(counter, None, sequence, &digest, bound), expected, "{counter:?} {sequence}");
         };
+        assert_eq!(compare(None, Some(Floor(3)), 3, &a, true), Precedence::Refused);
+        assert_eq!(compare(None, Some(Floor(3)), 4, &a, true), Precedence::First);
+        assert_eq!(compare(live, Some(Floor(9)), 6, &b, true), Precedence::Newer);
         check(None, 0, a, false, Precedence::First);
         check(live, 6, b, false, Precedence::Newer);
         check(live, 4, a, true, Precedence::Refused);

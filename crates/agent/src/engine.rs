@@ -210,9 +210,11 @@ impl Transaction {
         let counter = counters::get(&self.journal, platform, &owner, &planned.id)?;
         let operations = planned.anchor.operations;
         let live = counter.is_some_and(|counter| !counter.tombstone);
-        let refusal = match counters::compare(counter, planned.sequence, &planned.digest, bound) {
+        let floor = counters::floor(&self.journal, platform, &owner, &planned.id)?;
+        let refusal = match counters::compare(counter, floor, planned.sequence, &planned.digest, bound) {
             Precedence::Refused => {
-                let known = counter.map_or(0, |counter| counter.sequence);
+                let floor = floor.map_or(0, |floor| floor.0);
+                let known = counter.map_or(floor, |counter| counter.sequence);
                 let detail = alloc::format!(
                     "{}: sequence number {} does not supersede {known}",
                     planned.id,
@@ -308,7 +310,8 @@ impl Transaction {
         ta::objects::erase(&mut self.journal, device.platform, &owner, id)?;
         notes::set_unneeded(&mut self.journal, device.platform, &owner, id, false)?;
         let (sequence, digest) = (manifest.sequence, manifest.digest);
-        counters::put(&mut self.journal, &owner, id, Counter { sequence, digest, tombstone: true });
+        let counter = Counter { sequence, digest, tombstone: true };
+        counters::bury(&mut self.journal, device.platform, &owner, id, counter)?;
         self.effects.push(Effect::Removed { manifest: id.clone() });
         Ok(())
     }

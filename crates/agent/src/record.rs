@@ -27,6 +27,8 @@ pub(crate) const COMPONENT: &[u8] = b"s/component/";
 pub(crate) const MANIFEST: &[u8] = b"s/manifest/";
 /// Rollback counters, by Owner and manifest component id.
 pub(crate) const COUNTER: &[u8] = b"s/counter/";
+/// Floors of sequence numbers, by Owner and Security Domain.
+pub(crate) const FLOOR: &[u8] = b"s/floor/";
 /// Salts of the storage keys of TAs, by Owner and manifest component id.
 pub(crate) const SALT: &[u8] = b"s/salt/";
 /// Objects and keys of TAs, by Owner, manifest component id and name.

@@ -102,6 +102,27 @@ fn r3_a_tombstone_outlives_the_manifest() {
 }
 
 #[test]
+fn r3_evicted_tombstones_fold_into_a_floor() {
+    let mut world = World::new();
+    let name = |n: u8, kind| id("com.acme", [n; 16], kind);
+    let install = |n: u8, sequence| envelope(1, &name(n, "suit"), &name(n, "ta"), sequence, b"content");
+    // One more than there is room for: the lowest number gives way.
+    for n in 0..=64u8 {
+        world.exchange(Script::install(install(n, u64::from(n) + 5))).expect_success();
+        world.exchange(Script::remove(name(n, "suit"))).expect_success();
+    }
+    world.restart();
+    // It is not forgotten by number, whoever asks in that domain; the others are remembered by name.
+    world.refused(Script::install(install(0, 5)), FAILED, codes::SUIT_ROLLBACK);
+    world.refused(Script::install(install(200, 5)), FAILED, codes::SUIT_ROLLBACK);
+    world.refused(Script::install(install(1, 5)), FAILED, codes::SUIT_ROLLBACK);
+    world.exchange(Script::install(install(200, 6))).expect_success();
+    let globex =
+        envelope(2, &id("com.globex", [1; 16], "suit"), &id("com.globex", [1; 16], "ta"), 1, b"other");
+    world.exchange(Script::install(globex)).expect_success();
+}
+
+#[test]
 fn r3_delete_and_reinstall_in_one_update() {
     let mut world = World::new();
     world.install_wallet(1);
