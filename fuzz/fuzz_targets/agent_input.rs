@@ -95,6 +95,7 @@ fn device() -> Agent<MemoryPlatform> {
         prefixes: vec![vec![b"com.acme".to_vec()]],
         operations: Operations::ALL,
         quota: 1 << 16,
+        epoch: 0,
         state: AnchorState::Active,
     };
     let device_authority = Some(key("authority").public_key());

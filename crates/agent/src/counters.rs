@@ -13,10 +13,12 @@ const TOMBSTONES: usize = 64;
 
 /// The rollback counter of one (Owner, manifest component id); it outlives the manifest (security rules R1 and R3).
 ///
-/// Stored as `[sequence, digest, tombstone]`.
+/// Stored as `[epoch, sequence, digest, tombstone]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counter {
-    /// Highest sequence number that was ever installed.
+    /// Epoch of the signer that installed it; it counts before the sequence number (security rule R2).
+    pub epoch: u64,
+    /// Highest sequence number that was ever installed in that epoch.
     pub sequence: u64,
     /// Digest of that manifest (element 0 of its authentication wrapper).
     pub digest: Sha256Digest,
@@ -26,16 +28,17 @@ pub struct Counter {
 
 impl Encode for Counter {
     fn encode(&self, e: &mut Encoder) {
-        e.array(3).uint(self.sequence).bytes(&self.digest.0).bool(self.tombstone);
+        e.array(4).uint(self.epoch).uint(self.sequence).bytes(&self.digest.0).bool(self.tombstone);
     }
 }
 
 impl<'b> Decode<'b> for Counter {
     fn decode(d: &mut Decoder<'b>) -> Result<Self, tamarack_cbor::Error> {
-        d.array_of(3, "a counter")?;
+        d.array_of(4, "a counter")?;
+        let epoch = d.uint()?;
         let sequence = d.uint()?;
         let digest = Sha256Digest(d.byte_array("32 bytes")?);
-        Ok(Self { sequence, digest, tombstone: d.bool()? })
+        Ok(Self { epoch, sequence, digest, tombstone: d.bool()? })
     }
 }
 
@@ -54,19 +57,20 @@ pub(crate) enum Precedence {
     Refused,
 }
 
-/// Sequence numbers up to this one were used in a domain by manifests whose tombstones made room for others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Floor(pub u64);
+/// Epoch and sequence number up to which numbers were used in a domain by manifests whose tombstones made room for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Floor(pub u64, pub u64);
 
 impl Encode for Floor {
     fn encode(&self, e: &mut Encoder) {
-        e.uint(self.0);
+        e.array(2).uint(self.0).uint(self.1);
     }
 }
 
 impl<'b> Decode<'b> for Floor {
     fn decode(d: &mut Decoder<'b>) -> Result<Self, tamarack_cbor::Error> {
-        d.uint().map(Self)
+        d.array_of(2, "a floor")?;
+        Ok(Self(d.uint()?, d.uint()?))
     }
 }
 
@@ -74,13 +78,18 @@ impl<'b> Decode<'b> for Floor {
 pub(crate) fn compare(
     counter: Option<Counter>,
     floor: Option<Floor>,
+    epoch: u64,
     sequence: u64,
     digest: &Sha256Digest,
     bound: bool,
 ) -> Precedence {
     match counter {
-        None if floor.is_some_and(|floor| sequence <= floor.0) => Precedence::Refused,
+        None if floor.is_some_and(|floor| Floor(epoch, sequence) <= floor) => Precedence::Refused,
         None => Precedence::First,
+        Some(c) if epoch != c.epoch => match epoch > c.epoch {
+            true => Precedence::Newer,
+            false => Precedence::Refused,
+        },
         Some(c) if sequence > c.sequence => Precedence::Newer,
         Some(c) if sequence < c.sequence || c.digest != *digest => Precedence::Refused,
         Some(c) if !c.tombstone => Precedence::Same,
@@ -131,14 +140,14 @@ pub(crate) fn bury(
         let (_, id) = record::split_key(COUNTER, &key)?;
         let counter: Counter = record::read(&value, "counter")?;
         if counter.tombstone && id.domain() == manifest.domain() {
-            tombstones.push((counter.sequence, key));
+            tombstones.push((Floor(counter.epoch, counter.sequence), key));
         }
     }
     tombstones.sort();
     let excess = tombstones.len().saturating_sub(TOMBSTONES);
     let mut floor = floor(journal, platform, owner, manifest)?;
-    for (sequence, key) in tombstones.drain(..excess) {
-        floor = Some(Floor(floor.map_or(sequence, |floor| floor.0.max(sequence))));
+    for (rank, key) in tombstones.drain(..excess) {
+        floor = floor.max(Some(rank));
         journal.delete(key);
     }
     if let (Some(floor), true) = (floor, excess > 0) {
@@ -159,14 +168,21 @@ mod tests {
     #[test]
     fn r2_r3_precedence_table() {
         let (a, b) = (Sha256Digest([1; 32]), Sha256Digest([2; 32]));
-        let live = Some(Counter { sequence: 5, digest: a, tombstone: false });
-        let dead = Some(Counter { sequence: 5, digest: a, tombstone: true });
+        let live = Some(Counter { epoch: 1, sequence: 5, digest: a, tombstone: false });
+        let dead = Some(Counter { epoch: 1, sequence: 5, digest: a, tombstone: true });
         let check = |counter, sequence, digest, bound, expected| {
-            assert_eq!(compare(counter, None, sequence, &digest, bound), expected, "{counter:?} {sequence}");
+            assert_eq!(
+                compare(counter, None, 1, sequence, &digest, bound),
+                expected,
+                "{counter:?} {sequence}"
+            );
         };
-        assert_eq!(compare(None, Some(Floor(3)), 3, &a, true), Precedence::Refused);
-        assert_eq!(compare(None, Some(Floor(3)), 4, &a, true), Precedence::First);
-        assert_eq!(compare(live, Some(Floor(9)), 6, &b, true), Precedence::Newer);
+        assert_eq!(compare(None, Some(Floor(1, 3)), 1, 3, &a, true), Precedence::Refused);
+        assert_eq!(compare(None, Some(Floor(1, 3)), 1, 4, &a, true), Precedence::First);
+        assert_eq!(compare(None, Some(Floor(1, 3)), 0, 9, &a, true), Precedence::Refused);
+        assert_eq!(compare(live, Some(Floor(1, 9)), 1, 6, &b, true), Precedence::Newer);
+        assert_eq!(compare(live, None, 2, 1, &b, true), Precedence::Newer);
+        assert_eq!(compare(live, None, 0, 9, &b, true), Precedence::Refused);
         check(None, 0, a, false, Precedence::First);
         check(live, 6, b, false, Precedence::Newer);
         check(live, 4, a, true, Precedence::Refused);

@@ -211,9 +211,16 @@ impl Transaction {
         let operations = planned.anchor.operations;
         let live = counter.is_some_and(|counter| !counter.tombstone);
         let floor = counters::floor(&self.journal, platform, &owner, &planned.id)?;
-        let refusal = match counters::compare(counter, floor, planned.sequence, &planned.digest, bound) {
+        let refusal = match counters::compare(
+            counter,
+            floor,
+            planned.anchor.epoch,
+            planned.sequence,
+            &planned.digest,
+            bound,
+        ) {
             Precedence::Refused => {
-                let floor = floor.map_or(0, |floor| floor.0);
+                let floor = floor.map_or(0, |floor| floor.1);
                 let known = counter.map_or(floor, |counter| counter.sequence);
                 let detail = alloc::format!(
                     "{}: sequence number {} does not supersede {known}",
@@ -310,7 +317,9 @@ impl Transaction {
         ta::objects::erase(&mut self.journal, device.platform, &owner, id)?;
         notes::set_unneeded(&mut self.journal, device.platform, &owner, id, false)?;
         let (sequence, digest) = (manifest.sequence, manifest.digest);
-        let counter = Counter { sequence, digest, tombstone: true };
+        let epoch =
+            counters::get(&self.journal, device.platform, &owner, id)?.map_or(0, |counter| counter.epoch);
+        let counter = Counter { epoch, sequence, digest, tombstone: true };
         counters::bury(&mut self.journal, device.platform, &owner, id, counter)?;
         self.effects.push(Effect::Removed { manifest: id.clone() });
         Ok(())
@@ -454,7 +463,7 @@ impl Transaction {
                 slots::remove_component(&mut self.journal, platform, &owner, &component)?;
             }
         }
-        let sequence = machine.manifest().sequence_number;
+        let (epoch, sequence) = (anchor.epoch, machine.manifest().sequence_number);
         let record = slots::Manifest {
             sequence,
             digest,
@@ -463,7 +472,7 @@ impl Transaction {
             envelope: machine.envelope().without_payloads(),
         };
         slots::put_manifest(&mut self.journal, &owner, &id, &record);
-        counters::put(&mut self.journal, &owner, &id, Counter { sequence, digest, tombstone: false });
+        counters::put(&mut self.journal, &owner, &id, Counter { epoch, sequence, digest, tombstone: false });
         ta::objects::prepare(&mut self.journal, platform, device.provider, &owner, &id)?;
         notes::forget_request(&mut self.journal, platform, &id)?;
         self.reports.push(reports::sign(&machine.report(self.nonce.as_deref()), platform)?);

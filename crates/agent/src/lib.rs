@@ -52,5 +52,6 @@ pub use error::Error;
 pub use ta::peripheral::Peripheral;
 pub use ta::sessions::{SessionId, TaName};
 pub use trust::{
-    AnchorOrder, AnchorState, DEVICE_DOMAIN, Operations, Prefix, Principal, SignerAnchor, Subject, TamAnchor,
+    AnchorChange, AnchorOrder, AnchorState, DEVICE_DOMAIN, Operations, Prefix, Principal, SignerAnchor,
+    Subject, TamAnchor,
 };

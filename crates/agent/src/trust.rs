@@ -82,7 +82,7 @@ impl Operations {
     pub const ALL: Self = Self { install: true, update: true, delete: true };
 }
 
-/// A Trusted Component Signer. Stored as `[state, principal, provider, prefixes, install, update, delete, quota]`.
+/// A Trusted Component Signer. Stored as `[state, principal, provider, prefixes, install, update, delete, quota, epoch]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignerAnchor {
     /// The service provider that it belongs to.
@@ -95,6 +95,9 @@ pub struct SignerAnchor {
     pub operations: Operations,
     /// Most bytes that the provider's components may take with one Owner.
     pub quota: u64,
+    /// Signer epoch: how often the device authority gave it other keys. It stands before the sequence number in every
+    /// rollback counter, so that a number which a stolen key used up binds nobody any more (security rule R2).
+    pub epoch: u64,
     /// What it is good for now.
     pub state: AnchorState,
 }
@@ -202,17 +205,27 @@ impl Principal {
     }
 }
 
-/// An order of the device authority: from now on this anchor is good for so much. It travels as the payload of a
-/// COSE_Sign1 and reads `[sequence, kind, anchor, state]`: `sequence` is one more than the trust store's, `kind` 0 for a
-/// TAM (`anchor` is its Owner id) and 1 for a provider's signers (`anchor` is the provider's name in UTF-8).
+/// An order of the device authority about one anchor. It travels as the payload of a COSE_Sign1 and reads
+/// `[sequence, kind, anchor, change]`: `sequence` is one more than the trust store's, `kind` 0 for a TAM (`anchor` is its
+/// Owner id) and 1 for a provider's signers (`anchor` is the provider's name in UTF-8); `change` is a state (0 active,
+/// 1 load-only, 2 revoked) or an array of 1 to 8 COSE_Keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnchorOrder {
     /// The trust store's sequence number after this order.
     pub sequence: u64,
     /// Whose anchor it is.
     pub subject: Subject,
-    /// What it is good for from now on.
-    pub state: AnchorState,
+    /// What becomes of it.
+    pub change: AnchorChange,
+}
+
+/// What an [`AnchorOrder`] does to an anchor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnchorChange {
+    /// From now on it is good for so much.
+    State(AnchorState),
+    /// From now on it has these keys and no others (security rule K3). A provider's signer epoch rises by one (R2).
+    Keys(Vec<PublicKey>),
 }
 
 /// Whose anchor an [`AnchorOrder`] changes.
@@ -243,20 +256,45 @@ pub(crate) fn apply_order(
     }
     let mut changed = store.clone();
     changed.sequence = order.sequence;
+    if let AnchorChange::Keys(keys) = &order.change
+        && keys.iter().any(|key| store.has(key))
+    {
+        return Err(Error::Authority("a key belongs to an anchor already"));
+    }
     let mut found = false;
     match &order.subject {
         Subject::Tam(owner) => {
             for tam in changed.tams.iter_mut().filter(|tam| tam.owner == *owner) {
-                (tam.state, found) = (order.state, true);
+                found = true;
+                match &order.change {
+                    AnchorChange::State(state) => tam.state = *state,
+                    AnchorChange::Keys(keys) => tam.principal = Principal::Keys(keys.clone()),
+                }
             }
         }
         Subject::Provider(name) => {
             for signer in changed.signers.iter_mut().filter(|signer| signer.provider == *name) {
-                (signer.state, found) = (order.state, true);
+                found = true;
+                match &order.change {
+                    AnchorChange::State(state) => signer.state = *state,
+                    AnchorChange::Keys(keys) => {
+                        signer.principal = Principal::Keys(keys.clone());
+                        signer.epoch += 1;
+                    }
+                }
             }
         }
     }
     if found { Ok(changed) } else { Err(Error::Authority("there is no such anchor")) }
+}
+
+impl TrustStore {
+    /// Whether any anchor has this key.
+    fn has(&self, key: &PublicKey) -> bool {
+        let tams = self.tams.iter().map(|tam| &tam.principal);
+        let mut principals = tams.chain(self.signers.iter().map(|signer| &signer.principal));
+        principals.any(|principal| principal.keys().contains(key)) || self.authority.as_ref() == Some(key)
+    }
 }
 
 impl Encode for AnchorOrder {
@@ -266,7 +304,10 @@ impl Encode for AnchorOrder {
             Subject::Tam(owner) => e.uint(0).bytes(&owner.0),
             Subject::Provider(name) => e.uint(1).bytes(name.as_bytes()),
         };
-        e.item(&self.state);
+        match &self.change {
+            AnchorChange::State(state) => e.item(state),
+            AnchorChange::Keys(keys) => e.item(&Principal::Keys(keys.clone())),
+        };
     }
 }
 
@@ -284,7 +325,15 @@ impl<'b> Decode<'b> for AnchorOrder {
             }
             _ => return Err(wrong("kind 0 or 1")),
         };
-        Ok(Self { sequence, subject, state: AnchorState::decode(d)? })
+        let at = d.position();
+        let change = match d.peek() {
+            tamarack_cbor::Kind::Array => match Principal::decode(d)? {
+                Principal::Keys(keys) if (1..=8).contains(&keys.len()) => AnchorChange::Keys(keys),
+                _ => return Err(tamarack_cbor::Error::new(at, ErrorKind::Value("1 to 8 keys"))),
+            },
+            _ => AnchorChange::State(AnchorState::decode(d)?),
+        };
+        Ok(Self { sequence, subject, change })
     }
 }
 
@@ -379,16 +428,16 @@ impl<'b> Decode<'b> for Tam {
 
 impl Encode for SignerAnchor {
     fn encode(&self, e: &mut Encoder) {
-        e.array(8).item(&self.state).item(&self.principal).text(&self.provider);
+        e.array(9).item(&self.state).item(&self.principal).text(&self.provider);
         encode_prefixes(e, &self.prefixes);
         let Operations { install, update, delete } = self.operations;
-        e.bool(install).bool(update).bool(delete).uint(self.quota);
+        e.bool(install).bool(update).bool(delete).uint(self.quota).uint(self.epoch);
     }
 }
 
 impl<'b> Decode<'b> for SignerAnchor {
     fn decode(d: &mut Decoder<'b>) -> Result<Self, tamarack_cbor::Error> {
-        d.array_of(8, "a signer anchor")?;
+        d.array_of(9, "a signer anchor")?;
         Ok(Self {
             state: AnchorState::decode(d)?,
             principal: Principal::decode(d)?,
@@ -396,6 +445,7 @@ impl<'b> Decode<'b> for SignerAnchor {
             prefixes: decode_prefixes(d)?,
             operations: Operations { install: d.bool()?, update: d.bool()?, delete: d.bool()? },
             quota: d.uint()?,
+            epoch: d.uint()?,
         })
     }
 }

@@ -42,6 +42,7 @@ pub(crate) fn seed(enrolment: &Enrolment, provider: &Provider) -> Result<Seed, F
             prefixes: signer.prefixes.clone(),
             operations: Operations::ALL,
             quota: signer.quota,
+            epoch: 0,
             state: AnchorState::Active,
         });
     }

@@ -62,11 +62,12 @@ fn messages_and_reports_validate() {
 
 #[test]
 fn anchor_orders_read_back() {
-    use tamarack_agent::{AnchorOrder, AnchorState, Subject};
+    use tamarack_agent::{AnchorChange, AnchorOrder, AnchorState, Subject};
     use tamarack_cbor::Decode;
     for subject in [Subject::Tam(OWNER), Subject::Provider("acme".into())] {
         for state in [AnchorState::Active, AnchorState::LoadOnly, AnchorState::Revoked] {
-            let order = AnchorOrder { sequence: 7, subject: subject.clone(), state };
+            let order =
+                AnchorOrder { sequence: 7, subject: subject.clone(), change: AnchorChange::State(state) };
             assert_eq!(AnchorOrder::from_cbor(&order.to_cbor(), &Limits::default()), Ok(order));
         }
     }

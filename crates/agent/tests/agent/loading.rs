@@ -1,6 +1,6 @@
 //! What a TA needs to start, and what it may do.
 
-use tamarack_agent::{AnchorOrder, AnchorState, Error, Subject, TaName};
+use tamarack_agent::{AnchorChange, AnchorOrder, AnchorState, Error, Subject, TaName};
 use tamarack_cbor::Encode;
 use tamarack_cose::{Sign1, SignOptions};
 use tamarack_model::codes;
@@ -86,7 +86,7 @@ fn l1_revocation_kills_at_once() {
         let mut world = World::new();
         world.install_wallet(1);
         let session = open(&mut world).unwrap();
-        let order = AnchorOrder { sequence: 2, subject, state: AnchorState::Revoked };
+        let order = AnchorOrder { sequence: 2, subject, change: AnchorChange::State(AnchorState::Revoked) };
         let signed = Sign1::sign(&*key(1, "authority"), &order.to_cbor(), &[], &SignOptions::default());
         world.agent.change_anchor(&signed.unwrap()).unwrap();
         let result = world.agent.invoke(NOW, session, COUNT, &mut vec![Param::ValueOutput(0, 0)]);

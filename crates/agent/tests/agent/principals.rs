@@ -1,7 +1,8 @@
 //! Who may say what: TAMs, signers, the device authority; and what strangers learn.
 
 use tamarack_agent::{
-    Agent, AnchorOrder, AnchorState, Error, Input, Principal, Seed, Subject as Anchor, TamAnchor,
+    Agent, AnchorChange, AnchorOrder, AnchorState, Error, Input, Principal, Seed, Subject as Anchor,
+    TamAnchor,
 };
 use tamarack_cbor::{Encode, Limits};
 use tamarack_cose::{Purpose, Sign1, SignOptions, VerificationKey, thumbprint};
@@ -311,7 +312,11 @@ fn r8_anchors_change_only_by_the_device_authority_in_order() {
     let mut world = World::new();
     world.install_wallet(1);
     let order = |signer: &dyn Sign, sequence, state| {
-        let order = AnchorOrder { sequence, subject: Anchor::Provider("acme".into()), state };
+        let order = AnchorOrder {
+            sequence,
+            subject: Anchor::Provider("acme".into()),
+            change: AnchorChange::State(state),
+        };
         Sign1::sign(signer, &order.to_cbor(), &[], &SignOptions::default()).unwrap()
     };
     let authority = key(1, "authority");
@@ -333,10 +338,61 @@ fn r8_anchors_change_only_by_the_device_authority_in_order() {
     assert_eq!(world.agent.status().unwrap().trust_store_sequence, 3);
 }
 
+/// The order that gives `subject` these keys, as the device authority signs it.
+fn new_keys(sequence: u64, subject: Anchor, keys: &[&dyn Sign]) -> Vec<u8> {
+    let change = AnchorChange::Keys(keys.iter().map(|key| key.public_key()).collect());
+    let order = AnchorOrder { sequence, subject, change };
+    Sign1::sign(&*key(1, "authority"), &order.to_cbor(), &[], &SignOptions::default()).unwrap()
+}
+
+#[test]
+fn r2_a_new_epoch_recovers_from_a_stolen_signers_number() {
+    let mut world = World::new();
+    // Whoever stole acme's key used up all numbers.
+    world.exchange(Script::install(wallet_envelope(i64::MAX as u64))).expect_success();
+    let acme = || Anchor::Provider("acme".into());
+    let before = world.digest();
+    let same = new_keys(2, acme(), &[&*key(1, "signer")]);
+    assert!(
+        matches!(world.agent.change_anchor(&same), Err(Error::Authority(_))),
+        "the stolen key is no new key"
+    );
+    assert_eq!(world.digest(), before);
+    world.agent.change_anchor(&new_keys(2, acme(), &[&*key(9, "signer")])).unwrap();
+    // What the old key signed neither comes in nor runs.
+    world.refused(Script::install(wallet_envelope(i64::MAX as u64)), FAILED, codes::SUIT_UNAUTHENTICATED);
+    assert!(world.call(1, &mut Vec::new()).is_err());
+    // The new one begins again, and the usual order holds in its epoch.
+    let by_new_key = |sequence| envelope(9, &wallet("suit"), &wallet("ta"), sequence, b"clean");
+    world.exchange(Script::install(by_new_key(2))).expect_success();
+    world.restart();
+    world.refused(Script::install(by_new_key(1)), FAILED, codes::SUIT_ROLLBACK);
+}
+
+#[test]
+fn k3_the_device_authority_replaces_the_keys_of_a_tam() {
+    let mut world = World::new();
+    world.install_wallet(1);
+    assert_eq!(world.count(), 1);
+    let stolen = new_keys(2, Anchor::Tam(OWNER), &[&*key(2, "tam")]);
+    assert!(matches!(world.agent.change_anchor(&stolen), Err(Error::Authority(_))), "another TAM's key");
+    world.agent.change_anchor(&new_keys(2, Anchor::Tam(OWNER), &[&*key(7, "tam")])).unwrap();
+    let reply = stranger(&mut world, key(1, "tam"), Vec::new());
+    assert_eq!(reply.error().err_code, ErrCode::BadCertificate, "the old key is a stranger's");
+    // The same Owner under its new key: its TA is there, and goes on.
+    world.tam = key(7, "tam");
+    world.install_wallet(2);
+    assert_eq!(world.count(), 2);
+}
+
 #[test]
 fn r8_a_revoked_tam_is_a_stranger_and_its_manifest_names_are_reserved() {
     let mut world = World::new();
-    let order = AnchorOrder { sequence: 2, subject: Anchor::Tam(OWNER), state: AnchorState::Revoked };
+    let order = AnchorOrder {
+        sequence: 2,
+        subject: Anchor::Tam(OWNER),
+        change: AnchorChange::State(AnchorState::Revoked),
+    };
     let order = Sign1::sign(&*key(1, "authority"), &order.to_cbor(), &[], &SignOptions::default()).unwrap();
     world.agent.change_anchor(&order).unwrap();
     let reply = stranger(&mut world, key(1, "tam"), Vec::new());

@@ -62,6 +62,7 @@ pub fn signer_anchor(provider: &str, signer: &dyn Sign, prefix: &str) -> SignerA
         prefixes: vec![vec![prefix.as_bytes().to_vec()]],
         operations: Operations::ALL,
         quota: 1 << 20,
+        epoch: 0,
         state: AnchorState::Active,
     }
 }

@@ -98,6 +98,7 @@ impl Pair {
             prefixes: vec![vec![b"com.acme".to_vec()]],
             operations: Operations::ALL,
             quota: 1 << 20,
+            epoch: 0,
             state: AnchorState::Active,
         };
         let store = MemoryStore::new(crypto);
