@@ -67,7 +67,7 @@ pub trait Platform {
     /// A key for sealing TA objects: HKDF of the root secret and `context`, 32 bytes (security rule K6).
     fn storage_key(&self, context: &[u8]) -> Result<Secret<[u8; 32]>, Error>;
 
-    /// The key that signs TEEP messages of this device towards the Owner `owner`.
+    /// The key that signs TEEP messages of this device.
     fn teep_key(&self) -> &dyn Sign;
 
     /// The key that signs SUIT reports.
