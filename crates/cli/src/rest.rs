@@ -16,7 +16,7 @@ use crate::keys;
 /// Where the TAM is and who calls.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Connection {
-    /// URL of the TAM, such as https://tam.example
+    /// URL of the TAM, such as `https://tam.example`
     #[arg(long, env = "TAMARACK_URL")]
     pub url: String,
     /// API token

@@ -44,7 +44,7 @@ enum Action {
         ta: String,
         /// Number of the command
         command: u32,
-        /// value:A[,B] | text:TEXT | hex:BYTES | out:value | out:ROOM | none
+        /// value:A or value:A,B | text:TEXT | hex:BYTES | out:value | out:ROOM | none
         params: Vec<String>,
     },
     /// What is installed, and how the TEE is
