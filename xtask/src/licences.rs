@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
 use crate::root;
 
@@ -19,35 +18,34 @@ pub fn run() -> Result<()> {
         .filter_map(|row| row["name"].as_str())
         .collect();
 
+    // The tree, not the metadata: that also lists packages behind features that nothing turns on.
     let output = Command::new("cargo")
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--locked",
-            "--filter-platform",
-            "x86_64-unknown-linux-gnu",
-        ])
+        .args(["tree", "--workspace", "--locked", "--edges", "normal,build,dev", "--prefix", "none"])
+        .args(["--format", "{p}|{l}"])
         .current_dir(root())
         .output()?;
     if !output.status.success() {
-        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+        bail!("cargo tree: {}", String::from_utf8_lossy(&output.stderr));
     }
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().context("packages")?;
+    let text = String::from_utf8(output.stdout)?;
+    let packages: BTreeSet<&str> =
+        text.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty()).collect();
+    let here = root().display().to_string();
     let mut wrong = Vec::new();
-    for package in packages {
-        let name = package["name"].as_str().unwrap_or_default();
-        let licence = package["license"].as_str().unwrap_or("none");
+    for package in &packages {
+        let (package, licence) = package.split_once('|').context("a line of cargo tree")?;
+        let name = package.split(' ').next().unwrap_or_default();
         if !is_allowed(licence, &allowed) {
-            wrong.push(format!("{name}: licence {licence} is not on the list of deny.toml"));
+            wrong.push(format!("{name}: licence '{licence}' is not on the list of deny.toml"));
         }
         if banned.contains(name) {
             wrong.push(format!("{name} is banned by deny.toml"));
         }
-        let source = package["source"].as_str();
-        if source.is_some_and(|source| !source.starts_with("registry+") && !source.starts_with("sparse+")) {
-            wrong.push(format!("{name} does not come from the registry"));
+        // What does not come from the registry names its folder or repository in brackets.
+        let origin = package.rsplit_once('(').map(|(_, origin)| origin.trim_end_matches(')'));
+        if origin.is_some_and(|origin| origin != "proc-macro" && origin != "*" && !origin.starts_with(&here))
+        {
+            wrong.push(format!("{package} does not come from the registry"));
         }
     }
     if !wrong.is_empty() {
