@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use tamarack_attest::{Appraisal, Expectations, Hints, Refusal, appraise, hints_unverified};
 use tamarack_cose::{KeyId, Purpose, VerificationKey, Verified, thumbprint};
 use tamarack_model::{Code, UnixTime, codes};
-use tamarack_store::{Device, Held, Proof, Read, StateMark, StoreError, TenantId};
+use tamarack_store::{Device, Held, Proof, Read, StateMark, StoreError, TeepKey, TenantId};
 use tamarack_teep::{Message, QueryResponse, SignedMessage};
 
 use super::correlate::{Challenge, Invalid};
@@ -145,8 +145,8 @@ fn device_row(
         tenant: tenant.clone(),
         id: appraisal.device,
         revision: known.as_ref().map_or(0, |device| device.revision),
-        teep_key,
-        teep_key_id: teep_key_id.0,
+        teep: Some(TeepKey { key: teep_key, id: teep_key_id.0 }),
+        otrp: known.as_ref().and_then(|device| device.otrp.clone()),
         ueid: claims.ueid.clone().unwrap_or_default(),
         grade: appraisal.grade.to_string(),
         claims: summary(appraisal),

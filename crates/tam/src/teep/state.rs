@@ -328,6 +328,7 @@ impl Request<'_> {
             removals: plan.remove.clone(),
             sent: self.now,
             expires: self.now + self.tam.config.update_ttl,
+            command: None,
         };
         let update = Update {
             token: Some(token.to_vec()),
@@ -390,7 +391,7 @@ impl Request<'_> {
         let hash = self.tam.crypto.sha256(token);
         let pending =
             self.read.pending(self.tenant, &hash).map_err(|e| failed(subject, codes::STORE_FAILED, e))?;
-        let live = pending.filter(|pending| pending.expires >= self.now);
+        let live = pending.filter(|pending| pending.expires >= self.now && pending.command.is_none());
         live.map(|pending| (pending, token)).ok_or_else(|| unknown_token(subject))
     }
 
@@ -404,8 +405,9 @@ impl Request<'_> {
         let device = self.read.device(self.tenant, &pending.device);
         let device = device.map_err(|e| failed(subject, codes::STORE_FAILED, e))?;
         let device = device.ok_or_else(|| unknown_token(subject))?;
+        let teep = device.teep.ok_or_else(|| unknown_token(subject))?;
         let purpose = tamarack_cose::Purpose::TeepMessage;
-        let key = tamarack_cose::VerificationKey::new(device.teep_key, purpose, &self.tam.crypto);
+        let key = tamarack_cose::VerificationKey::new(teep.key, purpose, &self.tam.crypto);
         match message.verify(&[key], &self.tam.crypto) {
             Ok(_) => Ok(device),
             Err(e) => Err(refuse(Situation::Malformed, e.code(), Event::new(subject, e.to_string()))),
