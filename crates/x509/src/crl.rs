@@ -76,7 +76,10 @@ impl fmt::Display for CrlError {
                 write!(f, "the revocation list for certificate {index} of the path lies in the future")
             }
             Self::Signature { index } => {
-                write!(f, "the revocation list for certificate {index} of the path is not signed by its issuer")
+                write!(
+                    f,
+                    "the revocation list for certificate {index} of the path is not signed by its issuer"
+                )
             }
         }
     }

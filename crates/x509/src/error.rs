@@ -78,7 +78,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("a certificate is malformed or of an unsupported kind"),
-            Self::Algorithm => f.write_str("a key or signature of the certificate chain is too weak or not supported"),
+            Self::Algorithm => {
+                f.write_str("a key or signature of the certificate chain is too weak or not supported")
+            }
             Self::ChainLength { length, limit } => {
                 write!(f, "the chain has {length} certificates; 1 to {limit} are accepted")
             }

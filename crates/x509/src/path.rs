@@ -117,7 +117,8 @@ pub fn validate_any(
     profile.check_leaf(role, options)?;
     let found = find(chain, anchors, role, now, &Scheme::ALL, provider).map_err(|error| {
         // What is too weak fails as an unknown or bad signature; the reason is told instead.
-        let weak = |der: &Vec<u8>| Profile::read(der).is_ok_and(|profile| profile.check_key_strength().is_err());
+        let weak =
+            |der: &Vec<u8>| Profile::read(der).is_ok_and(|profile| profile.check_key_strength().is_err());
         match error {
             Error::Signature | Error::UnknownIssuer if chain.iter().any(weak) => Error::Algorithm,
             error => error,
@@ -230,9 +231,8 @@ fn from_webpki(error: webpki::Error, role: Role) -> Error {
         E::PathLenConstraintViolated => Error::Usage(Usage::PathLength),
         E::EmptyEkuExtension => Error::Usage(Usage::Role(role)),
         E::InvalidSignatureForPublicKey => Error::Signature,
-        E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
-            Error::Algorithm
-        }
+        E::UnsupportedSignatureAlgorithmContext(_)
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Error::Algorithm,
         E::UnknownIssuer
         | E::NameConstraintViolation
         | E::MaximumPathBuildCallsExceeded

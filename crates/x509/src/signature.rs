@@ -77,9 +77,8 @@ impl Scheme {
 
     /// Checks a signature as X.509 carries it.
     fn verify(self, spki: &[u8], message: &[u8], signature: &[u8], provider: &Provider) -> Result<(), Error> {
-        let certified = |algorithm, signature: &[u8]| {
-            provider.certified.verify_spki(algorithm, spki, message, signature)
-        };
+        let certified =
+            |algorithm, signature: &[u8]| provider.certified.verify_spki(algorithm, spki, message, signature);
         let own = |signature: &[u8]| {
             let key = PublicKey::from_spki(spki)?;
             let fits = matches!(

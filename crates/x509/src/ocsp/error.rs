@@ -62,7 +62,9 @@ impl fmt::Display for OcspError {
         match self {
             Self::Malformed => f.write_str("an OCSP message cannot be read"),
             Self::Failed(failure) => write!(f, "the OCSP responder gave no answer: {failure:?}"),
-            Self::Missing { index } => write!(f, "no OCSP response speaks of certificate {index} of the path"),
+            Self::Missing { index } => {
+                write!(f, "no OCSP response speaks of certificate {index} of the path")
+            }
             Self::Revoked { index } => write!(f, "certificate {index} of the path is revoked"),
             Self::Unknown { index } => {
                 write!(f, "the OCSP responder does not know certificate {index} of the path")

@@ -47,7 +47,9 @@ impl Request {
             }
         }
         if ids.is_empty() {
-            return Err(der::ErrorKind::Incomplete { expected_len: 1u8.into(), actual_len: 0u8.into() }.into());
+            return Err(
+                der::ErrorKind::Incomplete { expected_len: 1u8.into(), actual_len: 0u8.into() }.into()
+            );
         }
         let nonce = match extensions {
             Some(extensions) => decode_extensions(extensions, &[NONCE])?.into_iter().next(),

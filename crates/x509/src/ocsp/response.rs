@@ -180,7 +180,11 @@ impl Response {
 
 impl BasicResponse {
     /// Signs `data`. `certificates` are those that a delegated responder needs.
-    pub fn sign(data: ResponseData, signer: &dyn Sign, certificates: Vec<Vec<u8>>) -> Result<Self, OcspError> {
+    pub fn sign(
+        data: ResponseData,
+        signer: &dyn Sign,
+        certificates: Vec<Vec<u8>>,
+    ) -> Result<Self, OcspError> {
         let signed = data.to_der().map_err(|_| OcspError::Malformed)?;
         let raw = signer.sign(&signed).map_err(|_| OcspError::Signature { index: 0 })?;
         let (scheme, signature) = match signer.public_key().key_type() {
@@ -286,8 +290,9 @@ impl Entry {
     fn decode(der: &[u8]) -> Result<Self, Error> {
         let mut reader = raw::body(der)?;
         let id = CertId::decode(&mut reader)?;
+        let tag = reader.peek_byte();
         let status = AnyRef::decode(&mut reader)?;
-        let status = match (reader_tag(&status), status.value()) {
+        let status = match (tag.unwrap_or_default(), status.value()) {
             (GOOD, []) => Status::Good,
             (REVOKED, body) => {
                 let mut body = SliceReader::new(body)?;
@@ -340,10 +345,6 @@ const ENUMERATED: u8 = 0x0a;
 const GOOD: u8 = 0x80;
 const REVOKED: u8 = 0xa1;
 const UNKNOWN: u8 = 0x82;
-
-fn reader_tag(value: &AnyRef<'_>) -> u8 {
-    value.tag().into()
-}
 
 fn time(reader: &mut SliceReader<'_>) -> Result<UnixTime, Error> {
     GeneralizedTime::decode(reader).map(seconds)
