@@ -30,12 +30,16 @@
 extern crate alloc;
 
 pub mod catalog;
+mod challenge;
 mod config;
+mod otrp;
 mod planner;
 mod policy;
 mod teep;
 
-pub use config::{ChallengeKey, ChallengeKeys, TamConfig, TamSigner};
+pub use config::{
+    ChallengeKey, ChallengeKeys, OtrpConfig, OtrpSigner, Staple, TamConfig, TamSigner, TeeRules,
+};
 pub use planner::{Plan, Problem, plan};
 pub use teep::{Event, Exchange, Input, Output, Reply, Subject};
 
