@@ -64,11 +64,12 @@ pub fn domain_signers(signers: &[DomainSigner]) -> Vec<u8> {
     e.into_bytes()
 }
 
-/// Encodes what OTrP knows of a device: `[certificate, did, name, version, extended, keys, domains]`.
+/// Encodes what OTrP knows of a device: `[certificate, did, name, version, extended, wants status, keys,
+/// domains]`.
 pub fn otrp_device(row: &OtrpDevice) -> Vec<u8> {
-    let OtrpDevice { certificate, did, name, version, extended, aiks, domains } = row;
+    let OtrpDevice { certificate, did, name, version, extended, wants_status, aiks, domains } = row;
     let mut e = Encoder::new();
-    e.array(7).bytes(certificate).bytes(did).text(name).text(version).bool(*extended);
+    e.array(8).bytes(certificate).bytes(did).text(name).text(version).bool(*extended).bool(*wants_status);
     e.array(aiks.len());
     for ProviderKey { provider, purpose, key } in aiks {
         e.array(3).text(provider);
@@ -83,11 +84,11 @@ pub fn otrp_device(row: &OtrpDevice) -> Vec<u8> {
     e.into_bytes()
 }
 
-/// Encodes an OTrP command on its way: `[round, restarted, did, domain / null, drops]`.
+/// Encodes an OTrP command on its way: `[round, restarted, did, domain / null, drops, [manifest, set] / null]`.
 pub fn pending_command(row: &PendingCommand) -> Vec<u8> {
-    let PendingCommand { round, restarted, did, domain, drops } = row;
+    let PendingCommand { round, restarted, did, domain, drops, personalizes } = row;
     let mut e = Encoder::new();
-    e.array(5).uint(*round).bool(*restarted).bytes(did);
+    e.array(6).uint(*round).bool(*restarted).bytes(did);
     match domain {
         Some(domain) => write_held_domain(&mut e, domain),
         None => {
@@ -95,6 +96,16 @@ pub fn pending_command(row: &PendingCommand) -> Vec<u8> {
         }
     }
     e.bool(*drops);
+    match personalizes {
+        Some((manifest, set)) => {
+            e.array(2);
+            write_component(&mut e, manifest);
+            e.uint(*set);
+        }
+        None => {
+            e.null();
+        }
+    }
     e.into_bytes()
 }
 
@@ -112,13 +123,14 @@ pub fn read_domain_signers(bytes: &[u8]) -> Result<Vec<DomainSigner>, Error> {
 /// Reads what [`otrp_device`] wrote.
 pub fn read_otrp_device(bytes: &[u8]) -> Result<OtrpDevice, Error> {
     let mut d = Decoder::new(bytes, &LIMITS)?;
-    d.array_of(7, "an OTrP device")?;
+    d.array_of(8, "an OTrP device")?;
     Ok(OtrpDevice {
         certificate: d.bytes()?.to_vec(),
         did: d.byte_array("a digest of 32 bytes")?,
         name: d.text()?.into(),
         version: d.text()?.into(),
         extended: d.bool()?,
+        wants_status: d.bool()?,
         aiks: (0..d.array()?)
             .map(|_| {
                 d.array_of(3, "provider, purpose and key")?;
@@ -136,13 +148,17 @@ pub fn read_otrp_device(bytes: &[u8]) -> Result<OtrpDevice, Error> {
 /// Reads what [`pending_command`] wrote.
 pub fn read_pending_command(bytes: &[u8]) -> Result<PendingCommand, Error> {
     let mut d = Decoder::new(bytes, &LIMITS)?;
-    d.array_of(5, "a command")?;
+    d.array_of(6, "a command")?;
     Ok(PendingCommand {
         round: d.uint()?,
         restarted: d.bool()?,
         did: d.byte_array("a digest of 32 bytes")?,
         domain: optional(&mut d, take_held_domain)?,
         drops: d.bool()?,
+        personalizes: optional(&mut d, |d| {
+            d.array_of(2, "manifest and time")?;
+            Ok((take_component(d)?, d.uint()?))
+        })?,
     })
 }
 

@@ -273,6 +273,8 @@ pub struct OtrpDevice {
     pub version: String,
     /// Whether it takes our extensions, profile `otrp-h1`.
     pub extended: bool,
+    /// Whether it wants the TAM's certificate status with every request (`signerreq`).
+    pub wants_status: bool,
     /// Public keys of providers on it.
     pub aiks: Vec<ProviderKey>,
     /// Domains of this TAM on it, as it told or as this TAM brought about.
@@ -370,6 +372,8 @@ pub struct PendingCommand {
     pub domain: Option<HeldDomain>,
     /// Whether the domain will be gone.
     pub drops: bool,
+    /// The manifest whose personalization data it carries, and when that was set.
+    pub personalizes: Option<(ComponentId, UnixTime)>,
 }
 
 /// How a session ended.

@@ -56,11 +56,7 @@ impl fmt::Display for PublishError {
 impl core::error::Error for PublishError {}
 
 /// The domain that segment 0 of an id names, deleted or not.
-pub fn domain_of(
-    read: &dyn Read,
-    tenant: &TenantId,
-    id: &ComponentId,
-) -> Result<Option<Domain>, StoreError> {
+pub fn domain_of(read: &dyn Read, tenant: &TenantId, id: &ComponentId) -> Result<Option<Domain>, StoreError> {
     match core::str::from_utf8(id.domain()) {
         Ok(name) => read.domain(tenant, name),
         // No domain has such a name.

@@ -114,6 +114,7 @@ fn otrp_device(number: u8) -> OtrpDevice {
         name: "tee".into(),
         version: "1".into(),
         extended: true,
+        wants_status: false,
         aiks: vec![aik(None), aik(Some("enc"))],
         domains: vec![held_domain()],
     }
@@ -270,7 +271,9 @@ fn rows_read_back(store: &impl Store) {
     assert_eq!(store.devices(&t, Some(&stored.id), 1).unwrap(), vec![bare]);
     assert_eq!(store.pending(&t, &[1; 32]).unwrap(), Some(pending(1, 1)));
     for (number, (domain, drops)) in [(2, (Some(held_domain()), false)), (3, (None, true))] {
-        let command = PendingCommand { round: 3, restarted: drops, did: [7; 32], domain, drops };
+        let personalizes = drops.then(|| (id("acme/w/suit"), 9));
+        let command =
+            PendingCommand { round: 3, restarted: drops, did: [7; 32], domain, drops, personalizes };
         let row = PendingUpdate { command: Some(command), ..pending(1, number) };
         apply(store, [StoreOp::InsertPending(row.clone())]);
         assert_eq!(store.pending(&t, &[number; 32]).unwrap(), Some(row));

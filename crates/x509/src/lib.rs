@@ -43,6 +43,12 @@ pub fn unvalidated_key(der: &[u8]) -> Result<tamarack_crypto::PublicKey, Error> 
     profile::Profile::read(der)?.key.ok_or(Error::Malformed)
 }
 
+/// The key of a DER certificate as DER SubjectPublicKeyInfo, with nothing checked but its form: for a certificate that was
+/// validated before and kept.
+pub fn unvalidated_spki(der: &[u8]) -> Result<alloc::vec::Vec<u8>, Error> {
+    Ok(profile::Profile::read(der)?.spki)
+}
+
 /// What a DER certificate is called in full: its serial number, hexadecimal content octets of the INTEGER, and the DER of
 /// its issuer's name. Nothing is checked but the form.
 pub fn unvalidated_serial(der: &[u8]) -> Result<(alloc::string::String, alloc::vec::Vec<u8>), Error> {

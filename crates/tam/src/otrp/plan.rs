@@ -160,7 +160,7 @@ impl Planner<'_> {
             // A new domain of the same name may have another provider. One without signers came about over TEEP, and then
             // a provider's name is the device's.
             let gone = self.read.domain(self.tenant, &held.name)?.is_some_and(|domain| {
-                domain.deleted.is_some() || domain.provider != held.provider && !held.signers.is_empty()
+                domain.deleted.is_some() || domain.provider != held.provider && self.is_ours(held)
             });
             if gone {
                 let within = |id: &&ComponentId| id.domain() == held.name.as_bytes();
@@ -169,6 +169,12 @@ impl Planner<'_> {
             }
         }
         Ok(steps)
+    }
+
+    /// Whether this TAM made the domain. What our Agents hold from TEEP looks like a domain without signers; a device as the
+    /// draft has it tells no signers of any.
+    fn is_ours(&self, held: &HeldDomain) -> bool {
+        !self.told.device.extended || !held.signers.is_empty()
     }
 
     fn removed(&mut self, remove: Vec<ComponentId>) -> Vec<Step> {
@@ -182,11 +188,10 @@ impl Planner<'_> {
         steps
     }
 
-    /// Domains whose signers changed. One that pins none is not made by this TAM's order (the device holds TAs of that name
-    /// that came over TEEP), and it stays so until there is something to install.
+    /// Domains whose signers changed. One that came about over TEEP stays so until there is something to install.
     fn updated(&self) -> Result<Vec<Step>, StoreError> {
         let mut steps = Vec::new();
-        for held in self.told.device.domains.iter().filter(|held| !held.signers.is_empty()) {
+        for held in self.told.device.domains.iter().filter(|held| self.is_ours(held)) {
             if let Some(domain) = self.read.domain(self.tenant, &held.name)?
                 && domain.deleted.is_none()
                 && domain.provider == held.provider
@@ -226,7 +231,7 @@ impl Planner<'_> {
             return Ok(Vec::new());
         };
         let held = self.told.device.domains.iter().find(|held| held.name == domain.name);
-        if held.is_none_or(|held| held.signers.is_empty()) {
+        if !held.is_some_and(|held| self.is_ours(held)) {
             let certificate = domain.signers[0].certificate.clone();
             return Ok(alloc::vec![Step::CreateDomain { domain, certificate }]);
         }

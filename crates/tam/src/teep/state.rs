@@ -15,9 +15,9 @@ use tamarack_teep::{
 };
 
 use super::appraise::{Believed, Disbelief, believe};
-use super::correlate::Challenge;
 use super::outcome::{self, Conclusion};
 use super::reply::{self, Event, Reply, Subject, failed, refuse, refusing_update};
+use crate::challenge::{Challenge, Question};
 use crate::planner::{Plan, Problem, plan};
 use crate::{Tam, random};
 
@@ -209,7 +209,8 @@ impl Request<'_> {
     fn connect(&self) -> Result<Reply, Reply> {
         let Tam { config, crypto } = self.tam;
         let random = random(crypto).map_err(|e| failed(Subject::Connect, codes::INTERNAL, e))?;
-        let challenge = Challenge::issue(config, self.tenant, reply::ITEMS, self.now, random, crypto);
+        let question = Question::Evidence(reply::ITEMS);
+        let challenge = Challenge::issue(config, self.tenant, question, self.now, random, crypto);
         let message =
             reply::query_request(self.tam, challenge).map_err(|e| failed(Subject::Connect, e.code(), e))?;
         Ok(Reply::Transmit { message, event: Event::new(Subject::Connect, "sent a QueryRequest") })
@@ -236,8 +237,8 @@ impl Request<'_> {
     /// The device is who it says: decide what it gets.
     fn plan(&self, believed: Believed, suite: Option<CipherSuite>) -> Result<Step, Reply> {
         let subject = Subject::QueryResponse;
-        let Believed { response, challenge, device, refused } = believed;
-        if !challenge.items.contains(DataItems::TRUSTED_COMPONENTS) || response.tc_list.is_empty() {
+        let Believed { response, challenge, items, device, refused } = believed;
+        if !items.contains(DataItems::TRUSTED_COMPONENTS) || response.tc_list.is_empty() {
             let event = Event::new(subject, "the component list that was asked for is missing");
             return Err(refuse(Situation::Malformed, codes::TEEP_MALFORMED, event));
         }

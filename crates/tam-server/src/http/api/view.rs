@@ -97,6 +97,7 @@ fn otrp(row: &OtrpDevice) -> Value {
         "tee": row.name,
         "version": row.version,
         "extended": row.extended,
+        "wants_status": row.wants_status,
         "provider_keys": aiks,
         "domains": domains,
     })
