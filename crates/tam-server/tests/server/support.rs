@@ -59,6 +59,7 @@ pub fn options(folder: &TempDir) -> InitOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         profile: Profile::Development,
         ca: None,
+        otrp: None,
         tee_cas: Vec::new(),
         minimum: Some(GradeName::Software),
         tls: None,
