@@ -22,7 +22,7 @@ use crate::config::{Config, GradeName, Limits, Profile, SignerFiles, TeeCaFile};
 use crate::gate::Gate;
 use crate::http::Idempotency;
 use crate::staple::Staples;
-use crate::{Error, otrp, telemetry};
+use crate::{Error, domains, otrp, telemetry};
 
 pub(crate) struct App {
     pub tam: RwLock<Tam>,
@@ -81,6 +81,7 @@ impl App {
             staples,
             challenges: Mutex::new((challenge_path, challenges)),
         };
+        domains::ensure_all(&app, app.clock.now())?;
         app.renew_staple();
         Ok(app)
     }
