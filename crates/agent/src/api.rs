@@ -1,7 +1,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_model::{ComponentId, Outcome, OwnerId, Sha256Digest};
+use tamarack_model::{ComponentId, Outcome, OwnerId, Protocol, Sha256Digest};
 use tamarack_tee::StateRoot;
 
 use crate::engine::Effect;
@@ -23,8 +23,10 @@ pub enum Input {
         /// The TA, by component id or manifest component id.
         component: ComponentId,
     },
-    /// A TAM sent this.
+    /// A TAM sent this in TEEP.
     ProcessTeepMessage(Vec<u8>),
+    /// A TAM sent this in OTrP.
+    ProcessOtrpMessage(Vec<u8>),
     /// It is time to ask the TAMs for news. Each call is for one of them, in turn.
     RequestPolicyCheck,
     /// The Broker could not reach the TAM.
@@ -52,12 +54,16 @@ pub enum Output {
     Connect {
         /// Its address.
         tam_uri: String,
+        /// Which of its protocols.
+        protocol: Protocol,
     },
     /// Send this to the TAM and hand over what it answers.
     Transmit {
         /// Its address.
         tam_uri: String,
-        /// A signed TEEP message.
+        /// Which of its protocols.
+        protocol: Protocol,
+        /// A signed message of that protocol.
         message: Vec<u8>,
     },
     /// Bring this payload, in chunks.
