@@ -85,6 +85,13 @@ table! {
     X509_USAGE = 1203, "A certificate may not be used for this", "basicConstraints, keyUsage or the role's extended key usage does not allow it.", "Issue the certificate with the profile of its role (`tamarack pki`).";
     X509_NAME = 1204, "The certificate does not name exactly one principal", "It has no subject alternative name of the configured type, or several.", "Issue it with exactly one URI name.";
     X509_MALFORMED = 1205, "The certificate cannot be read", "It is not a DER-encoded X.509 version 3 certificate of a supported key type.", "Use P-256 or Ed25519 keys and version 3 certificates.";
+    X509_ALGORITHM = 1206, "A key or signature of a certificate is too weak or not supported", "It is RSA below 2,048 bits, uses SHA-1 or MD5, or is of a kind that this program does not check.", "Issue the certificates with P-256 and SHA-256 (`tamarack pki`).";
+    X509_REVOKED = 1210, "A certificate is revoked", "Its issuer says so in an OCSP response or a revocation list.", "Issue a new key and certificate; a revoked one does not come back.";
+    OCSP_MISSING = 1211, "A certificate comes without its status", "No OCSP response or revocation list of its issuer speaks of it, or the issuer does not know it.", "Staple a response for every certificate but the root.";
+    OCSP_STALE = 1212, "A certificate status is not of this time", "Its next update has passed by the receiver's clock or time floor, or it begins in the future.", "Fetch a new response, or check the clock.";
+    OCSP_UNTRUSTED = 1213, "A certificate status is not signed by whom it should be", "Neither the issuer of the certificate nor a responder certified by it for OCSP signed the response or list.", "Use a responder key with id-kp-OCSPSigning that the issuer itself certified.";
+    OCSP_MALFORMED = 1214, "An OCSP message or revocation list cannot be read", "It is not DER as RFC 6960 or RFC 5280 defines it, has a critical extension that is not known, or exceeds a limit.", "`openssl ocsp -respin FILE -resp_text` shows it.";
+    OCSP_UNAVAILABLE = 1215, "No good certificate status at hand", "The OCSP responder cannot be reached, answers with an error, or its responses do not hold.", "Start the responder (`tamarack pki ocsp`) or correct ocsp_url in tam.toml; the log has the cause.";
     TEEP_MALFORMED = 1301, "The TEEP message is malformed", "It is not one of the five messages of draft-ietf-teep-protocol-26, or an option is mistyped.", "`tamarack inspect` names the element.";
     TEEP_UNEXPECTED = 1302, "The TEEP message does not fit the state of the exchange", "It arrived out of order, twice, or for another session.", "Start again with a policy check.";
     TEEP_TOKEN = 1303, "The token matches no outstanding request", "It was altered, already used, or has expired.", "Start again with a policy check.";
@@ -96,6 +103,15 @@ table! {
     HTTP_TOO_LARGE = 1402, "The HTTP body is too large", "It exceeds the message limit (1 MiB by default).", "Use payloads by URI, or raise the limit on both sides.";
     HTTP_PEER = 1403, "The TAM answered with an error", "The HTTP exchange failed: no connection, an error status, a redirect or a wrong content type.", "The message names the status and the TAM's own code, if it sent one.";
     HTTP_INSECURE = 1404, "Plain HTTP is refused", "The URI is http:// and its host is not a loopback address.", "Use https://, or allow plain HTTP explicitly for tests.";
+    JSON_MALFORMED = 1501, "The bytes are not strict JSON", "They are not UTF-8 JSON text, a member stands twice in an object, or something follows the value.", "The message names the position; send what RFC 8259 and RFC 7493 (I-JSON) allow.";
+    JSON_LIMIT = 1502, "The JSON exceeds a limit", "It is larger, deeper nested or has more members than the receiver allows.", "Send less, or raise the receiver's limit.";
+    JOSE_MALFORMED = 1503, "The JWS, JWE or JWK is malformed", "A member is missing, mistyped or not base64url, or a protected header is not a string.", "Compare with RFC 7515, RFC 7516 and RFC 7517; the message names the member.";
+    JOSE_ALGORITHM = 1504, "The JOSE algorithm is not accepted", "It is unknown, `none`, symmetric, missing from the protected header, or does not fit the key.", "Sign with ES256, encrypt with ECDH-ES+A128KW.";
+    JOSE_HEADER = 1505, "A JOSE header parameter is refused", "crit, b64, zip, jku, jwk or x5u change what a message means or fetch its key from elsewhere.", "Leave the parameter out.";
+    JOSE_SIGNATURE = 1506, "The JWS does not verify", "The bytes were changed, or another key signed them.", "Check which key signed and that nothing re-encoded the object.";
+    JOSE_DECRYPTION = 1507, "The JWE does not decrypt", "It was changed or is for another key; which of the two is deliberately not told.", "Encrypt to the receiver's current key.";
+    JOSE_RSA1_5 = 1508, "RSA1_5 is refused", "RSAES-PKCS1-v1_5 lets whoever watches errors decrypt messages.", "Encrypt with RSA-OAEP-256 or ECDH-ES+A128KW.";
+    JOSE_KEY = 1509, "The key may not be used for this", "It serves another purpose, is too small, or is of a type that this side does not have.", "Use P-256 keys, or RSA keys of 2048 bits and more with the TAM.";
 
     // 2xxx: SUIT.
     SUIT_MALFORMED = 2001, "The SUIT envelope or manifest is malformed", "An element is missing, mistyped, repeated or out of range.", "`tamarack manifest explain` names the element and position.";
