@@ -1,29 +1,24 @@
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use tamarack_cbor::Encode;
 use tamarack_crypto::Provider;
-use tamarack_model::{Code, ComponentId, Outcome, OwnerId, UnixTime};
+use tamarack_model::{ComponentId, Outcome, OwnerId, UnixTime};
 use tamarack_tee::{Params, Platform, StateRoot};
-use tamarack_teep::{Message, QueryRequest, SignedMessage, Token, Update};
 
-use crate::answers::{self, Answer, Recall};
 use crate::api::{ComponentStatus, Finished, Input, Output, Progress, Seed, Status};
-use crate::engine::{Device, Effect, Stop, Transaction};
 use crate::journal::Journal;
+use crate::otrp::state::Otrp;
+use crate::processing::Exchange;
 use crate::record::{self, BINDING, PERIPHERAL, UEID};
 use crate::ta::peripheral::{Binding, CLOSED, Peripheral};
 use crate::ta::sessions::{SessionId, Sessions, Surroundings, TaName};
-use crate::teep::query::{self, Asked};
-use crate::teep::reply::{self, Refusal};
-use crate::teep::state::{Processing, State, Teep};
-use crate::teep::{update, validate};
-use crate::trust::{AnchorState, TamAnchor, TrustStore};
-use crate::{AgentConfig, Error, counters, notes, slots};
+use crate::teep::state::Teep;
+use crate::trust::TrustStore;
+use crate::{AgentConfig, Error, domains, slots};
 
-/// The TEEP Agent. See the crate's documentation for how to drive it.
+/// The Agent, for TEEP and OTrP. See the crate's documentation for how to drive it.
 pub struct Agent<P: Platform> {
     pub(crate) platform: P,
     pub(crate) provider: Provider,
@@ -140,11 +135,13 @@ impl<P: Platform> Agent<P> {
             self.platform.scan(PERIPHERAL)?.into_iter().map(|(key, position)| {
                 (String::from_utf8_lossy(&key[PERIPHERAL.len()..]).to_string(), position)
             });
+        let domains = domains::status(&self.platform, &store)?;
         Ok(Status {
             state: self.platform.state_root(),
             trust_store_sequence: store.sequence,
             tams: store.tams.into_iter().map(|tam| (tam.owner, tam.uri, tam.state)).collect(),
             components,
+            domains,
             peripherals: peripherals.collect(),
             sessions: self.sessions.count(),
         })

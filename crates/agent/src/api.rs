@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use tamarack_model::{ComponentId, Outcome, OwnerId, Protocol, Sha256Digest};
 use tamarack_tee::StateRoot;
 
+use crate::domains::DomainStatus;
 use crate::engine::Effect;
 use crate::ta::peripheral::Peripheral;
 use crate::trust::{AnchorState, SignerAnchor, TamAnchor};
@@ -90,7 +91,7 @@ pub enum Progress {
         /// Whether Evidence went out.
         attested: bool,
     },
-    /// An Update changed something; it is durable.
+    /// An Update or a command changed something; it is durable.
     Changed(Effect),
     /// A TA logged a line.
     TaLog {
@@ -134,6 +135,8 @@ pub struct Status {
     pub tams: Vec<(OwnerId, Option<String>, AnchorState)>,
     /// What is installed.
     pub components: Vec<ComponentStatus>,
+    /// Security Domains, also those that only what is installed implies.
+    pub domains: Vec<DomainStatus>,
     /// Peripherals and their positions.
     pub peripherals: Vec<(String, Vec<u8>)>,
     /// Number of open sessions.
