@@ -187,7 +187,12 @@ fn evidence(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
 fn otrp(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     let Subject { platform, attestation_key } = make();
     let ask = |confirm: Option<PublicKey>| {
-        platform.evidence(&EvidenceRequest { nonce: b"tid", ueid: &[1; 17], trust_store_sequence: 3, confirm })
+        platform.evidence(&EvidenceRequest {
+            nonce: b"tid",
+            ueid: &[1; 17],
+            trust_store_sequence: 3,
+            confirm,
+        })
     };
     assert_eq!(ask(Some(attestation_key)), Err(Error::NotOwnKey), "not even its own attestation key");
     let teep_key = platform.teep_key().public_key();
@@ -208,7 +213,10 @@ fn otrp(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     let peer = provider.agree.ephemeral().unwrap();
     let (here, there) = (identity.agreement().agree(&peer.public_key()), peer.agree(&key));
     assert_eq!(here.unwrap().expose(), there.unwrap().expose(), "both ends agree on a secret");
-    assert!(identity.agreement().agree(&PublicKey::P256 { x: [1; 32], y: [1; 32] }).is_err(), "no such point");
+    assert!(
+        identity.agreement().agree(&PublicKey::P256 { x: [1; 32], y: [1; 32] }).is_err(),
+        "no such point"
+    );
     provider.verify.verify(&key, b"m", &identity.signer().sign(b"m").unwrap()).expect("it signs");
 
     let mut keys = vec![key, teep_key, platform.report_key().public_key(), attestation_key];
@@ -218,7 +226,10 @@ fn otrp(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     let said = |identity: &dyn OtrpIdentity| identity.firmware_signature(b"a transaction").unwrap();
     if let Some(said) = said(identity) {
         let firmware = tamarack_x509::unvalidated_key(&said.certificate).unwrap();
-        provider.verify.verify(&firmware, b"a transaction", &said.signature).expect("the firmware signs the tid");
+        provider
+            .verify
+            .verify(&firmware, b"a transaction", &said.signature)
+            .expect("the firmware signs the tid");
         provider.verify.verify(&firmware, b"another", &said.signature).expect_err("and no other");
         keys.push(firmware);
     }
@@ -231,7 +242,10 @@ fn otrp(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     drop(platform);
     let platform = make().platform;
     let identity = platform.otrp().expect("the identity survives a restart");
-    assert_eq!(before, (identity.name().to_owned(), identity.chain().to_vec(), identity.signer().public_key()));
+    assert_eq!(
+        before,
+        (identity.name().to_owned(), identity.chain().to_vec(), identity.signer().public_key())
+    );
     assert_eq!(certificate, said(identity).map(|said| said.certificate));
 }
 
