@@ -188,7 +188,7 @@ fn otrp(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     let Subject { platform, attestation_key } = make();
     let ask = |confirm: Option<PublicKey>| {
         platform.evidence(&EvidenceRequest {
-            nonce: b"tid",
+            nonce: b"a transaction",
             ueid: &[1; 17],
             trust_store_sequence: 3,
             confirm,
