@@ -91,6 +91,8 @@ fn responders_speak_of_their_own_authority_only() {
     let mut revoked = Revocations::default();
     let foreign = world.root.revoke(&other.leaf, &mut revoked, Reason::Unspecified, NOW);
     assert!(matches!(foreign, Err(Error::OtherIssuer)));
+    let itself = world.root.revoke(world.root.cert_der(), &mut revoked, Reason::Unspecified, NOW);
+    assert!(matches!(itself, Err(Error::WrongKind)));
     assert!(revoked.entries().is_empty());
 }
 
