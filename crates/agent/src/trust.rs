@@ -247,6 +247,11 @@ impl TrustStore {
         of_tam || revoked || self.authority.as_ref() == Some(key)
     }
 
+    /// Whether any OTrP anchor takes the draft's plain form.
+    pub fn has_draft(&self) -> bool {
+        self.tams.iter().any(|tam| tam.otrp.as_ref().is_some_and(|otrp| otrp.draft))
+    }
+
     /// Which protocol the TAM at `tam_uri` is spoken to in; TEEP if none is known there.
     pub fn protocol_at(&self, tam_uri: &str) -> Protocol {
         let known = self.tams.iter().find(|tam| tam.uri.as_deref() == Some(tam_uri));
