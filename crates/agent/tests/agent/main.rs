@@ -4,6 +4,8 @@ mod emitted;
 mod exchange;
 mod lifecycle;
 mod loading;
+mod otrp_life;
+mod otrp_world;
 mod power;
 mod principals;
 mod rollback;
