@@ -4,7 +4,7 @@ use tamarack_agent::{AnchorState, Operations, Peripheral, Principal, Seed, Signe
 use tamarack_channel::{Enrolment, Failure, Profile, Proof};
 use tamarack_crypto::{Provider, PublicKey};
 use tamarack_model::{OwnerId, codes};
-use tamarack_tee_sandbox::enrol::DeviceConfig;
+use tamarack_tee_sandbox::enrol::{DeviceConfig, OtrpConfig};
 
 /// What the device is made as, with a random device identifier.
 pub(crate) fn config(profile: &Profile, provider: &Provider) -> Result<DeviceConfig, Failure> {
@@ -15,6 +15,10 @@ pub(crate) fn config(profile: &Profile, provider: &Provider) -> Result<DeviceCon
         hwmodel: profile.hwmodel.clone(),
         hwversion: profile.hwversion.clone(),
         key_type: profile.key_type,
+        otrp: profile.otrp.as_ref().map(|otrp| OtrpConfig {
+            tee_name: otrp.tee_name.clone(),
+            tee_version: otrp.tee_version.clone(),
+        }),
         ..config
     })
 }

@@ -227,7 +227,7 @@ impl Host {
         })
     }
 
-    /// Makes the device's keys if there are none yet, and gives the request for its certificate.
+    /// Makes the device's keys if there are none yet, and gives the requests for their certificates.
     fn csr(&mut self, profile: &Profile) -> Result<Reply, Failure> {
         if let Device::Blank { .. } = &self.device {
             let config = enrol::config(profile, &self.provider)?;
@@ -238,11 +238,17 @@ impl Host {
                 }
             }
         }
-        let pem = self.agent()?.platform().certificate_request(&profile.common_name);
-        pem.map(|pem| Reply::value(Value::Csr(pem))).map_err(platform_failure)
+        let platform = self.agent()?.platform();
+        let name = &profile.common_name;
+        let mut pem = platform.certificate_request(name).map_err(platform_failure)?;
+        if let Some((tee, firmware)) = platform.otrp_certificate_requests(name).map_err(platform_failure)? {
+            pem.push_str(&tee);
+            pem.push_str(&firmware);
+        }
+        Ok(Reply::value(Value::Csr(pem)))
     }
 
-    /// Installs the certificate and seals the trust anchors; refused on a device that was enrolled before.
+    /// Installs the certificates and seals the trust anchors; refused on a device that was enrolled before.
     fn enrol(&mut self, enrolment: &Enrolment) -> Result<(), Failure> {
         if self.agent()?.status().is_ok() {
             return Err(agent_failure(&AgentError::AlreadyEnrolled));
@@ -252,15 +258,9 @@ impl Host {
             return Err(Failure::new(codes::INTERNAL, "the device changed while it was enrolled"));
         };
         let mut platform = agent.into_platform();
-        let done = platform
-            .install_certificates(enrolment.chain.clone())
-            .map_err(|error| match error {
-                CertificateError::Platform(error) => platform_failure(error),
-                other => Failure::new(codes::X509_MALFORMED, other.to_string()),
-            })
-            .and_then(|()| {
-                Agent::enrol(&mut platform, &self.provider, &seed).map_err(|error| agent_failure(&error))
-            });
+        let done = install(&mut platform, enrolment).and_then(|()| {
+            Agent::enrol(&mut platform, &self.provider, &seed).map_err(|error| agent_failure(&error))
+        });
         self.device = Device::made(platform, self.provider);
         done
     }
@@ -293,6 +293,10 @@ impl Host {
         (status.state_digest, status.state_epoch) = (root.digest, root.epoch);
         status.device_id = Some(thumbprint(&agent.platform().attestation_public_key(), &self.provider).0);
         status.report_key = Some(agent.platform().report_key().public_key().to_spki());
+        if let Some(otrp) = agent.platform().otrp() {
+            status.otrp_name = Some(otrp.name().into());
+            status.otrp_ready = !otrp.chain().is_empty();
+        }
         match agent.status() {
             Ok(of_agent) => {
                 status.enrolled = true;
@@ -324,6 +328,21 @@ fn log(progress: &Progress) {
         Progress::Answered { attested: false } => eprintln!("agent: answered"),
         _ => {}
     }
+}
+
+/// Stores the certificates of an enrolment: those of the attestation key, and those of OTrP if there are any.
+fn install(platform: &mut SoftwarePlatform, enrolment: &Enrolment) -> Result<(), Failure> {
+    let failure = |error: CertificateError| match error {
+        CertificateError::Platform(error) => platform_failure(error),
+        CertificateError::NoOtrp => Failure::new(codes::CONFIG_INVALID, error.to_string()),
+        other => Failure::new(codes::X509_MALFORMED, other.to_string()),
+    };
+    platform.install_certificates(enrolment.chain.clone()).map_err(failure)?;
+    if enrolment.otrp_chain.is_empty() && enrolment.firmware_chain.is_empty() {
+        return Ok(());
+    }
+    let (chain, firmware) = (enrolment.otrp_chain.clone(), enrolment.firmware_chain.clone());
+    platform.install_otrp_certificates(chain, firmware).map_err(failure)
 }
 
 fn agent_failure(error: &AgentError) -> Failure {
