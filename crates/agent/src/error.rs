@@ -39,6 +39,8 @@ pub enum Error {
     Unauthorised(String),
     /// Too many sessions are open.
     TooManySessions,
+    /// An intent that the engine does not know.
+    Intent,
     /// The call into the TA gave no result.
     Ta(TaError),
 }
@@ -49,7 +51,7 @@ impl Error {
         match self {
             Self::Platform(e) => e.code(),
             Self::Corrupt(_) => codes::TEE_STORAGE,
-            Self::Crypto(_) | Self::Signing => codes::INTERNAL,
+            Self::Crypto(_) | Self::Signing | Self::Intent => codes::INTERNAL,
             Self::Busy => codes::DEVICE_BUSY,
             Self::AlreadyEnrolled | Self::NotEnrolled | Self::Seed(_) => codes::CONFIG_INVALID,
             Self::Authority(_) => codes::COSE_KEY_UNKNOWN,
@@ -99,6 +101,7 @@ impl fmt::Display for Error {
             Self::NoSession => f.write_str("no such session, or it was closed"),
             Self::Unauthorised(why) => write!(f, "the TA may not start: {why}"),
             Self::TooManySessions => f.write_str("too many sessions are open"),
+            Self::Intent => f.write_str("an intent that the engine does not know"),
             Self::Ta(e) => e.fmt(f),
         }
     }

@@ -32,9 +32,13 @@ pub(crate) fn seed(enrolment: &Enrolment, provider: &Provider) -> Result<Seed, F
         tams.push(TamAnchor {
             owner: OwnerId(owner),
             principal: tam.proof.as_ref().map_or(Ok(Principal::Keys(Vec::new())), principal)?,
+            otrp: None,
+            protocol: tamarack_model::Protocol::Teep,
             uri: tam.uri.clone(),
             scopes: tam.scopes.clone(),
             require_binding: tam.require_binding,
+            domains: 0,
+            domain_quota: 0,
             state: AnchorState::Active,
         });
     }

@@ -150,11 +150,9 @@ impl Host {
 
     fn act(&mut self, output: Output, actions: &mut Vec<Action>) -> Result<(), Failure> {
         match output {
-            Output::Connect { tam_uri } => {
-                actions.push(Action::Connect { tam_uri, protocol: Protocol::Teep })
-            }
-            Output::Transmit { tam_uri, message } => {
-                actions.push(Action::Send { tam_uri, protocol: Protocol::Teep, message })
+            Output::Connect { tam_uri, protocol } => actions.push(Action::Connect { tam_uri, protocol }),
+            Output::Transmit { tam_uri, protocol, message } => {
+                actions.push(Action::Send { tam_uri, protocol, message })
             }
             Output::Fetch { fetch: id, uri, max_size } => {
                 (self.follow.received, self.follow.total) = (0, max_size);

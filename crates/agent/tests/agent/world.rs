@@ -9,7 +9,7 @@ use tamarack_agent::{
 };
 use tamarack_cose::{Purpose, SignOptions, VerificationKey, thumbprint};
 use tamarack_crypto::{KeyType, Provider, Sign};
-use tamarack_model::{Code, ComponentId, Outcome, OwnerId, UnixTime};
+use tamarack_model::{Code, ComponentId, Outcome, OwnerId, Protocol, UnixTime};
 use tamarack_suit::author::{Builder, Component, Payload};
 use tamarack_suit::{Report, SignedReport};
 use tamarack_tee::{Param, Params, TaError, TaInstance, TaReturn, TaServices};
@@ -48,9 +48,13 @@ pub fn tam_anchor(owner: OwnerId, signer: &dyn Sign, uri: &str) -> TamAnchor {
     TamAnchor {
         owner,
         principal: Principal::Keys(vec![signer.public_key()]),
+        otrp: None,
+        protocol: Protocol::Teep,
         uri: Some(uri.into()),
         scopes: vec![vec![]],
         require_binding: true,
+        domains: 0,
+        domain_quota: 0,
         state: AnchorState::Active,
     }
 }

@@ -294,6 +294,7 @@ fn issue(
 ) -> Outcome {
     let authority = authority(ca)?;
     let validity = Validity::days(keys::now().saturating_sub(3600), days);
+    let tls = role.is_none() && authority.kind() == Kind::Tls;
     let role = match (role, authority.kind()) {
         (Some(role), _) => role.role(),
         (None, Kind::Role(role)) => Some(role),
@@ -302,9 +303,11 @@ fn issue(
     let name = match (oid, names) {
         (Some(oid), _) => Name::RegisteredId(oid),
         (None, [uri]) => Name::Uri(uri.clone()),
-        (None, []) => Name::Uri(String::from("OCSP responder")),
-        (None, [first, ..]) if authority.kind() == Kind::Tls => Name::Uri(first.clone()),
-        (None, _) => return Err(Fail::input(codes::USAGE, "a principal has one name: give --uri once")),
+        (None, []) if role.is_none() => Name::Uri(String::from("OCSP responder")),
+        (None, [first, ..]) if tls => Name::Uri(first.clone()),
+        (None, _) => {
+            return Err(Fail::input(codes::USAGE, "a principal has one name: give --uri or --oid once"));
+        }
     };
     let common_name = name.text();
     let pem = match (key, csr, role) {
@@ -314,7 +317,7 @@ fn issue(
         (None, Some(csr), Some(role)) => {
             authority.issue_named_from_csr(&keys::read_text(&csr)?, role, &name, common_name, validity)
         }
-        (Some(key), None, None) if authority.kind() == Kind::Tls => {
+        (Some(key), None, None) if tls => {
             authority.issue_tls(keys::public_key(&key)?, names, validity)
         }
         (Some(key), None, None) => authority.issue_responder(keys::public_key(&key)?, common_name, validity),

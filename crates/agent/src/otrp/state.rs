@@ -1,0 +1,3 @@
+#[derive(Default)]
+pub(crate) struct Otrp;
+pub(crate) struct Pending;
