@@ -3,11 +3,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tamarack_agent::{Agent, AgentConfig, Error as AgentError, Input, Output, Progress, SessionId, TaName};
 use tamarack_channel::{
-    Action, Enrolment, Failure, Installed, Profile, Reply, Request, Status, TaState, Target, Value,
+    Action, Domain, Enrolment, Failure, Installed, Profile, Reply, Request, Status, TaState, Target, Value,
 };
 use tamarack_cose::thumbprint;
 use tamarack_crypto::Provider;
-use tamarack_model::{ComponentId, Outcome, Protocol, UnixTime, codes};
+use tamarack_model::{ComponentId, Outcome, UnixTime, codes};
 use tamarack_tee::{Params, Platform, TaError};
 use tamarack_tee_sandbox::isolation::Report;
 use tamarack_tee_sandbox::platform::{CertificateError, Measured, SoftwarePlatform};
@@ -117,7 +117,8 @@ impl Host {
             Request::ChangeAnchor(order) => {
                 self.with_agent(|agent, _| agent.change_anchor(&order).map(|()| Value::Done))
             }
-            Request::ProcessOtrpMessage(_) | Request::GetTaInformation { .. } => {
+            Request::ProcessOtrpMessage(message) => self.feed(Input::ProcessOtrpMessage(message), None),
+            Request::GetTaInformation { .. } => {
                 Err(Failure::new(codes::CONFIG_INVALID, "the device does not speak OTrP"))
             }
         }
@@ -308,6 +309,21 @@ impl Host {
                     provider: one.provider,
                 });
                 status.installed = installed.collect();
+                let tam_uri = |owner| {
+                    let tam = of_agent.tams.iter().find(|(id, _, _)| *id == owner);
+                    tam.and_then(|(_, uri, _)| uri.clone())
+                };
+                let domains = of_agent.domains.into_iter().map(|domain| Domain {
+                    tam_uri: tam_uri(domain.owner),
+                    name: domain.name,
+                    label: domain.label,
+                    provider: domain.provider,
+                    signers: domain.signers.into_iter().map(|digest| digest.0).collect(),
+                    manifests: domain.manifests as u64,
+                    used: domain.used,
+                    quota: domain.quota,
+                });
+                status.domains = domains.collect();
                 Ok(status)
             }
             Err(AgentError::NotEnrolled) => Ok(status),
