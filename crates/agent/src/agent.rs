@@ -224,4 +224,5 @@ impl<P: Platform> Agent<P> {
     pub(crate) fn finish(&mut self, outcome: Outcome, detail: impl Into<String>) {
         self.outputs.push_back(Output::Finished(Finished { outcome, detail: detail.into() }));
     }
+
 }

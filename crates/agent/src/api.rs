@@ -93,6 +93,13 @@ pub enum Progress {
     },
     /// An Update or a command changed something; it is durable.
     Changed(Effect),
+    /// A TAM whose anchor allows the draft's plain form of OTrP spoke in it.
+    Tolerated {
+        /// Its Owner id.
+        owner: OwnerId,
+        /// What was tolerated beyond the plain form, by name.
+        tolerated: Vec<String>,
+    },
     /// A TA logged a line.
     TaLog {
         /// Its manifest component id.

@@ -125,7 +125,11 @@ pub(crate) fn explicit(
 }
 
 /// Every domain of `owner`, also those that only what is installed implies, by label.
-pub(crate) fn all(journal: &Journal, platform: &dyn Platform, owner: &OwnerId) -> Result<Vec<Domain>, Error> {
+pub(crate) fn all(
+    journal: &Journal,
+    platform: &dyn Platform,
+    owner: &OwnerId,
+) -> Result<Vec<Domain>, Error> {
     let recorded = explicit(journal, platform, Some(owner))?;
     let mut domains: BTreeMap<Vec<u8>, Domain> =
         recorded.into_iter().map(|(_, domain)| (domain.label.clone(), domain)).collect();
@@ -185,9 +189,9 @@ pub(crate) fn used(
     except: Option<&ComponentId>,
 ) -> Result<u64, Error> {
     let components = slots::components(journal, platform, Some(owner))?;
-    let counted = components
-        .into_iter()
-        .filter(|(_, id, component)| id.domain() == label && Some(&component.manifest) != except);
+    let counted = components.into_iter().filter(|(_, id, component)| {
+        id.domain() == label && Some(&component.manifest) != except
+    });
     Ok(counted.fold(0, |sum: u64, (_, _, component)| sum.saturating_add(component.size)))
 }
 
@@ -243,7 +247,9 @@ pub(crate) fn with_signers(
 
 /// The key of a signer's certificate, of which nothing is checked but its form: the TAM vouches for it (draft section
 /// 14.6).
-pub(crate) fn signer_key(certificate: &[u8]) -> Result<tamarack_crypto::PublicKey, tamarack_x509::Error> {
+pub(crate) fn signer_key(
+    certificate: &[u8],
+) -> Result<tamarack_crypto::PublicKey, tamarack_x509::Error> {
     tamarack_x509::unvalidated_key(certificate)
 }
 

@@ -59,6 +59,6 @@ pub use error::Error;
 pub use ta::peripheral::Peripheral;
 pub use ta::sessions::{SessionId, TaName};
 pub use trust::{
-    AnchorChange, AnchorOrder, AnchorState, DEVICE_DOMAIN, Operations, OtrpPrincipal, Prefix, Principal,
-    SignerAnchor, Subject, TamAnchor,
+    AnchorChange, AnchorOrder, AnchorState, DEVICE_DOMAIN, Operations, OtrpPrincipal, Prefix, Principal, SignerAnchor,
+    Subject, TamAnchor,
 };

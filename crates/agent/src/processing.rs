@@ -81,8 +81,11 @@ impl<P: Platform> Agent<P> {
             Ok(Stop::Ready) => {
                 let Processing { mut transaction, reply, .. } = processing;
                 let owner = transaction.tam().owner;
-                if transaction.effects.iter().any(Effect::is_change) {
-                    views::changed(&mut transaction.journal, &self.platform, &owner)?;
+                if transaction.effects.iter().any(Effect::is_change)
+                    && let Err(e) = views::changed(&mut transaction.journal, &self.platform, &owner)
+                {
+                    self.discard(now, transaction);
+                    return Err(e);
                 }
                 match reply {
                     Reply::Teep(pending) => self.end_update(now, transaction, pending),

@@ -105,3 +105,4 @@ fn owners_of(platform: &dyn Platform, id: &ComponentId) -> Result<Vec<(OwnerId, 
     found.dedup();
     Ok(found)
 }
+

@@ -241,11 +241,15 @@ impl TrustStore {
     /// Whether `key` can be no signer's that a TAM introduces: it has another purpose (rule K5), or its anchor was revoked.
     pub fn denies(&self, key: &PublicKey) -> bool {
         let of_tam = self.tams.iter().any(|tam| tam.principal.keys().contains(key));
-        let revoked = self
-            .signers
-            .iter()
-            .any(|signer| signer.state == AnchorState::Revoked && signer.principal.keys().contains(key));
+        let revoked = self.signers.iter().any(|signer| {
+            signer.state == AnchorState::Revoked && signer.principal.keys().contains(key)
+        });
         of_tam || revoked || self.authority.as_ref() == Some(key)
+    }
+
+    /// Whether any OTrP anchor takes the draft's plain form.
+    pub fn has_draft(&self) -> bool {
+        self.tams.iter().any(|tam| tam.otrp.as_ref().is_some_and(|otrp| otrp.draft))
     }
 
     /// Which protocol the TAM at `tam_uri` is spoken to in; TEEP if none is known there.

@@ -118,9 +118,9 @@ impl Host {
                 self.with_agent(|agent, _| agent.change_anchor(&order).map(|()| Value::Done))
             }
             Request::ProcessOtrpMessage(message) => self.feed(Input::ProcessOtrpMessage(message), None),
-            Request::GetTaInformation { .. } => {
-                Err(Failure::new(codes::CONFIG_INVALID, "the device does not speak OTrP"))
-            }
+            Request::GetTaInformation { query, tam_uri } => self.with_agent(|agent, _| {
+                agent.ta_information(&query, tam_uri.as_deref()).map(Value::TaInformation)
+            }),
         }
     }
 
@@ -340,6 +340,10 @@ fn log(progress: &Progress) {
         Progress::Changed(effect) => eprintln!("agent: {effect:?}"),
         Progress::Answered { attested: true } => eprintln!("agent: answered with Evidence"),
         Progress::Answered { attested: false } => eprintln!("agent: answered"),
+        Progress::Tolerated { tolerated, .. } => {
+            let more = tolerated.iter().map(|one| format!(", {one}")).collect::<String>();
+            eprintln!("agent: accepted the plain form of the OTrP draft{more}");
+        }
         _ => {}
     }
 }

@@ -175,6 +175,8 @@ fn enrolment_survives_restarts() {
     for request in [
         Request::RequestTa { component: component.clone(), tam_uri: None },
         Request::OpenSession { target: Target::Uuid([0; 16]), tam_uri: None, params: Vec::new() },
+        Request::ProcessOtrpMessage(b"{}".to_vec()),
+        Request::GetTaInformation { query: b"{}".to_vec(), tam_uri: None },
         Request::Enrol(Enrolment {
             chain: Vec::new(),
             otrp_chain: Vec::new(),

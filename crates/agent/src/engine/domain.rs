@@ -225,7 +225,8 @@ impl Transaction {
                 .is_ok_and(|envelope| envelope.authenticate(&keys, device.provider).is_ok())
         };
         domain.signers.retain(|signer| {
-            !signer.retired || installed.iter().any(|(_, _, m)| signed_by(&signer.certificate, &m.envelope))
+            !signer.retired
+                || installed.iter().any(|(_, _, m)| signed_by(&signer.certificate, &m.envelope))
         });
         Ok(())
     }
