@@ -317,9 +317,7 @@ fn issue(
         (None, Some(csr), Some(role)) => {
             authority.issue_named_from_csr(&keys::read_text(&csr)?, role, &name, common_name, validity)
         }
-        (Some(key), None, None) if tls => {
-            authority.issue_tls(keys::public_key(&key)?, names, validity)
-        }
+        (Some(key), None, None) if tls => authority.issue_tls(keys::public_key(&key)?, names, validity),
         (Some(key), None, None) => authority.issue_responder(keys::public_key(&key)?, common_name, validity),
         _ => return Err(Fail::input(codes::USAGE, "say what to certify: either --key FILE or --csr FILE")),
     };
