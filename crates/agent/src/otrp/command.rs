@@ -69,7 +69,7 @@ impl<P: Platform> Agent<P> {
             tolerances: Vec::new(),
         };
         let request = match read {
-            Ok(Request::Sealed(request)) => request,
+            Ok(Request::Sealed(request)) => *request,
             Ok(Request::GetDeviceState { .. }) => return Err(Error::Intent),
             Err(e) => return self.refuse_command(tam, &e.into(), &pending),
         };

@@ -6,9 +6,10 @@ use std::sync::Mutex;
 
 use tamarack_agent::{Agent, Input, OtrpPrincipal, Seed, TamAnchor};
 use tamarack_crypto::{KeyType, Sign};
-use tamarack_jose::jwe::{DecryptionKey, Enc, Recipient};
+use tamarack_jose::json::{self, Json};
+use tamarack_jose::jwe::{self, DecryptionKey, Enc, Recipient};
 use tamarack_jose::jwk::KeyUse;
-use tamarack_jose::jws::{Purpose, SignHeaders, Signer, VerificationKey};
+use tamarack_jose::jws::{self, Purpose, SignHeaders, Signer, VerificationKey};
 use tamarack_model::{Code, Outcome, Protocol};
 use tamarack_otrp::request::{
     self, Changes, Content, CreateSd, DeleteSd, DeleteTa, GetDeviceState, InstallTa, UpdateSd,
@@ -402,5 +403,63 @@ pub fn refusal(reply: &Reply) -> Code {
     match reply.outcome() {
         Some(Outcome::Refused(code)) => *code,
         other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// A JSON text as the tests take it apart.
+pub fn parse_json(text: &[u8]) -> Json {
+    json::parse(text, &json::Limits::default()).unwrap()
+}
+
+/// Sets, or with `None` removes, a member of an object.
+pub fn set(object: &mut Json, name: &str, value: Option<Json>) {
+    let Json::Object(members) = object else { panic!("not an object") };
+    members.retain(|(member, _)| member != name);
+    members.extend(value.map(|value| (name.into(), value)));
+}
+
+/// The member `name` of an object, to be changed.
+pub fn member<'j>(object: &'j mut Json, name: &str) -> &'j mut Json {
+    let Json::Object(members) = object else { panic!("not an object") };
+    &mut members.iter_mut().find(|(member, _)| member == name).expect("the member").1
+}
+
+impl Otrp {
+    /// The request with its payload changed, signed anew by the TAM.
+    pub fn resigned(&self, request: &[u8], change: impl FnOnce(&mut Json)) -> Vec<u8> {
+        let tam = self.tam();
+        self.resigned_with(request, &SignHeaders::chain(&tam.chain, &provider()), change)
+    }
+
+    pub fn resigned_with(
+        &self,
+        request: &[u8],
+        headers: &SignHeaders<'_>,
+        change: impl FnOnce(&mut Json),
+    ) -> Vec<u8> {
+        let mut outer = parse_json(request);
+        let Json::Object(members) = &mut outer else { panic!("not an object") };
+        let payload = members[0].1.get("payload").and_then(Json::as_str).unwrap();
+        let mut payload = parse_json(&tamarack_jose::base64::decode_url(payload).unwrap());
+        {
+            let Json::Object(inner) = &mut payload else { panic!("not an object") };
+            change(&mut inner[0].1);
+        }
+        let signer = Signer::Es256(&*self.tam().signer);
+        members[0].1 = jws::sign(&json::to_vec(&payload), signer, headers).unwrap();
+        json::to_vec(&outer)
+    }
+
+    /// The request with its outer layer changed.
+    pub fn tampered(&self, request: &[u8], change: impl FnOnce(&mut Json)) -> Vec<u8> {
+        let mut outer = parse_json(request);
+        let Json::Object(members) = &mut outer else { panic!("not an object") };
+        change(&mut members[0].1);
+        json::to_vec(&outer)
+    }
+
+    /// Any text, encrypted to the TEE as a content.
+    pub fn content(&self, text: &[u8]) -> Json {
+        jwe::encrypt(text, &self.tee_key(), Enc::A128CbcHs256, &provider()).unwrap()
     }
 }
