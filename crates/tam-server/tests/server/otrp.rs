@@ -266,7 +266,6 @@ fn faults_of_the_configuration_are_told() {
         ),
         (with_tee_ca("crl = \"keys/otrp.pem\""), "tee_ca.crl: no readable PEM section \"X509 CRL\""),
         (with_tee_ca("crl = \"keys/bad.pem\""), "tee_ca.crl: it holds what is no complete revocation list"),
-        (with_tee_ca("crl = \"keys/list.pem\"").replace(section, ""), "tee_ca.crl: only OTrP looks at it"),
         (
             format!("{text}\n[[firmware_ca]]\nfile = \"x\"\n").replace(section, ""),
             "firmware_ca.file: only OTrP looks at it",
