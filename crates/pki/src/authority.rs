@@ -332,7 +332,7 @@ impl Authority {
     }
 }
 
-fn params(common_name: &str, validity: Validity) -> Result<CertificateParams, Error> {
+pub(crate) fn params(common_name: &str, validity: Validity) -> Result<CertificateParams, Error> {
     if validity.not_after < validity.not_before {
         return Err(Error::Validity);
     }

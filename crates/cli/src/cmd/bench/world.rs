@@ -95,6 +95,7 @@ impl Server {
             listen: ([127, 0, 0, 1], 0).into(),
             profile: Profile::Development,
             ca: None,
+            otrp: None,
             tee_cas: vec![(tee_ca, GradeName::Software)],
             minimum: Some(GradeName::Software),
             tls: None,
