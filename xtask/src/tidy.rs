@@ -25,6 +25,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("cose", Wire),
     ("channel", Port),
     ("eat", Wire),
+    ("jose", Wire),
     ("suit", Wire),
     ("teep", Wire),
     ("x509", Wire),

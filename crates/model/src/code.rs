@@ -96,6 +96,15 @@ table! {
     HTTP_TOO_LARGE = 1402, "The HTTP body is too large", "It exceeds the message limit (1 MiB by default).", "Use payloads by URI, or raise the limit on both sides.";
     HTTP_PEER = 1403, "The TAM answered with an error", "The HTTP exchange failed: no connection, an error status, a redirect or a wrong content type.", "The message names the status and the TAM's own code, if it sent one.";
     HTTP_INSECURE = 1404, "Plain HTTP is refused", "The URI is http:// and its host is not a loopback address.", "Use https://, or allow plain HTTP explicitly for tests.";
+    JSON_MALFORMED = 1501, "The bytes are not strict JSON", "They are not UTF-8 JSON text, a member stands twice in an object, or something follows the value.", "The message names the position; send what RFC 8259 and RFC 7493 (I-JSON) allow.";
+    JSON_LIMIT = 1502, "The JSON exceeds a limit", "It is larger, deeper nested or has more members than the receiver allows.", "Send less, or raise the receiver's limit.";
+    JOSE_MALFORMED = 1503, "The JWS, JWE or JWK is malformed", "A member is missing, mistyped or not base64url, or a protected header is not a string.", "Compare with RFC 7515, RFC 7516 and RFC 7517; the message names the member.";
+    JOSE_ALGORITHM = 1504, "The JOSE algorithm is not accepted", "It is unknown, `none`, symmetric, missing from the protected header, or does not fit the key.", "Sign with ES256, encrypt with ECDH-ES+A128KW.";
+    JOSE_HEADER = 1505, "A JOSE header parameter is refused", "crit, b64, zip, jku, jwk or x5u change what a message means or fetch its key from elsewhere.", "Leave the parameter out.";
+    JOSE_SIGNATURE = 1506, "The JWS does not verify", "The bytes were changed, or another key signed them.", "Check which key signed and that nothing re-encoded the object.";
+    JOSE_DECRYPTION = 1507, "The JWE does not decrypt", "It was changed or is for another key; which of the two is deliberately not told.", "Encrypt to the receiver's current key.";
+    JOSE_RSA1_5 = 1508, "RSA1_5 is refused", "RSAES-PKCS1-v1_5 lets whoever watches errors decrypt messages.", "Encrypt with RSA-OAEP-256 or ECDH-ES+A128KW.";
+    JOSE_KEY = 1509, "The key may not be used for this", "It serves another purpose, is too small, or is of a type that this side does not have.", "Use P-256 keys, or RSA keys of 2048 bits and more with the TAM.";
 
     // 2xxx: SUIT.
     SUIT_MALFORMED = 2001, "The SUIT envelope or manifest is malformed", "An element is missing, mistyped, repeated or out of range.", "`tamarack manifest explain` names the element and position.";

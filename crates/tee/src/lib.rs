@@ -21,7 +21,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use tamarack_crypto::{Secret, Sign};
+use tamarack_crypto::{PublicKey, Secret, Sign};
 use tamarack_model::{Code, codes};
 
 pub use param::{MAX_PARAMS, Param, Params};
@@ -144,6 +144,9 @@ pub struct EvidenceRequest<'a> {
     pub ueid: &'a [u8],
     /// Sequence number of the trust store, for the private claims.
     pub trust_store_sequence: u64,
+    /// The key that the cnf claim vouches for; None stands for the TEEP key. Besides that, only the key of
+    /// [`OtrpIdentity::signer`] is one: a platform refuses to vouch for any other ([`Error::NotOwnKey`]).
+    pub confirm: Option<PublicKey>,
 }
 
 /// Evidence as it travels in attestation-payload.
@@ -171,6 +174,8 @@ pub enum Error {
     Quota,
     /// The cryptographic provider failed.
     Crypto,
+    /// Evidence was asked for a key that is not this device's.
+    NotOwnKey,
 }
 
 impl Error {
@@ -178,6 +183,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Quota => codes::TA_QUOTA,
+            Self::NotOwnKey => codes::INTERNAL,
             Self::Storage(_) | Self::NotAuthentic | Self::RolledBack | Self::Blob | Self::Crypto => {
                 codes::TEE_STORAGE
             }
@@ -194,6 +200,7 @@ impl fmt::Display for Error {
             Self::Blob => f.write_str("no such payload in sealed storage"),
             Self::Quota => f.write_str("the storage quota is exhausted"),
             Self::Crypto => f.write_str("the cryptographic provider failed"),
+            Self::NotOwnKey => f.write_str("Evidence was asked for a key that is not this device's"),
         }
     }
 }
