@@ -100,7 +100,7 @@ impl Authority {
         let certificate = CertificateDer::from(certificates_from_pem(cert_pem)?.swap_remove(0));
         let signer = load_key(key_pem)?;
         let anchor = Anchor::from_der(&certificate)?;
-        if *anchor.key() != signer.public_key() {
+        if anchor.key() != Some(&signer.public_key()) {
             return Err(Error::KeyMismatch);
         }
         let kind = Kind::ALL

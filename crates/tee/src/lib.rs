@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+mod otrp;
 mod param;
 mod runtime;
 mod state;
@@ -24,6 +25,7 @@ use core::fmt;
 use tamarack_crypto::{PublicKey, Secret, Sign};
 use tamarack_model::{Code, codes};
 
+pub use otrp::{FirmwareSignature, OtrpIdentity};
 pub use param::{MAX_PARAMS, Param, Params};
 pub use runtime::{TaError, TaInstance, TaLimits, TaReturn, TaServices};
 pub use state::state_digest;
@@ -79,6 +81,11 @@ pub trait Platform {
     /// Makes Evidence about this device now (security rule E2). The attestation key is used inside and is reachable in no
     /// other way.
     fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error>;
+
+    /// What the device is in OTrP; None if it speaks TEEP only.
+    fn otrp(&self) -> Option<&dyn OtrpIdentity> {
+        None
+    }
 
     /// Loads a TA from the one buffer whose digest the Agent has checked (security rule L1), ready for
     /// [`TaInstance::create`].

@@ -316,9 +316,9 @@ fn a_leaf_cannot_issue() {
 #[test]
 fn chain_lengths_are_limited() {
     let made = make(4, keep, keep, keep);
-    check("five certificates", &made, NOW, Error::ChainLength { length: 5 });
+    check("five certificates", &made, NOW, Error::ChainLength { length: 5, limit: 4 });
     let empty = Made { chain: Vec::new(), ..made };
-    check("none", &empty, NOW, Error::ChainLength { length: 0 });
+    check("none", &empty, NOW, Error::ChainLength { length: 0, limit: 4 });
 }
 
 #[test]
