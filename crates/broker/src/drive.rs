@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tamarack_channel::{Action, Failure, Reply, Request, Value};
-use tamarack_model::{ComponentId, Protocol, codes};
+use tamarack_model::{ComponentId, Protocol};
 
 use crate::rate::Rate;
 use crate::{Error, TamClient, TeeChannel};

@@ -9,7 +9,7 @@ use std::{fmt, fs};
 
 use tamarack_channel::MAX_CHUNK;
 use tamarack_model::{Code, Protocol, codes};
-use tamarack_otrp::http::{AIKS_MEDIA_TYPE, MEDIA_TYPE as OTRP};
+use crate::otrp::wire::{AIKS_MEDIA_TYPE, MEDIA_TYPE as OTRP};
 use tamarack_teep::http::{ACCEPT, CONTENT_TYPE, ERROR_HEADER, MEDIA_TYPE as TEEP};
 use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};

@@ -48,7 +48,7 @@ pub enum Error {
     /// An answer of another kind than the request asks for.
     Unexpected,
     /// What came as OTrP is none, or does not hold.
-    Otrp(OtrpError),
+    Otrp(otrp::wire::OtrpError),
 }
 
 impl Error {

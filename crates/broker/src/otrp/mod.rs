@@ -1,7 +1,8 @@
 //! OTrP through the Broker: ProcessOTrPMessage, routing by the name of the TEE, the array of GetDeviceStateResponse, and
 //! the errors that are the Broker's own (draft-ietf-teep-opentrustprotocol-03 sections 6, 9.1.6, 10 and 14.12).
 
-mod wire;
+pub(crate) mod wire;
+use wire::*;
 
 use std::collections::VecDeque;
 use std::sync::TryLockError;
@@ -96,7 +97,7 @@ impl Broker {
         let Some(name) = &routed.tee else { return self.all(message, routed, observe) };
         let Some(tee) = self.named(name)? else {
             let text = format!("the device has no TEE of the name {name:?}");
-            return Ok(routed.error(BrokerErrorCode::Unknown, Failure::new(codes::OTRP_TEE_UNKNOWN, text)));
+            return Ok(routed.error(BrokerErrorCode::Unknown, Failure::new(codes::DEVICE_BUSY, text)));
         };
         Ok(match self.make(tee, message, observe) {
             Made::Response(response, failure) => Processed { response, failure },

@@ -1,6 +1,6 @@
 //! Certificates, keys and OCSP responses in a line or two each.
 
-use der::{Decode, Encode};
+use der::Decode;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;

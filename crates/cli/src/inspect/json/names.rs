@@ -5,6 +5,8 @@
 pub enum Kind {
     /// As it is written.
     Any,
+    /// An object with one of the members of [`MESSAGES`].
+    Message,
     /// An object with these members.
     Members(&'static [Row]),
     /// An array whose elements are all of this kind.
@@ -59,50 +61,46 @@ pub fn member(rows: &'static [Row], name: &str) -> Option<&'static Row> {
 }
 
 /// The OTrP messages and other objects that are known by the name of their only member.
-pub fn message(name: &str) -> Option<&'static Row> {
-    member(MESSAGES, name)
-}
-
-const MESSAGES: &[Row] = &[
-    ("GetDeviceStateRequest", "OTrP 9.1.1, signed by the TAM", K::Jws(&K::Members(MESSAGES))),
+pub const MESSAGES: &[Row] = &[
+    ("GetDeviceStateRequest", "OTrP 9.1.1, signed by the TAM", K::Jws(&K::Message)),
     ("GetDeviceStateTBSRequest", "OTrP 9.1.1", K::Members(TBS)),
     (
         "GetDeviceStateResponse",
         "OTrP 9.1.6, put together by the Broker: one part for each TEE",
-        K::Each(&K::Members(MESSAGES)),
+        K::Each(&K::Message),
     ),
-    ("GetDeviceTEEStateResponse", "OTrP 9.1.6, signed by the TEE", K::Jws(&K::Members(MESSAGES))),
+    ("GetDeviceTEEStateResponse", "OTrP 9.1.6, signed by the TEE", K::Jws(&K::Message)),
     ("GetDeviceTEEStateTBSResponse", "OTrP 9.1.6", K::Members(TBS)),
-    ("CreateSDRequest", "OTrP 9.2.1, signed by the TAM", K::Jws(&K::Members(MESSAGES))),
+    ("CreateSDRequest", "OTrP 9.2.1, signed by the TAM", K::Jws(&K::Message)),
     ("CreateSDTBSRequest", "OTrP 9.2.1", K::Members(TBS)),
-    ("CreateSDResponse", "OTrP 9.2.1, signed by the TEE", K::Jws(&K::Members(MESSAGES))),
+    ("CreateSDResponse", "OTrP 9.2.1, signed by the TEE", K::Jws(&K::Message)),
     ("CreateSDTBSResponse", "OTrP 9.2.1", K::Members(TBS)),
-    ("UpdateSDRequest", "OTrP 9.2.2, signed by the TAM", K::Jws(&K::Members(MESSAGES))),
+    ("UpdateSDRequest", "OTrP 9.2.2, signed by the TAM", K::Jws(&K::Message)),
     ("UpdateSDTBSRequest", "OTrP 9.2.2", K::Members(TBS)),
-    ("UpdateSDResponse", "OTrP 9.2.2, signed by the TEE", K::Jws(&K::Members(MESSAGES))),
+    ("UpdateSDResponse", "OTrP 9.2.2, signed by the TEE", K::Jws(&K::Message)),
     ("UpdateSDTBSResponse", "OTrP 9.2.2", K::Members(TBS)),
-    ("DeleteSDRequest", "OTrP 9.2.3, signed by the TAM", K::Jws(&K::Members(MESSAGES))),
+    ("DeleteSDRequest", "OTrP 9.2.3, signed by the TAM", K::Jws(&K::Message)),
     ("DeleteSDTBSRequest", "OTrP 9.2.3", K::Members(TBS)),
-    ("DeleteSDResponse", "OTrP 9.2.3, signed by the TEE", K::Jws(&K::Members(MESSAGES))),
+    ("DeleteSDResponse", "OTrP 9.2.3, signed by the TEE", K::Jws(&K::Message)),
     ("DeleteSDTBSResponse", "OTrP 9.2.3", K::Members(TBS)),
-    ("InstallTARequest", "OTrP 9.3.1, signed by the TAM", K::Jws(&K::Members(MESSAGES))),
+    ("InstallTARequest", "OTrP 9.3.1, signed by the TAM", K::Jws(&K::Message)),
     ("InstallTATBSRequest", "OTrP 9.3.1", K::Members(TBS)),
-    ("InstallTAResponse", "OTrP 9.3.1, signed by the TEE", K::Jws(&K::Members(MESSAGES))),
+    ("InstallTAResponse", "OTrP 9.3.1, signed by the TEE", K::Jws(&K::Message)),
     ("InstallTATBSResponse", "OTrP 9.3.1", K::Members(TBS)),
-    ("UpdateTARequest", "OTrP 9.3.2, signed by the TAM", K::Jws(&K::Members(MESSAGES))),
+    ("UpdateTARequest", "OTrP 9.3.2, signed by the TAM", K::Jws(&K::Message)),
     ("UpdateTATBSRequest", "OTrP 9.3.2", K::Members(TBS)),
-    ("UpdateTAResponse", "OTrP 9.3.2, signed by the TEE", K::Jws(&K::Members(MESSAGES))),
+    ("UpdateTAResponse", "OTrP 9.3.2, signed by the TEE", K::Jws(&K::Message)),
     ("UpdateTATBSResponse", "OTrP 9.3.2", K::Members(TBS)),
-    ("DeleteTARequest", "OTrP 9.3.3, signed by the TAM", K::Jws(&K::Members(MESSAGES))),
+    ("DeleteTARequest", "OTrP 9.3.3, signed by the TAM", K::Jws(&K::Message)),
     ("DeleteTATBSRequest", "OTrP 9.3.3", K::Members(TBS)),
-    ("DeleteTAResponse", "OTrP 9.3.3, signed by the TEE", K::Jws(&K::Members(MESSAGES))),
+    ("DeleteTAResponse", "OTrP 9.3.3, signed by the TEE", K::Jws(&K::Message)),
     ("DeleteTATBSResponse", "OTrP 9.3.3", K::Members(TBS)),
     ("dsi", "device state information, OTrP 9.1.5", K::Members(DSI)),
     ("TAQuery", "OTrP 6.4.2, a normal app's question", K::Members(TA_QUERY)),
     (
         "TAInformation",
         "OTrP 6.4.2, signed with the provider's anonymous key (AIK)",
-        K::Jws(&K::Members(MESSAGES)),
+        K::Jws(&K::Message),
     ),
     ("TAInformationTBS", "OTrP 6.4.2", K::Members(TA_INFORMATION)),
     (
@@ -125,7 +123,7 @@ const TBS: &[Row] = &[
     ("icaocspdat", "not of OTrP any more", K::Each(&K::Base64(B::Ocsp))),
     ("supportedsigalgs", "signatures that the sender verifies", SIG_ALGS),
     ("signerreq", "whether the TAM shall repeat its chain", K::Any),
-    ("edsi", "device state information", K::Jwe(&K::Members(MESSAGES))),
+    ("edsi", "device state information", K::Jwe(&K::Message)),
     ("reason", "why it failed", K::Members(REASON)),
     ("content", "what is between TAM and TEE alone", K::Jwe(&K::Members(CONTENT))),
     ("encrypted_ta", "TA, encrypted to the provider's key in the TEE", K::Members(ENCRYPTED_TA)),
@@ -292,4 +290,4 @@ pub const JWK: &[Row] = &[
 /// Objects that only `--as` tells apart.
 pub const DSI_ITSELF: K = K::Members(DSI);
 /// The payload of a JWS or content of a JWE of which nothing is known.
-pub const UNKNOWN: K = K::Members(MESSAGES);
+pub const UNKNOWN: K = K::Message;

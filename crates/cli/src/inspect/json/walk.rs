@@ -24,6 +24,7 @@ pub fn node(label: &str, value: &Json, kind: Kind, remark: &str, depth: usize) -
         }
         (Kind::Jwk, Json::Object(members)) => jose::jwk(label, members, depth),
         (Kind::Members(rows), Json::Object(members)) => object(label, members, rows, depth),
+        (Kind::Message, Json::Object(members)) => object(label, members, names::MESSAGES, depth),
         (_, Json::Object(members)) => object(label, members, &[], depth),
         (Kind::Each(inner), Json::Array(items)) => array(label, items, *inner, depth),
         (Kind::Each(inner), other @ Json::String(_)) => {
@@ -73,12 +74,14 @@ pub fn object(label: &str, members: &[(String, Json)], rows: &'static [Row], dep
 pub fn member(name: &str, value: &Json, rows: &'static [Row], depth: usize) -> Node {
     let Some((_, remark, kind)) = names::member(rows, name) else {
         let unfamiliar = node(name, value, Kind::Any, "", depth + 1);
-        return if rows.is_empty() { unfamiliar } else { with_note(unfamiliar, "no member that is known here") };
+        // An object that is none of the messages may be anything.
+        let anything = rows.is_empty() || std::ptr::eq(rows, names::MESSAGES);
+        return if anything { unfamiliar } else { with_note(unfamiliar, "no member that is known here") };
     };
     let mut shown = node(name, value, *kind, remark, depth + 1);
     // The name outside is not signed; the one inside is.
     if let Some(inner) = jose::payload_name(value)
-        && names::message(name).is_some()
+        && names::member(names::MESSAGES, name).is_some()
         && inner != inside(name)
     {
         shown.notes.push(format!("named {name} outside, and {inner} inside, where it is signed: refused"));
