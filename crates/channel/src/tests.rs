@@ -121,7 +121,8 @@ fn profile() -> impl Strategy<Value = Profile> {
     let id = any::<[u8; 16]>;
     let key_type = prop::sample::select(vec![KeyType::P256, KeyType::Ed25519]);
     let hwmodel = prop::collection::vec(any::<u8>(), 1..=32);
-    let otrp = (text(), text()).prop_map(|(tee_name, tee_version)| OtrpProfile { tee_name, tee_version });
+    let short = "[ -~]{1,64}";
+    let otrp = (short, short).prop_map(|(tee_name, tee_version)| OtrpProfile { tee_name, tee_version });
     (text(), id(), id(), id(), hwmodel, text(), key_type, prop::option::of(otrp)).prop_map(
         |(common_name, vendor_id, class_id, oemid, hwmodel, hwversion, key_type, otrp)| Profile {
             common_name,

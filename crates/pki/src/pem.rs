@@ -2,7 +2,9 @@
 
 use pem_rfc7468::LineEnding;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer,
+};
 use tamarack_crypto::{KeyType, PublicKey, Secret, Sign};
 
 use crate::Error;
@@ -35,6 +37,22 @@ pub fn certificates_from_pem(pem: &str) -> Result<Vec<Vec<u8>>, Error> {
 /// PEM of a DER certificate.
 pub fn certificate_to_pem(der: &[u8]) -> Result<String, Error> {
     encode("CERTIFICATE", der)
+}
+
+/// PEM of a DER revocation list.
+pub fn list_to_pem(der: &[u8]) -> Result<String, Error> {
+    encode("X509 CRL", der)
+}
+
+/// Every revocation list of a PEM text as DER, in order; at least one.
+pub fn lists_from_pem(pem: &str) -> Result<Vec<Vec<u8>>, Error> {
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
+        .map(|list| list.map(|der| der.to_vec()))
+        .collect();
+    match lists {
+        Ok(lists) if !lists.is_empty() => Ok(lists),
+        _ => Err(Error::Pem { label: "X509 CRL" }),
+    }
 }
 
 /// PEM of a public key.

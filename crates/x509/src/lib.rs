@@ -43,10 +43,19 @@ pub fn unvalidated_key(der: &[u8]) -> Result<tamarack_crypto::PublicKey, Error> 
     profile::Profile::read(der)?.key.ok_or(Error::Malformed)
 }
 
-/// What a DER certificate is called in full: its serial number, hexadecimal content octets of the INTEGER, and the DER of
-/// its issuer's name. Nothing is checked but the form.
-pub fn unvalidated_serial(der: &[u8]) -> Result<(alloc::string::String, alloc::vec::Vec<u8>), Error> {
-    let certificate = raw::Certificate::read(der).map_err(|_| Error::Malformed)?;
-    let serial = certificate.serial.iter().map(|octet| alloc::format!("{octet:02x}")).collect();
-    Ok((serial, certificate.issuer.to_vec()))
+/// The serial number of a DER certificate, content octets of the INTEGER, if `issuer` (DER) did sign it. Nothing else is
+/// checked: this is for the issuer's own bookkeeping.
+pub fn issued_serial(
+    certificate: &[u8],
+    issuer: &[u8],
+    provider: &tamarack_crypto::Provider,
+) -> Result<alloc::vec::Vec<u8>, Error> {
+    let read = |der| raw::Certificate::read(der).map_err(|_| Error::Malformed);
+    let (certificate, issuer) = (read(certificate)?, read(issuer)?);
+    if certificate.issuer != issuer.subject {
+        return Err(Error::UnknownIssuer);
+    }
+    let signed = &certificate.signed;
+    signature::verify(signed.algorithm, issuer.spki, signed.content, signed.signature, provider)?;
+    Ok(certificate.serial.to_vec())
 }

@@ -63,6 +63,17 @@ impl CertId {
         Ok(Self::of(&read(certificate)?, &read(issuer)?, hash, provider))
     }
 
+    /// What the names of all certificates that `issuer` (DER) issued have in common; the serial number is empty.
+    pub fn of_issuer(issuer: &[u8], hash: IdHash, provider: &Provider) -> Result<Self, OcspError> {
+        let issuer = raw::Certificate::read(issuer).map_err(|_| OcspError::Malformed)?;
+        Ok(Self {
+            hash,
+            issuer_name_hash: hash.digest(issuer.subject, provider),
+            issuer_key_hash: hash.digest(issuer.key, provider),
+            serial: Vec::new(),
+        })
+    }
+
     pub(crate) fn of(
         certificate: &raw::Certificate<'_>,
         issuer: &raw::Certificate<'_>,
