@@ -90,8 +90,12 @@ fn ecmascript(number: &Number) -> String {
     if value == 0.0 {
         return "0".to_string();
     }
-    // Rust gives the shortest digits that read back, the nearest of those, which is what ECMAScript asks for: d.ddde-n.
-    let scientific = format!("{:e}", value.abs());
+    // The fewest digits that read back, as d.ddde-n. Of two texts that are equally near, ECMAScript takes the even one, which
+    // is what rounding to that many digits gives; next to a power of two that may be another double.
+    let shortest = format!("{:e}", value.abs());
+    let count = shortest.bytes().take_while(|b| *b != b'e').filter(u8::is_ascii_digit).count();
+    let rounded = format!("{:.*e}", count - 1, value.abs());
+    let scientific = if rounded.parse() == Ok(value.abs()) { rounded } else { shortest };
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let digits = mantissa.replace('.', "");
     // The value is 0.digits times ten to the power of `point`.
