@@ -9,7 +9,7 @@ use std::{fmt, fs};
 
 use tamarack_channel::MAX_CHUNK;
 use tamarack_model::{Code, Protocol, codes};
-use crate::otrp::wire::{AIKS_MEDIA_TYPE, MEDIA_TYPE as OTRP};
+use tamarack_otrp::http::{JOSE_MEDIA_TYPE, MEDIA_TYPE as OTRP};
 use tamarack_teep::http::{ACCEPT, CONTENT_TYPE, ERROR_HEADER, MEDIA_TYPE as TEEP};
 use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
@@ -206,10 +206,10 @@ impl TamClient {
     /// OTrP as an app speaks it that carries the messages itself: like [`Self::connect`] without a message and like
     /// [`Self::send`] with one, and at the end the TAM may give the providers' signed keys.
     pub fn app(&self, uri: &str, message: Option<&[u8]>) -> Result<AppAnswer, HttpError> {
-        let accept = format!("{OTRP}, {AIKS_MEDIA_TYPE}");
+        let accept = format!("{OTRP}, {JOSE_MEDIA_TYPE}");
         let response = self.post(uri, &accept, OTRP, message)?;
-        if content_type(&response).as_deref().is_some_and(|found| is_type(found, AIKS_MEDIA_TYPE)) {
-            let signed = self.message(uri, response, AIKS_MEDIA_TYPE)?;
+        if content_type(&response).as_deref().is_some_and(|found| is_type(found, JOSE_MEDIA_TYPE)) {
+            let signed = self.message(uri, response, JOSE_MEDIA_TYPE)?;
             return Ok(signed.map_or(AppAnswer::Nothing, AppAnswer::SignedAiks));
         }
         Ok(self.message(uri, response, OTRP)?.map_or(AppAnswer::Nothing, AppAnswer::Message))

@@ -1,8 +1,9 @@
 //! OTrP through the Broker: ProcessOTrPMessage, routing by the name of the TEE, the array of GetDeviceStateResponse, and
 //! the errors that are the Broker's own (draft-ietf-teep-opentrustprotocol-03 sections 6, 9.1.6, 10 and 14.12).
 
-pub(crate) mod wire;
-use wire::*;
+mod flow;
+
+pub use flow::{Aiks, AppFlow, AppTa, Proven, Talked, TamTrust};
 
 use std::collections::VecDeque;
 use std::sync::TryLockError;
@@ -10,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tamarack_channel::{Action, Failure, Request};
-use tamarack_model::{Code, Protocol, codes};
+use tamarack_model::{ComponentId, Protocol, codes};
+use tamarack_otrp::broker::{self, BrokerError, Target};
+use tamarack_otrp::{Command, ErrorCode, Limits};
 
 use crate::drive::{Tee, lock};
 use crate::{Broker, Error, Exchange};
@@ -49,12 +52,23 @@ impl Broker {
         observe: &mut dyn FnMut(&Action),
     ) -> Result<Processed, Error> {
         let allowed = lock(&self.rate).take(Instant::now());
-        let routed = Routed::read(message)?;
+        let target = read(message)?;
         if !allowed {
             tracing::warn!("apps call ProcessOTrPMessage too often; one call was turned away");
-            return Ok(routed.error(BrokerErrorCode::Busy, too_often()));
+            return Ok(error(&target, ErrorCode::AgentTeeBusy, too_often()));
         }
-        self.route(message, &routed, observe)
+        self.route(message, &target, observe)
+    }
+
+    /// RequestTA for an app that carries the messages itself: the TEE notes that the component is needed, and what it would
+    /// have the Broker do is told to the app.
+    pub fn announce_ta(&self, component: &ComponentId, tam_uri: Option<&str>) -> Result<Vec<Action>, Error> {
+        let Some(_one_at_a_time) = self.wait() else { return Err(Error::Failed(busy())) };
+        let request = Request::RequestTa { component: component.clone(), tam_uri: tam_uri.map(String::from) };
+        let reply = self.call(request)?;
+        reply.result.map_err(Error::Failed)?;
+        let ends = |action: &Action| matches!(action, Action::Finished { failure: None });
+        Ok(reply.actions.into_iter().filter(|action| !ends(action)).collect())
     }
 
     /// A whole exchange: connects to the TAM, and lets TEE and TAM talk until the TAM has no more to say.
@@ -71,7 +85,7 @@ impl Broker {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             };
-            let processed = Routed::read(&message).and_then(|routed| self.route(&message, &routed, observe));
+            let processed = read(&message).and_then(|target| self.route(&message, &target, observe));
             match processed {
                 Ok(processed) => {
                     exchange.failure = processed.failure;
@@ -91,18 +105,18 @@ impl Broker {
     fn route(
         &self,
         message: &[u8],
-        routed: &Routed,
+        target: &Target,
         observe: &mut dyn FnMut(&Action),
     ) -> Result<Processed, Error> {
-        let Some(name) = &routed.tee else { return self.all(message, routed, observe) };
-        let Some(tee) = self.named(name)? else {
+        let Some(name) = &target.tee else { return self.all(message, target, observe) };
+        let Some(tee) = self.named(name) else {
             let text = format!("the device has no TEE of the name {name:?}");
-            return Ok(routed.error(BrokerErrorCode::Unknown, Failure::new(codes::DEVICE_BUSY, text)));
+            return Ok(error(target, ErrorCode::AgentTeeUnknown, Failure::new(codes::OTRP_AGENT_TEE_UNKNOWN, text)));
         };
         Ok(match self.make(tee, message, observe) {
             Made::Response(response, failure) => Processed { response, failure },
-            Made::Busy(failure) => routed.error(BrokerErrorCode::Busy, failure),
-            Made::Failed(failure) => routed.error(BrokerErrorCode::Failed, failure),
+            Made::Busy(failure) => error(target, ErrorCode::AgentTeeBusy, failure),
+            Made::Failed(failure) => error(target, ErrorCode::AgentTeeFail, failure),
         })
     }
 
@@ -111,43 +125,37 @@ impl Broker {
     fn all(
         &self,
         message: &[u8],
-        routed: &Routed,
+        target: &Target,
         observe: &mut dyn FnMut(&Action),
     ) -> Result<Processed, Error> {
         let (mut parts, mut said, mut busy) = (Vec::new(), None, None);
         for tee in &self.tees {
             match self.make(tee, message, observe) {
-                Made::Response(part, failure) => match read_part(&part) {
-                    Ok(part) => {
-                        parts.push(part);
-                        said = said.or(failure);
-                    }
-                    Err(failure) => said = said.or(Some(failure)),
-                },
+                Made::Response(part, failure) if is_part(&part) => {
+                    parts.push(part);
+                    said = said.or(failure);
+                }
+                Made::Response(..) => said = said.or_else(|| Some(no_part())),
                 Made::Busy(failure) => busy = busy.or(Some(failure)),
                 Made::Failed(failure) => said = said.or(Some(failure)),
             }
         }
         if !parts.is_empty() {
-            return Ok(Processed { response: assemble(parts), failure: said });
+            let response = broker::assemble(&parts, &LIMITS).map_err(Error::Otrp)?;
+            return Ok(Processed { response, failure: said });
         }
         Ok(match (said, busy) {
-            (Some(failure), _) => routed.error(BrokerErrorCode::Failed, failure),
-            (None, Some(failure)) => routed.error(BrokerErrorCode::Busy, failure),
+            (Some(failure), _) => error(target, ErrorCode::AgentTeeFail, failure),
+            (None, Some(failure)) => error(target, ErrorCode::AgentTeeBusy, failure),
             (None, None) => {
-                routed.error(BrokerErrorCode::Failed, Failure::new(codes::TEE_CHANNEL, "no TEE answered"))
+                error(target, ErrorCode::AgentTeeFail, no_part())
             }
         })
     }
 
-    fn named(&self, name: &str) -> Result<Option<&Tee>, Error> {
-        for tee in &self.tees {
-            // A TEE that does not say its name cannot be the one.
-            if tee.name().is_ok_and(|own| own == Some(name)) {
-                return Ok(Some(tee));
-            }
-        }
-        Ok(None)
+    /// The TEE of this name. One that does not say its name cannot be it.
+    fn named(&self, name: &str) -> Option<&Tee> {
+        self.tees.iter().find(|tee| tee.name().is_ok_and(|own| own == Some(name)))
     }
 
     /// One TEE's answer to one message, with the payloads that it fetches for it.
@@ -208,6 +216,42 @@ impl Broker {
             }
         }
     }
+}
+
+/// Everything that comes over the channel or over HTTP is shorter than this anyway.
+const LIMITS: Limits = Limits {
+    message: 2 << 20,
+    ta_message: 2 << 20,
+    depth: 16,
+    members: 16_384,
+    array: 64,
+    certificates: 6,
+};
+
+/// Which TEE a message is for. Only requests are for any; the rest is not OTrP, or not on its way to a TEE. All but
+/// GetDeviceState name theirs.
+fn read(message: &[u8]) -> Result<Target, Error> {
+    let target = broker::target_of(message, &LIMITS).map_err(Error::Otrp)?;
+    if target.tee.is_none() && target.command != Command::GetDeviceState {
+        return Err(Error::Otrp(tamarack_otrp::Error::Missing("tee".into())));
+    }
+    Ok(target)
+}
+
+/// What the Broker says in the place of a TEE.
+fn error(target: &Target, code: ErrorCode, failure: Failure) -> Processed {
+    let (rid, tid) = (target.rid.clone().unwrap_or_default(), target.tid.clone().unwrap_or_default());
+    let response = BrokerError { rid, tid, ..BrokerError::new(code) }.to_vec();
+    Processed { response, failure: Some(failure) }
+}
+
+/// Whether a TEE's answer can stand in the array.
+fn is_part(answer: &[u8]) -> bool {
+    broker::assemble(&[answer], &LIMITS).is_ok()
+}
+
+fn no_part() -> Failure {
+    Failure::new(codes::TEE_CHANNEL, "no TEE answered with its state")
 }
 
 fn busy() -> Failure {

@@ -1,6 +1,7 @@
 //! Certificates, keys and OCSP responses in a line or two each.
 
 use der::Decode;
+use tamarack_x509::ocsp::{Response, Status};
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -83,7 +84,39 @@ pub fn public_key(label: &str, bytes: &[u8]) -> Node {
     }
 }
 
-/// An OCSP response: of which certificate, how it stands, until when.
+/// An OCSP response: of which certificates, how they stand, until when.
 pub fn ocsp(label: &str, bytes: &[u8]) -> Node {
-    Node::leaf(label, format!("OCSP response, {} bytes", bytes.len()))
+    let response = match Response::parse(bytes) {
+        Ok(response) => response,
+        Err(e) => return with_note(Node::leaf(label, bytes_text(bytes)), format!("not an OCSP response: {e}")),
+    };
+    let basic = match response {
+        Response::Basic(basic) => basic,
+        Response::Failed(why) => {
+            let failed = Node::leaf(label, format!("OCSP response, {} bytes: {why:?}", bytes.len()));
+            return with_note(failed, "says nothing of any certificate");
+        }
+    };
+    let mut node = Node::leaf(label, format!("OCSP response, {} bytes", bytes.len()));
+    node.children.push(Node::leaf("produced", time(basic.data.produced_at)));
+    for entry in &basic.data.entries {
+        let until = entry.next_update.map_or("no end said".into(), |at| format!("until {}", time(at)));
+        let status = match entry.status {
+            Status::Good => "good".to_owned(),
+            Status::Revoked { at, .. } => format!("REVOKED since {}", time(at)),
+            Status::Unknown => "unknown".to_owned(),
+        };
+        let text = format!("{status}, from {} {until}", time(entry.this_update));
+        node.children.push(Node::leaf(format!("certificate {}", hex::encode(&entry.id.serial)), text));
+    }
+    for certificate in &basic.certificates {
+        node.children.push(self::certificate("responder", certificate));
+    }
+    node
+}
+
+/// A time as people read it.
+fn time(at: tamarack_model::UnixTime) -> String {
+    let at = std::time::Duration::from_secs(at);
+    der::DateTime::from_unix_duration(at).map_or_else(|_| at.as_secs().to_string(), |time| time.to_string())
 }

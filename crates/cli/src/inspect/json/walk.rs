@@ -1,4 +1,5 @@
 use tamarack_jose::json::Json;
+use tamarack_otrp::ErrorCode;
 
 use super::names::{self, Content, Kind, Row};
 use super::{Node, der, jose};
@@ -158,6 +159,14 @@ fn shortened(text: &str) -> String {
     }
 }
 
+/// An error of OTrP, and what it is called here.
 fn error_code(label: &str, text: &str) -> Node {
-    Node::leaf(label, shortened(text))
+    let shown = shortened(text);
+    match ErrorCode::parse(text) {
+        Some(error) => {
+            let code = error.code();
+            Node::leaf(label, format!("{shown}: {code} {}", code.info().map_or("", |info| info.title)))
+        }
+        None => with_note(Node::leaf(label, shown), "no error of OTrP"),
+    }
 }
