@@ -4,51 +4,54 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_crypto::Provider;
-use tamarack_jose::json::Json;
-
-use crate::interim::{jwk::Jwk, jws};
 use crate::member::{Context, Object, Writer, bytes, list, mistyped, name, only_member, single, string};
 use crate::{Error, Limits, Mode, Tolerance};
+use tamarack_crypto::Provider;
+use tamarack_jose::jwk::KeyUse;
+use tamarack_jose::{Json, Jwk, jws};
 
-/// What an AIK is for. The draft has one key for both; the hardened profile has two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AikUse {
-    /// Signing TAInformation.
-    Sig,
-    /// Decrypting TA packages.
-    Enc,
-}
-
-impl AikUse {
-    /// The value of the member `use`.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Sig => "sig",
-            Self::Enc => "enc",
-        }
-    }
-
-    pub(crate) fn read(_: &mut Context, json: &Json, path: &str) -> Result<Self, Error> {
-        match json.as_str() {
-            Some("sig") => Ok(Self::Sig),
-            Some("enc") => Ok(Self::Enc),
-            _ => Err(mistyped(path)),
-        }
+/// The member `use` of an AIK. The draft has one key for everything; the hardened profile has two: one signs
+/// TAInformation, the other decrypts TA packages.
+pub(crate) fn use_text(key_use: KeyUse) -> &'static str {
+    match key_use {
+        KeyUse::Signature => "sig",
+        KeyUse::Encryption => "enc",
     }
 }
+
+pub(crate) fn read_use(_: &mut Context, json: &Json, path: &str) -> Result<KeyUse, Error> {
+    match json.as_str() {
+        Some("sig") => Ok(KeyUse::Signature),
+        Some("enc") => Ok(KeyUse::Encryption),
+        _ => Err(mistyped(path)),
+    }
+}
+
+/// SubjectPublicKeyInfo of an RSA key between its first tag and the RSAPublicKey: rsaEncryption with its NULL.
+const RSA_ALGORITHM: [u8; 15] =
+    [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
 
 /// The bytes that stand in base64 for a key: SubjectPublicKeyInfo for EC, RSAPublicKey for RSA.
 pub(crate) fn encode(key: &Jwk) -> Vec<u8> {
-    key.to_spki()
+    let spki = key.to_spki();
+    if !key.is_rsa() {
+        return spki;
+    }
+    // Keys of 2048 bits and more: both lengths take two bytes, then a byte says that no bits are unused.
+    spki[4 + RSA_ALGORITHM.len() + 5..].to_vec()
+}
+
+/// An RSAPublicKey as SubjectPublicKeyInfo.
+fn spki_of_rsa(key: &[u8]) -> Option<Vec<u8>> {
+    let length = |n: usize| u16::try_from(n).ok().map(u16::to_be_bytes);
+    let bits = [&[0x03, 0x82][..], &length(key.len() + 1)?, &[0], key].concat();
+    let inner = [&RSA_ALGORITHM[..], &bits].concat();
+    Some([&[0x30, 0x82][..], &length(inner.len())?, &inner].concat())
 }
 
 /// `teespaiktype`: `RSA` or `ECC`.
 pub(crate) fn type_text(key: &Jwk) -> &'static str {
-    match key {
-        Jwk::P256(_) => "ECC",
-        Jwk::Rsa => "RSA",
-    }
+    if key.is_rsa() { "RSA" } else { "ECC" }
 }
 
 /// Reads a key from the encodings that are in use.
@@ -59,7 +62,17 @@ pub(crate) fn read_key(cx: &mut Context, json: &Json, path: &str) -> Result<Jwk,
         return Ok(key);
     }
     let der = bytes(cx, json, path)?;
-    Jwk::from_spki(&der).map_err(|_| mistyped(path))
+    let key = Jwk::from_spki(&der);
+    if let Ok(key) = &key
+        && key.is_rsa()
+    {
+        cx.tolerate(Tolerance::KeyEncoding, path)?;
+    }
+    match (key, spki_of_rsa(&der)) {
+        (Ok(key), _) => Ok(key),
+        (Err(_), Some(spki)) => Jwk::from_spki(&spki).map_err(|_| mistyped(path)),
+        (Err(_), None) => Err(mistyped(path)),
+    }
 }
 
 /// The AIKs of one device that a TAM vouches for to an application, in a JWS by the TAM's key.
@@ -88,23 +101,17 @@ pub struct SignedAiks {
 pub struct SpAik {
     /// The SP.
     pub spid: String,
-    /// The public key.
+    /// The public key; without use, it is for both.
     pub key: Jwk,
-    /// What it is for; none if for both.
-    pub key_use: Option<AikUse>,
 }
 
 const NAME: &str = "TEESPAIKS";
 
 impl SignedAiks {
     /// Signs as the TAM: a flattened JWS.
-    pub fn sign(&self, signer: &jws::Signer<'_>, headers: &jws::SignHeaders) -> Result<Vec<u8>, Error> {
+    pub fn sign(&self, signer: jws::Signer<'_>, headers: &jws::SignHeaders<'_>) -> Result<Vec<u8>, Error> {
         let aik = |aik: &SpAik| {
-            let mut jwk = aik.key.to_json();
-            if let (Json::Object(members), Some(key_use)) = (&mut jwk, aik.key_use) {
-                members.push(("use".into(), key_use.text().into()));
-            }
-            Writer::new().member("spid", string(&aik.spid)).member("jwk", jwk).build()
+            Writer::new().member("spid", string(&aik.spid)).member("jwk", aik.key.to_json()).build()
         };
         let members = Writer::new()
             .member("tamid", string(&self.tamid))
@@ -119,10 +126,7 @@ impl SignedAiks {
     /// Reads the JWS as it arrived: its certificates must be validated before [`UnverifiedAiks::verify`].
     pub fn parse(message: &[u8], limits: &Limits) -> Result<UnverifiedAiks, Error> {
         let cx = Context::new(&Mode::Strict, limits, false);
-        let jws = jws::Unverified::parse(&cx.parse(message, limits.message)?, &Mode::Strict)?;
-        if jws.x5c().len() > limits.certificates {
-            return Err(Error::Mistyped("header.x5c".into()));
-        }
+        let jws = jws::Unverified::parse(&cx.parse(message, limits.message)?, Mode::Strict)?;
         Ok(UnverifiedAiks { jws, cx })
     }
 
@@ -145,13 +149,9 @@ impl SpAik {
     fn read(cx: &mut Context, json: &Json, path: &str) -> Result<Self, Error> {
         let mut object = Object::of(cx, json, path)?;
         let spid = object.required("spid", name)?;
-        let (key, key_use) = object.required("jwk", |cx, json, path| {
-            let key = Jwk::from_json(json).map_err(|_| mistyped(path))?;
-            let key_use = json.get("use").map(|json| AikUse::read(cx, json, path)).transpose()?;
-            Ok((key, key_use))
-        })?;
+        let key = object.required("jwk", |_, json, path| Jwk::from_json(json).map_err(|_| mistyped(path)))?;
         object.end()?;
-        Ok(Self { spid, key, key_use })
+        Ok(Self { spid, key })
     }
 }
 
@@ -172,15 +172,17 @@ impl UnverifiedAiks {
         self.jws.x5c()
     }
 
-    /// The protected thumbprint of the leaf (rule K4).
-    pub fn x5t_s256(&self) -> Option<&[u8; 32]> {
-        self.jws.x5t_s256()
+    /// Whether the protected thumbprint is that of the first certificate (rule K4); none if there is no thumbprint, as the
+    /// draft allows.
+    pub fn names_leaf(&self, provider: &Provider) -> Option<bool> {
+        let told = self.jws.x5t_s256()?;
+        Some(self.x5c().first().is_some_and(|leaf| provider.sha256(leaf) == *told))
     }
 
     /// Verifies with the key of the TAM's certificate. Whether `tamid` is the certificate's name and the time is between
     /// `iat` and `exp` is for the caller to ask.
     pub fn verify(mut self, key: &jws::VerificationKey, provider: &Provider) -> Result<SignedAiks, Error> {
-        let payload = self.jws.verify(key, jws::Purpose::SignedAiks, provider)?.into_value();
+        let payload = self.jws.verify(key, jws::Purpose::AttestationKeys, provider)?.into_value();
         SignedAiks::read(&mut self.cx, &payload)
     }
 }

@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 use tamarack_jose::json::{self, Json};
 
 use crate::command::DEVICE_STATE_RESPONSE;
-use crate::interim::jws;
 use crate::member::{Context, Object, Writer, only_member, single, string, text};
 use crate::{Command, Error, ErrorCode, Limits, Mode};
+use tamarack_jose::jws;
 
 /// What a Broker says on its own (section 10, type 2): unsigned, so that it proves nothing.
 ///
@@ -103,7 +103,7 @@ pub fn target_of(message: &[u8], limits: &Limits) -> Result<Target, Error> {
     let json = cx.parse(message, limits.ta_message)?;
     let (name, outer) = only_member(&json)?;
     let command = Command::of_request(name).ok_or_else(|| Error::UnknownMessage(name.to_owned()))?;
-    let jws = jws::Unverified::parse(outer, &Mode::Compat)?;
+    let jws = jws::Unverified::parse(outer, Mode::Compat)?;
     let payload = cx.parse(jws.payload_unverified(), limits.ta_message)?;
     let (_, members) = only_member(&payload)?;
     let member = |name: &str| members.get(name).and_then(Json::as_str).map(ToOwned::to_owned);

@@ -1,14 +1,13 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::interim::{
-    base64,
-    json::{self, Json},
-    jwk::Jwk,
-};
 use tamarack_crypto::{ConstantTimeEq, Provider};
+use tamarack_jose::{
+    Jwk, base64,
+    json::{self, Json},
+};
 
-use crate::aik::{self, AikUse};
+use crate::aik;
 use crate::member::{
     Context, Object, Writer, base64_list, base64_of, bytes, decimal, hash, hex_hash, hex_of, list, mistyped,
     name, only_member, string, strings, text,
@@ -102,12 +101,10 @@ pub struct Ta {
 /// The public half of an SP's anonymous attestation key on this device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aik {
-    /// The key.
+    /// The key. Its use is an extension: the draft's one key has none and does both.
     pub key: Jwk,
     /// The SP.
     pub spid: String,
-    /// Extension: what it is for; none for a key of the draft's, which does both.
-    pub key_use: Option<AikUse>,
 }
 
 /// A TA that an application asks for.
@@ -295,7 +292,7 @@ impl Aik {
             .member("spaik", base64_of(aik::encode(&self.key)))
             .member("spaiktype", string(aik::type_text(&self.key)))
             .member("spid", string(&self.spid))
-            .optional("use", self.key_use.map(|u| string(u.text())))
+            .optional("use", self.key.key_use().map(aik::use_text))
             .build()
     }
 
@@ -307,9 +304,12 @@ impl Aik {
             return Err(mistyped(&object.path_of("spaiktype")));
         }
         let spid = object.required("spid", name)?;
-        let key_use = object.optional("use", AikUse::read)?;
+        let key = match object.optional("use", aik::read_use)? {
+            Some(key_use) => key.with_use(key_use),
+            None => key,
+        };
         object.end()?;
-        Ok(Self { key, spid, key_use })
+        Ok(Self { key, spid })
     }
 }
 

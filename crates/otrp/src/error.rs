@@ -1,7 +1,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::interim as jose;
+use tamarack_jose as jose;
 use tamarack_model::{Code, codes};
 
 macro_rules! error_codes {
@@ -93,7 +93,7 @@ impl ErrorCode {
             return own;
         }
         match code {
-            codes::JOSE_ALGORITHM | codes::COSE_ALGORITHM => Self::UnsupportedCryptoAlg,
+            codes::JOSE_ALGORITHM | codes::JOSE_RSA1_5 | codes::COSE_ALGORITHM => Self::UnsupportedCryptoAlg,
             codes::OTRP_VERSION => Self::UnsupportedMsgVersion,
             codes::TAM_NOT_TRUSTED => Self::TamNotTrusted,
             codes::TA_NOT_FOUND => Self::TaNotFound,

@@ -29,7 +29,6 @@ mod command;
 mod dsi;
 mod error;
 pub mod http;
-pub mod interim;
 mod member;
 pub mod request;
 pub mod response;
@@ -44,11 +43,11 @@ pub use dsi::{
     UnneededTa, hash_text,
 };
 pub use error::{Error, ErrorCode};
-pub use interim::Mode;
 pub use member::{MessageId, Tolerance};
 pub use request::{AuthenticRequest, Common, Request, SealedRequest, SignedRequest};
 pub use response::{AuthenticResponse, Reason, ResponseBody, SignedResponse, Status};
 pub use seal::Sealing;
+pub use tamarack_jose::Mode;
 
 /// The version of the messages, member `ver`.
 pub const VERSION: &str = "1.0";
@@ -66,21 +65,12 @@ pub struct Limits {
     pub members: usize,
     /// Most elements of any array.
     pub array: usize,
-    /// Most certificates in `x5c`.
-    pub certificates: usize,
 }
 
 impl Default for Limits {
-    /// 1 MiB, 64 MiB with a TA, 16 levels, 16,384 members, arrays of 64, 6 certificates.
+    /// 1 MiB, 64 MiB with a TA, 16 levels, 16,384 members, arrays of 64.
     fn default() -> Self {
-        Self {
-            message: 1 << 20,
-            ta_message: 64 << 20,
-            depth: 16,
-            members: 16_384,
-            array: 64,
-            certificates: 6,
-        }
+        Self { message: 1 << 20, ta_message: 64 << 20, depth: 16, members: 16_384, array: 64 }
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::interim::base64;
+use tamarack_jose::base64;
 pub(crate) use tamarack_jose::json::Members as Writer;
 use tamarack_jose::json::{self, Json, Number};
 
@@ -235,7 +235,7 @@ pub(crate) fn bytes(cx: &mut Context, json: &Json, path: &str) -> Result<Vec<u8>
     if let Ok(bytes) = base64::decode(text) {
         return Ok(bytes);
     }
-    let bytes = base64::decode_lenient(text).map_err(|_| mistyped(path))?;
+    let bytes = base64::decode_any(text).map_err(|_| mistyped(path))?;
     cx.tolerate(Tolerance::Base64Variant, path)?;
     Ok(bytes)
 }
@@ -248,7 +248,7 @@ pub(crate) fn hash(cx: &mut Context, json: &Json, path: &str) -> Result<[u8; 32]
     }
     let bytes = match text.len() {
         64 => from_hex(text),
-        _ => base64::decode_lenient(text).ok(),
+        _ => base64::decode_any(text).ok(),
     };
     let hash = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| mistyped(path))?;
     cx.note(Tolerance::HashVariant);

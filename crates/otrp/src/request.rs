@@ -9,7 +9,6 @@ use alloc::vec::Vec;
 use tamarack_crypto::{Provider, SignatureAlgorithm};
 use tamarack_jose::json::{self, Json};
 
-use crate::interim::{base64, jwe, jws};
 use crate::member::{
     Context, Object, Writer, base64_list, base64_of, boolean, bytes, hash, hex_hash, hex_of, id, list, name,
     only_member, string, strings, version,
@@ -17,6 +16,7 @@ use crate::member::{
 use crate::seal::read_jwe;
 use crate::ta_package::EncryptedTa;
 use crate::{Command, Error, Limits, MessageId, Mode, Sealing, Tolerance};
+use tamarack_jose::{base64, jwe, jws};
 
 /// What every request but GetDeviceState has in the clear, for routing and ordering.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -307,7 +307,7 @@ impl Changes {
 
 impl GetDeviceState {
     /// Signs the request.
-    pub fn sign(&self, signer: &jws::Signer<'_>, headers: &jws::SignHeaders) -> Result<Vec<u8>, Error> {
+    pub fn sign(&self, signer: jws::Signer<'_>, headers: &jws::SignHeaders<'_>) -> Result<Vec<u8>, Error> {
         let tbs = Writer::new()
             .member("ver", crate::VERSION)
             .member("rid", self.rid.to_json())
@@ -382,10 +382,7 @@ impl SignedRequest {
     pub fn parse(message: &[u8], mode: &Mode, limits: &Limits) -> Result<Self, Error> {
         let cx = Context::new(mode, limits, true);
         let (command, outer) = parse_outer(&cx, message)?;
-        let jws = jws::Unverified::parse(&outer, mode)?;
-        if jws.x5c().len() > limits.certificates {
-            return Err(Error::Mistyped("header.x5c".into()));
-        }
+        let jws = jws::Unverified::parse(&outer, *mode)?;
         let payload = parse_payload(&cx, &jws, command)?;
         // What cannot be read here is found wrong by AuthenticRequest::read, once it is known who says so.
         let peek = |member: &str| payload.get(member).and_then(|json| id(&mut cx.clone(), json, member).ok());
@@ -409,9 +406,11 @@ impl SignedRequest {
         self.jws.x5c()
     }
 
-    /// The protected thumbprint of the leaf (rule K4).
-    pub fn x5t_s256(&self) -> Option<&[u8; 32]> {
-        self.jws.x5t_s256()
+    /// Whether the protected thumbprint is that of the first certificate (rule K4); none if there is no thumbprint, as the
+    /// draft allows.
+    pub fn names_leaf(&self, provider: &Provider) -> Option<bool> {
+        let told = self.jws.x5t_s256()?;
+        Some(self.x5c().first().is_some_and(|leaf| provider.sha256(leaf) == *told))
     }
 
     /// SHA-256 of the JWS signing input, by which repeats are known (rule R10).
@@ -585,7 +584,7 @@ impl SealedRequest {
     }
 
     /// Decrypts and reads the content.
-    pub fn open(&mut self, key: &jwe::DecryptionKey<'_>, provider: &Provider) -> Result<Content, Error> {
+    pub fn open(&mut self, key: jwe::DecryptionKey<'_>, provider: &Provider) -> Result<Content, Error> {
         let plaintext = self.content.decrypt(key, provider)?;
         let json = self.cx.parse(plaintext.expose(), self.cx.limits.message)?;
         Content::read(&mut self.cx, self.command, &json)

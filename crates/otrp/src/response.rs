@@ -16,7 +16,6 @@ use tamarack_jose::json::{self, Json};
 
 use crate::broker::BrokerError;
 use crate::command::DEVICE_STATE_RESPONSE;
-use crate::interim::{base64, jwe, jwk::Jwk, jws};
 use crate::member::{
     Context, Object, Writer, base64_of, boolean, bytes, hash, id, list, mistyped, name, only_member, string,
     strings, text, version,
@@ -25,6 +24,7 @@ use crate::seal::{read_jwe, sign_named};
 use crate::{
     Command, Error, ErrorCode, Limits, MessageId, Mode, Sealing, SerializedDsi, Tolerance, aik, broker,
 };
+use tamarack_jose::{base64, jwe, jwk::Jwk, jws};
 
 /// `status` of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +198,7 @@ pub fn failure(
     tid: &MessageId,
     reason: &Reason,
     supportedsigalgs: Option<&[SignatureAlgorithm]>,
-    signer: &jws::Signer<'_>,
+    signer: jws::Signer<'_>,
 ) -> Result<Vec<u8>, Error> {
     let names = |list: &[SignatureAlgorithm]| strings(&list.iter().map(|a| a.name()).collect::<Vec<_>>());
     let tbs = head(Status::Fail, rid, tid)
@@ -299,7 +299,7 @@ pub enum ResponseBody {
 impl SignedResponse {
     fn read(mut cx: Context, command: Command, outer: &Json) -> Result<Self, Error> {
         let mode = cx.mode;
-        let jws = jws::Unverified::parse(outer, &mode)?;
+        let jws = jws::Unverified::parse(outer, mode)?;
         let payload = jws.payload_unverified();
         let json = cx.parse(payload, payload.len())?;
         let (inner, members) = only_member(&json)?;
@@ -351,7 +351,7 @@ impl SignedResponse {
     /// is no DSI in it.
     pub fn open_device_state_unverified(
         &self,
-        key: &jwe::DecryptionKey<'_>,
+        key: jwe::DecryptionKey<'_>,
         provider: &Provider,
     ) -> Result<Option<SerializedDsi>, Error> {
         let ResponseBody::DeviceState { edsi, .. } = &self.body else { return Ok(None) };
@@ -436,7 +436,7 @@ impl AuthenticResponse {
     /// Decrypts and reads the content. None if there is none: a GetDeviceState, or a failure in the clear.
     pub fn open(
         &mut self,
-        key: &jwe::DecryptionKey<'_>,
+        key: jwe::DecryptionKey<'_>,
         provider: &Provider,
     ) -> Result<Option<Content>, Error> {
         let ResponseBody::Content(jwe) = &self.body else { return Ok(None) };

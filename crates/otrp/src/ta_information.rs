@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 use tamarack_crypto::Provider;
 use tamarack_jose::json::{self, Json};
 
-use crate::interim::{jwk::Jwk, jws};
 use crate::member::{
     Context, Object, Writer, base64_list, base64_of, bytes, decimal, hash, list, name, only_member, single,
     string,
 };
 use crate::{Error, Limits, Mode};
+use tamarack_jose::{jwk::Jwk, jws};
 
 /// `{"TAQuery": {"spid", "taid", "nonce"}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl TaQuery {
 
 impl TaInformation {
     /// Signs with the AIK whose public half `aik` is; it goes along as `header.signer`.
-    pub fn sign(&self, signer: &jws::Signer<'_>, aik: &Jwk) -> Result<Vec<u8>, Error> {
+    pub fn sign(&self, signer: jws::Signer<'_>, aik: &Jwk) -> Result<Vec<u8>, Error> {
         let members = Writer::new()
             .member("taid", string(&self.taid))
             .member("tamid", string(&self.tamid))
@@ -107,7 +107,7 @@ impl TaInformation {
             .optional("digest", self.digest.map(base64_of))
             .optional("nonce", self.nonce.as_deref().map(string))
             .build();
-        let headers = jws::SignHeaders { signer: Some(aik.clone()), ..Default::default() };
+        let headers = jws::SignHeaders { signer: Some(aik), ..Default::default() };
         crate::seal::sign_named(INFORMATION, TBS, members, signer, &headers)
     }
 
@@ -125,7 +125,7 @@ impl TaInformation {
         if outer != INFORMATION {
             return Err(Error::UnknownMessage(outer.into()));
         }
-        let jws = jws::Unverified::parse(jws, &Mode::Strict)?;
+        let jws = jws::Unverified::parse(jws, Mode::Strict)?;
         let payload = jws.verify(aik, jws::Purpose::TaInformation, provider)?.into_value();
         let json = cx.parse(&payload, payload.len())?;
         let (inner, members) = only_member(&json)?;

@@ -16,9 +16,9 @@ use alloc::vec::Vec;
 use tamarack_crypto::{Provider, Secret};
 use tamarack_jose::json::Json;
 
-use crate::interim::{jwe, jwk::Jwk};
 use crate::member::{Context, Object, Writer, base64_of, bytes, hex_iv, hex_of, mistyped, string, text};
 use crate::{Command, Error};
+use tamarack_jose::jwe;
 
 /// What a device gets: at least one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ const DATA: &str = "encrypted_ta_data";
 /// Encrypts a package to the AIK of the SP that is for encryption.
 pub fn seal(
     package: &TaPackage,
-    recipient: &Jwk,
+    recipient: &jwe::Recipient,
     protection: Protection,
     provider: &Provider,
 ) -> Result<EncryptedTa, Error> {
@@ -89,7 +89,7 @@ pub fn seal(
 /// Decrypts a package with the AIK's private key. Every failure is [`Error::TaPackage`], whatever its cause.
 pub fn open(
     encrypted: &EncryptedTa,
-    key: &jwe::DecryptionKey<'_>,
+    key: jwe::DecryptionKey<'_>,
     provider: &Provider,
 ) -> Result<TaPackage, Error> {
     let text = |blob: &Option<Blob>| blob.as_ref().map(|blob| blob.open(key, provider)).transpose();
@@ -99,7 +99,7 @@ pub fn open(
 impl Blob {
     fn seal(
         plaintext: &[u8],
-        recipient: &Jwk,
+        recipient: &jwe::Recipient,
         protection: Protection,
         provider: &Provider,
     ) -> Result<Self, Error> {
@@ -116,7 +116,7 @@ impl Blob {
         Ok(Self::AesCbc { key, iv, ciphertext })
     }
 
-    fn open(&self, key: &jwe::DecryptionKey<'_>, provider: &Provider) -> Result<Vec<u8>, Error> {
+    fn open(&self, key: jwe::DecryptionKey<'_>, provider: &Provider) -> Result<Vec<u8>, Error> {
         let uniform = |_| Error::TaPackage;
         match self {
             Self::AesCbc { key: wrapped, iv, ciphertext } => {
@@ -163,11 +163,13 @@ fn crypto_failed(_: tamarack_crypto::Error) -> Error {
     Error::TaPackage
 }
 
-fn compact(plaintext: &[u8], recipient: &Jwk, enc: jwe::Enc, provider: &Provider) -> Result<String, Error> {
-    match jwe::encrypt(plaintext, recipient, enc, jwe::Form::Compact, provider)? {
-        Json::String(text) => Ok(text),
-        _ => Err(Error::TaPackage),
-    }
+fn compact(
+    plaintext: &[u8],
+    recipient: &jwe::Recipient,
+    enc: jwe::Enc,
+    provider: &Provider,
+) -> Result<String, Error> {
+    Ok(jwe::encrypt_compact(plaintext, recipient, enc, provider)?)
 }
 
 /// The names of the two texts in the joint layout.
