@@ -3,9 +3,10 @@
 
 use tamarack_channel::TaState;
 use tamarack_crypto::Provider;
+use tamarack_jose::{Jwk, jwk::KeyUse};
 use tamarack_jose::jws::{Purpose, VerificationKey};
 use tamarack_model::{ComponentId, Protocol, UnixTime, codes};
-use tamarack_otrp::aik::{AikUse, SignedAiks};
+use tamarack_otrp::aik::SignedAiks;
 use tamarack_otrp::broker::BrokerError;
 use tamarack_otrp::ta_information::{TaInformation, TaQuery};
 use tamarack_x509::{Anchor, Name, PathOptions, Role, validate_any};
@@ -51,11 +52,8 @@ impl Aiks {
         if name != trust.name.text() {
             return Err(untrusted(format!("the keys are signed by TAM {name}, expected {}", trust.name.text())));
         }
-        let thumbprint = trust.provider.sha256(chain.leaf_der());
-        match unverified.x5t_s256() {
-            Some(found) if *found == thumbprint => {}
-            None if trust.draft => {}
-            _ => return Err(untrusted("the signature does not name the certificate it is made with".into())),
+        if !unverified.names_leaf(trust.provider).unwrap_or(trust.draft) {
+            return Err(untrusted("the signature does not name the certificate it is made with".into()));
         }
         let key = VerificationKey::new(chain.spki(), Purpose::AttestationKeys)
             .map_err(|e| untrusted(format!("the TAM's key: {e}")))?;
@@ -89,8 +87,8 @@ impl Aiks {
         query: &TaQuery,
         provider: &Provider,
     ) -> Result<TaInformation, Error> {
-        let for_signing = |key_use: Option<AikUse>| key_use != Some(AikUse::Enc);
-        let mut keys = self.signed.aiks.iter().filter(|aik| aik.spid == query.spid && for_signing(aik.key_use));
+        let for_signing = |key: &Jwk| key.key_use() != Some(KeyUse::Encryption);
+        let mut keys = self.signed.aiks.iter().filter(|aik| aik.spid == query.spid && for_signing(&aik.key));
         let aik = keys.next().ok_or_else(|| untrusted(format!("the TAM vouches for no key of {}", query.spid)))?;
         let key = VerificationKey::new(&aik.key.to_spki(), Purpose::TaInformation)
             .map_err(|e| untrusted(format!("the key of {}: {e}", query.spid)))?;
