@@ -164,6 +164,12 @@ fn headers_that_choose_keys_or_change_meanings_are_refused() {
         (format!(r#"{{{alg},"jku":"https://example.com/keys"}}"#), Error::Header("jku")),
         (format!(r#"{{{alg},"x5u":"https://example.com/chain"}}"#), Error::Header("x5u")),
         (format!(r#"{{{alg},{jwk}}}"#), Error::Header("jwk")),
+        // RFC 7515 appendix E.
+        (
+            r#"{"alg":"none","crit":["http://example.invalid/UNDEFINED"],"http://example.invalid/UNDEFINED":true}"#
+                .to_string(),
+            Error::Header("crit"),
+        ),
         (r#"["ES256"]"#.to_string(), Error::Member("protected")),
         (format!(r#"{{{alg},"x5t#S256":"AAAA"}}"#), Error::Member("x5t#S256")),
         (format!(r#"{{{alg},"x5c":"AAAA"}}"#), Error::Member("x5c")),
