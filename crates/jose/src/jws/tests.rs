@@ -196,6 +196,7 @@ fn headers_that_choose_keys_or_change_meanings_are_refused() {
     assert_eq!(header("ES256".into()).err(), Some(Error::Member("header")));
     let unprotected = with_header(r#"{}"#, &[("header", object([("alg", "ES256".into())]))]);
     assert_eq!(strict(&unprotected).err(), Some(Error::Unprotected("alg")));
+    assert_eq!(header(object([("signer", "MIIC".into())])).expect("a JWS").signer_jwk(), None);
     // A digest that nobody signed identifies nobody.
     let digest = object([("x5t#S256", base64::encode_url(&[7; 32]).into())]);
     assert_eq!(header(digest).expect("a JWS").x5t_s256(), None);
