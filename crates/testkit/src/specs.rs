@@ -22,10 +22,10 @@ pub fn specs_dir() -> Option<PathBuf> {
     None
 }
 
-/// The folder of OTrP's draft and samples, beside that of the specifications.
+/// The folder with the OTrP draft and its samples: `../otrp` beside [`specs_dir`], on the same terms.
 ///
 /// # Panics
-/// As [`specs_dir`] does, with `CI=true`.
+/// With `CI=true` in the environment, so that continuous integration never skips in silence.
 pub fn otrp_dir() -> Option<PathBuf> {
     let dir = specs_dir()?.join("../otrp");
     if dir.is_dir() {
