@@ -62,7 +62,7 @@ impl Keys for AwsLc {
 
 /// The key as version 1: AWS-LC reads no P-256 key of version 2 and overlooks bytes after the key.
 pub(crate) fn version_1(info: &PrivateKeyInfoRef<'_>) -> Result<SecretDocument, Error> {
-    let v1 = PrivateKeyInfoRef::new(info.algorithm.clone(), info.private_key);
+    let v1 = PrivateKeyInfoRef::new(info.algorithm, info.private_key);
     SecretDocument::encode_msg(&v1).map_err(|_| Error::InvalidKey)
 }
 
