@@ -242,6 +242,10 @@ impl Authority {
         reason: Reason,
         at: UnixTime,
     ) -> Result<bool, Error> {
+        if certificate == self.cert_der() {
+            // Nobody asks a root about itself.
+            return Err(Error::WrongKind);
+        }
         let provider = tamarack_crypto_aws_lc::provider();
         let serial = tamarack_x509::issued_serial(certificate, &self.certificate, &provider);
         Ok(revoked.add(Revoked { serial: serial.map_err(|_| Error::OtherIssuer)?, at, reason }))
@@ -328,7 +332,7 @@ impl Authority {
     }
 }
 
-fn params(common_name: &str, validity: Validity) -> Result<CertificateParams, Error> {
+pub(crate) fn params(common_name: &str, validity: Validity) -> Result<CertificateParams, Error> {
     if validity.not_after < validity.not_before {
         return Err(Error::Validity);
     }

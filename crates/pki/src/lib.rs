@@ -26,6 +26,7 @@ mod authority;
 mod error;
 pub mod ocsp;
 mod pem;
+mod provider;
 mod remote;
 mod request;
 mod revoked;
@@ -33,9 +34,10 @@ mod revoked;
 pub use authority::{Authority, Kind, Subject, Validity};
 pub use error::Error;
 pub use pem::{
-    certificate_to_pem, certificates_from_pem, generate_key, list_to_pem, lists_from_pem, load_key,
+    certificate_to_pem, certificates_from_pem, generate_key, list_to_pem, lists_from_pem, load_agreement_key, load_key,
     public_key_from_pem, public_key_to_pem,
 };
+pub use provider::provider_certificate;
 pub use request::csr;
 pub use revoked::{Reason, Revocations, Revoked};
 pub use tamarack_x509::{DEVELOPMENT_ORGANIZATION, is_development};

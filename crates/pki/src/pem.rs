@@ -5,7 +5,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer,
 };
-use tamarack_crypto::{KeyType, PublicKey, Secret, Sign};
+use tamarack_crypto::{KeyAgree, KeyType, PublicKey, Secret, Sign};
 
 use crate::Error;
 
@@ -21,6 +21,14 @@ pub fn load_key(pem: &str) -> Result<Box<dyn Sign>, Error> {
         .map_err(|_| Error::Pem { label: "PRIVATE KEY" })?;
     let der = Secret::new(der.secret_pkcs8_der().to_vec());
     Ok(tamarack_crypto_aws_lc::provider().keys.load_pkcs8(der.expose())?)
+}
+
+/// Loads the first PKCS#8 key of a PEM text for key agreement; it must be of P-256.
+pub fn load_agreement_key(pem: &str) -> Result<Box<dyn KeyAgree>, Error> {
+    let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())
+        .map_err(|_| Error::Pem { label: "PRIVATE KEY" })?;
+    let der = Secret::new(der.secret_pkcs8_der().to_vec());
+    Ok(tamarack_crypto_aws_lc::provider().agree.load_pkcs8(der.expose())?)
 }
 
 /// Every certificate of a PEM text as DER, in order; at least one.

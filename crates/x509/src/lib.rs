@@ -43,6 +43,12 @@ pub fn unvalidated_key(der: &[u8]) -> Result<tamarack_crypto::PublicKey, Error> 
     profile::Profile::read(der)?.key.ok_or(Error::Malformed)
 }
 
+/// The key of a DER certificate as DER SubjectPublicKeyInfo, with nothing checked but its form: for a certificate that was
+/// validated before and kept.
+pub fn unvalidated_spki(der: &[u8]) -> Result<alloc::vec::Vec<u8>, Error> {
+    Ok(profile::Profile::read(der)?.spki)
+}
+
 /// The serial number of a DER certificate, content octets of the INTEGER, if `issuer` (DER) did sign it. Nothing else is
 /// checked: this is for the issuer's own bookkeeping.
 pub fn issued_serial(

@@ -73,6 +73,9 @@ enum Action {
         /// Days until it expires
         #[arg(long, default_value_t = 365)]
         days: u32,
+        /// Write the authority's certificate behind it
+        #[arg(long)]
+        chain: bool,
         /// Where to write the certificate
         #[arg(long)]
         out: PathBuf,
@@ -219,8 +222,8 @@ pub fn run(args: Args) -> Outcome {
         Action::Public { file } => {
             out::lines(&tamarack_pki::public_key_to_pem(&keys::public_key(&file)?).map_err(pki)?)
         }
-        Action::Issue { ca, role, key, csr, names, oid, days, out } => {
-            issue(&ca, role, key, csr, &names, oid, days, &out)
+        Action::Issue { ca, role, key, csr, names, oid, days, chain, out } => {
+            issue(&ca, role, key, csr, &names, oid, days, chain, &out)
         }
         Action::Revoke { ca, cert, reason, json } => revoke(&ca, &cert, reason, json),
         Action::Ocsp(args) => ocsp(args),
@@ -290,10 +293,12 @@ fn issue(
     names: &[String],
     oid: Option<String>,
     days: u32,
+    chain: bool,
     out: &Path,
 ) -> Outcome {
     let authority = authority(ca)?;
     let validity = Validity::days(keys::now().saturating_sub(3600), days);
+    let tls = role.is_none() && authority.kind() == Kind::Tls;
     let role = match (role, authority.kind()) {
         (Some(role), _) => role.role(),
         (None, Kind::Role(role)) => Some(role),
@@ -302,9 +307,11 @@ fn issue(
     let name = match (oid, names) {
         (Some(oid), _) => Name::RegisteredId(oid),
         (None, [uri]) => Name::Uri(uri.clone()),
-        (None, []) => Name::Uri(String::from("OCSP responder")),
-        (None, [first, ..]) if authority.kind() == Kind::Tls => Name::Uri(first.clone()),
-        (None, _) => return Err(Fail::input(codes::USAGE, "a principal has one name: give --uri once")),
+        (None, []) if role.is_none() => Name::Uri(String::from("OCSP responder")),
+        (None, [first, ..]) if tls => Name::Uri(first.clone()),
+        (None, _) => {
+            return Err(Fail::input(codes::USAGE, "a principal has one name: give --uri or --oid once"));
+        }
     };
     let common_name = name.text();
     let pem = match (key, csr, role) {
@@ -314,13 +321,15 @@ fn issue(
         (None, Some(csr), Some(role)) => {
             authority.issue_named_from_csr(&keys::read_text(&csr)?, role, &name, common_name, validity)
         }
-        (Some(key), None, None) if authority.kind() == Kind::Tls => {
-            authority.issue_tls(keys::public_key(&key)?, names, validity)
-        }
+        (Some(key), None, None) if tls => authority.issue_tls(keys::public_key(&key)?, names, validity),
         (Some(key), None, None) => authority.issue_responder(keys::public_key(&key)?, common_name, validity),
         _ => return Err(Fail::input(codes::USAGE, "say what to certify: either --key FILE or --csr FILE")),
     };
-    fail::write(out, pem.map_err(pki)?.as_bytes())?;
+    let mut pem = pem.map_err(pki)?;
+    if chain {
+        pem.push_str(authority.cert_pem());
+    }
+    fail::write(out, pem.as_bytes())?;
     eprintln!("wrote {} for {common_name}", out.display());
     Ok(())
 }
