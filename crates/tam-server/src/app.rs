@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::{Config, GradeName, Limits, Profile, SignerFiles, TeeCaFile};
 use crate::gate::Gate;
 use crate::http::Idempotency;
+use crate::lists::{self, Lists};
 use crate::staple::Staples;
 use crate::{Error, domains, otrp, telemetry};
 
@@ -37,6 +38,7 @@ pub(crate) struct App {
     pub metrics: PrometheusHandle,
     /// The status of the TAM's own certificates, if it speaks OTrP.
     staples: Option<Staples>,
+    lists: Lists,
     challenges: Mutex<(PathBuf, ChallengeFile)>,
 }
 
@@ -56,6 +58,7 @@ impl App {
         let signers = signers(config, &crypto)?;
         let keys = challenges.keys();
         let (policy, tee_rules) = policy(config)?;
+        let lists = Lists::new(config, &policy);
         let mut tam = TamConfig::new(signers, policy, keys.current, challenges.replay_group);
         tam.challenge_keys.previous = keys.previous;
         tam.challenge_ttl = *config.evidence.challenge_ttl.get_ref();
@@ -79,6 +82,7 @@ impl App {
             idempotency: Idempotency::default(),
             metrics: telemetry::metrics(),
             staples,
+            lists,
             challenges: Mutex::new((challenge_path, challenges)),
         };
         domains::ensure_all(&app, app.clock.now())?;
@@ -105,7 +109,21 @@ impl App {
         }
         self.store.apply(vec![StoreOp::AdvanceTime(now), StoreOp::Prune(now)])?;
         self.renew_staple();
+        self.reread_lists();
         Ok(())
+    }
+
+    /// Takes the revocation lists of TEE CAs from their files again. A file that cannot be read leaves what was read before,
+    /// until that is over.
+    fn reread_lists(&self) {
+        match self.lists.reread() {
+            Ok(None) => {}
+            Ok(Some(lists)) => {
+                tracing::info!("took new revocation lists of TEE CAs");
+                self.tam.write().unwrap_or_else(PoisonError::into_inner).set_revocation_lists(lists);
+            }
+            Err(e) => tracing::error!(code = %e.code(), error = %e, "no new revocation lists of TEE CAs"),
+        }
     }
 
     /// Fetches the status of the TAM's own certificates, if that is due. What fails is logged and tried again with the next
@@ -197,7 +215,10 @@ fn policy(config: &Config) -> Result<(Policy, Vec<TeeRules>), Error> {
             ));
         }
         let crls = match crl {
-            Some(crl) => otrp::revocation_lists(config, crl)?,
+            Some(crl) => {
+                let read = lists::read(&config.path(crl.get_ref()));
+                read.map_err(|e| config.wrong(crl.span(), "tee_ca.crl", e))?
+            }
             None => Vec::new(),
         };
         for der in &certificates {
@@ -206,7 +227,9 @@ fn policy(config: &Config) -> Result<(Policy, Vec<TeeRules>), Error> {
             tee_rules.push(TeeRules { draft: *draft, crls: crls.clone() });
         }
     }
-    Ok((Policy::new(tee_cas, config.minimum().into()), tee_rules))
+    let mut policy = Policy::new(tee_cas, config.minimum().into());
+    policy.crls = tee_rules.iter().map(|rules: &TeeRules| rules.crls.clone()).collect();
+    Ok((policy, tee_rules))
 }
 
 pub(crate) fn refuse_development(config: &Config, certificates: &[Vec<u8>]) -> Result<(), String> {

@@ -60,7 +60,8 @@ pub struct TeeCaFile {
     pub file: Spanned<PathBuf>,
     /// The best grade that a device under it can have.
     pub cap: Spanned<GradeName>,
-    /// Revocation lists, PEM, of the CA and of those under it, for OTrP: then one must speak for each certificate.
+    /// Revocation lists, PEM, of the CA and of those under it: then one in force must speak for each certificate of a
+    /// device. Read anew every minute.
     pub crl: Option<Spanned<PathBuf>>,
     /// Take OTrP certificates without our extended key usages, as the OTrP draft has them.
     #[serde(default)]
@@ -318,15 +319,11 @@ impl Config {
 
     fn check_otrp(&self) -> Result<(), Error> {
         let Some(otrp) = &self.otrp else {
-            let unused =
-                |span, key| Err(self.wrong(span, key, "only OTrP looks at it; add [otrp], or remove it"));
-            for ca in &self.tee_cas {
-                if let Some(crl) = &ca.crl {
-                    return unused(crl.span(), "tee_ca.crl");
-                }
-            }
             return match self.firmware_cas.first() {
-                Some(ca) => unused(ca.file.span(), "firmware_ca.file"),
+                Some(ca) => {
+                    let message = "only OTrP looks at it; add [otrp], or remove it";
+                    Err(self.wrong(ca.file.span(), "firmware_ca.file", message))
+                }
                 None => Ok(()),
             };
         };

@@ -22,6 +22,7 @@ mod gate;
 mod http;
 mod init;
 mod listener;
+mod lists;
 mod maintenance;
 mod otrp;
 mod secret_file;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use tamarack_crypto::{KeyType, Provider};
 use tamarack_model::UnixTime;
-use tamarack_pki::{certificates_from_pem, lists_from_pem, load_agreement_key, load_key};
+use tamarack_pki::{certificates_from_pem, load_agreement_key, load_key};
 use tamarack_tam::{OtrpConfig, OtrpSigner, TeeRules};
-use tamarack_x509::{Anchor, AnyChain, NameKind, PathOptions, Role, crl, validate_any};
+use tamarack_x509::{Anchor, AnyChain, NameKind, PathOptions, Role, validate_any};
 use toml::Spanned;
 
 use crate::Error;
@@ -82,16 +82,6 @@ fn chain(config: &Config, files: &OtrpFiles, now: UnixTime, crypto: &Provider) -
     // An authority of the draft's kind has no extended key usages; devices decide what they take.
     let options = PathOptions { require_role: false };
     validate_any(below, &[root], Role::OtrpTam, now, &options, crypto).map_err(|e| wrong(e.to_string()))
-}
-
-/// The revocation lists of a TEE CA.
-pub(crate) fn revocation_lists(config: &Config, file: &Spanned<PathBuf>) -> Result<Vec<Vec<u8>>, Error> {
-    let pem = read(config, file, "tee_ca.crl")?;
-    let lists = lists_from_pem(&pem).map_err(|e| config.wrong(file.span(), "tee_ca.crl", e))?;
-    match lists.iter().all(|list| crl::is_readable(list)) {
-        true => Ok(lists),
-        false => Err(config.wrong(file.span(), "tee_ca.crl", "it holds what is no complete revocation list")),
-    }
 }
 
 fn read(config: &Config, file: &Spanned<PathBuf>, key: &str) -> Result<String, Error> {

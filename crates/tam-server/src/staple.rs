@@ -109,3 +109,6 @@ fn post(agent: &Agent, url: &str, request: &[u8]) -> Result<Vec<u8>, Error> {
     let body = response.body_mut().with_config().limit(MAX_RESPONSE as u64).read_to_vec();
     body.map_err(|e| unavailable(&e))
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,6 +130,16 @@ impl Tam {
         }
     }
 
+    /// Takes new revocation lists (DER) into use, for each TEE CA of the configuration in its order.
+    pub fn set_revocation_lists(&mut self, lists: Vec<Vec<Vec<u8>>>) {
+        if let Some(otrp) = &mut self.config.otrp {
+            for (rules, lists) in otrp.tee_rules.iter_mut().zip(&lists) {
+                rules.crls.clone_from(lists);
+            }
+        }
+        self.config.evidence.crls = lists;
+    }
+
     /// Makes `key` the current challenge key; challenges under the one before it stay valid until they expire.
     pub fn rotate_challenge_key(&mut self, key: ChallengeKey) {
         let keys = &mut self.config.challenge_keys;

@@ -34,7 +34,7 @@ impl Default for PathOptions {
 /// A chain that [`validate`] accepted: the only way to a certified key.
 #[derive(Clone, Debug)]
 pub struct ValidChain {
-    leaf_der: Vec<u8>,
+    path: Vec<Vec<u8>>,
     leaf_key: PublicKey,
     uri: Option<String>,
     role: Role,
@@ -70,7 +70,12 @@ impl ValidChain {
 
     /// The leaf as it came.
     pub fn leaf_der(&self) -> &[u8] {
-        &self.leaf_der
+        &self.path[0]
+    }
+
+    /// The certificates of the path as DER: leaf, intermediates, anchor. Those are what revocation is asked of.
+    pub fn path(&self) -> Vec<&[u8]> {
+        self.path.iter().map(Vec::as_slice).collect()
     }
 
     /// Until when the chain holds: the earliest end among leaf, intermediates and anchor.
@@ -98,7 +103,7 @@ pub fn validate(
     let not_after = found.not_after.min(profile.not_after);
     let uri = profile.name(NameKind::Uri).map(Into::into);
     let anchor_index = found.anchor_index;
-    Ok(ValidChain { leaf_der: leaf_der.clone(), leaf_key, uri, role, anchor_index, not_after })
+    Ok(ValidChain { path: found.path(leaf_der, anchors), leaf_key, uri, role, anchor_index, not_after })
 }
 
 /// Like [`validate`] for up to [`MAX_ANY_CHAIN`] certificates, whose keys and signatures may also be of P-384 with SHA-384
@@ -125,9 +130,8 @@ pub fn validate_any(
         }
     })?;
     let not_after = found.not_after.min(profile.not_after);
-    let anchor = anchors[found.anchor_index].der().to_vec();
-    let path = core::iter::once(leaf_der.clone()).chain(found.intermediates).chain([anchor]).collect();
-    Ok(AnyChain::new(path, profile, role, found.anchor_index, not_after))
+    let anchor_index = found.anchor_index;
+    Ok(AnyChain::new(found.path(leaf_der, anchors), profile, role, anchor_index, not_after))
 }
 
 fn first(chain: &[Vec<u8>], limit: usize) -> Result<&Vec<u8>, Error> {
@@ -143,6 +147,13 @@ struct Found {
     anchor_index: usize,
     /// The earliest end of validity among its CAs.
     not_after: UnixTime,
+}
+
+impl Found {
+    fn path(self, leaf: &[u8], anchors: &[Anchor]) -> Vec<Vec<u8>> {
+        let anchor = anchors[self.anchor_index].der().to_vec();
+        core::iter::once(leaf.to_vec()).chain(self.intermediates).chain([anchor]).collect()
+    }
 }
 
 fn find(

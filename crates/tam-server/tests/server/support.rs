@@ -81,6 +81,24 @@ impl World {
         Self { folder, config, operator: made.operator_token, running }
     }
 
+    /// As `init` makes it with these options. `folder` is kept as long as the world.
+    pub fn of(folder: TempDir, options: &InitOptions) -> Self {
+        let made = init(options).unwrap();
+        Self::made(folder, Config::read(&made.config).unwrap(), made.operator_token)
+    }
+
+    /// With this configuration.
+    pub fn made(folder: TempDir, config: Config, operator: String) -> Self {
+        let running = Some(start(&config).unwrap());
+        Self { folder, config, operator, running }
+    }
+
+    /// Stops and starts it.
+    pub fn restart_whole(&mut self) {
+        self.stop();
+        self.restart();
+    }
+
     pub fn stop(&mut self) {
         self.running.take().unwrap().stop().unwrap();
     }
