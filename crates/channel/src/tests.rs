@@ -221,8 +221,20 @@ fn status() -> impl Strategy<Value = Status> {
             provider,
         },
     );
-    let domain = (prop::option::of(text()), bytes(), text(), any::<u64>())
-        .prop_map(|(tam_uri, name, provider, tas)| Domain { tam_uri, name, provider, tas });
+    let signers = prop::collection::vec(any::<[u8; 32]>(), 0..3);
+    let sizes = any::<(u64, u64, Option<u64>)>();
+    let domain = (prop::option::of(text()), text(), bytes(), text(), signers, sizes).prop_map(
+        |(tam_uri, name, label, provider, signers, (manifests, used, quota))| Domain {
+            tam_uri,
+            name,
+            label,
+            provider,
+            signers,
+            manifests,
+            used,
+            quota,
+        },
+    );
     (
         (digest(), any::<u64>(), any::<u64>(), prop::collection::vec(text(), 0..3), any::<(u32, u32)>()),
         (
