@@ -49,8 +49,8 @@ pub(crate) fn open(
     let tamid = valid.name(NameKind::RegisteredId).or_else(|_| valid.name(NameKind::Uri));
     let tamid =
         tamid.map_err(|_| wrong("the first certificate must name one object identifier or one URI"))?;
-    let path: Vec<_> = valid.path().into_iter().map(<[u8]>::to_vec).collect();
-    let sent = path[..path.len() - 1].to_vec();
+    let path = valid.path();
+    let sent = path[..path.len() - 1].iter().map(|der| der.to_vec()).collect();
     let signer = OtrpSigner::new(sign, agree, sent, tamid.into(), crypto);
     let mut otrp = OtrpConfig::new(signer);
     otrp.tee_rules = tee_rules;
@@ -63,10 +63,11 @@ pub(crate) fn open(
             otrp.firmware_cas.push(Anchor::from_der(&der).map_err(|e| wrong(e.to_string()))?);
         }
     }
-    Ok(Some((otrp, Staples::new(config, files, path, *crypto))))
+    Ok(Some((otrp, Staples::new(config, files, &valid, *crypto))))
 }
 
-/// The TAM's own chain, which must be one that devices can accept now.
+/// The TAM's own chain, which must be one that devices can accept. That it has expired is found when its status is renewed:
+/// it keeps nobody from TEEP.
 fn chain(config: &Config, files: &OtrpFiles, now: UnixTime, crypto: &Provider) -> Result<AnyChain, Error> {
     let wrong = |e: String| config.wrong(files.chain.span(), "otrp.chain", e);
     let pem = read(config, &files.chain, "otrp.chain")?;
@@ -81,7 +82,13 @@ fn chain(config: &Config, files: &OtrpFiles, now: UnixTime, crypto: &Provider) -
     let root = Anchor::from_der(root).map_err(|e| wrong(format!("the last certificate is no root: {e}")))?;
     // An authority of the draft's kind has no extended key usages; devices decide what they take.
     let options = PathOptions { require_role: false };
-    validate_any(below, &[root], Role::OtrpTam, now, &options, crypto).map_err(|e| wrong(e.to_string()))
+    let anchors = [root];
+    let validate = |at| validate_any(below, &anchors, Role::OtrpTam, at, &options, crypto);
+    let valid = match validate(now) {
+        Err(tamarack_x509::Error::Expired { not_after }) => validate(not_after),
+        result => result,
+    };
+    valid.map_err(|e| wrong(e.to_string()))
 }
 
 fn read(config: &Config, file: &Spanned<PathBuf>, key: &str) -> Result<String, Error> {
