@@ -44,6 +44,9 @@ pub(crate) struct App {
     challenges: Mutex<(PathBuf, ChallengeFile)>,
 }
 
+/// Puts revocation lists of one kind of CA into use.
+type SetLists = fn(&mut Tam, Vec<Vec<Vec<u8>>>);
+
 impl App {
     /// Reads every file that the configuration names and opens the store.
     pub fn open(config: &Config) -> Result<Self, Error> {
@@ -118,7 +121,7 @@ impl App {
     /// Takes revocation lists from their files again. A file that cannot be read leaves what was read before, until that is
     /// over.
     fn reread_lists(&self) {
-        let set: [(&Lists, fn(&mut Tam, Vec<Vec<Vec<u8>>>)); 2] =
+        let set: [(&Lists, SetLists); 2] =
             [(&self.tee_lists, Tam::set_tee_crls), (&self.firmware_lists, Tam::set_firmware_crls)];
         for (lists, set) in set {
             match lists.reread() {
