@@ -43,8 +43,6 @@ pub struct OtrpImpostor {
     crypto: Provider,
     /// What it staples.
     pub ocsp: Vec<Vec<u8>>,
-    /// Who it says it is.
-    pub tamid: String,
     /// How its messages are recorded.
     pub author: &'static str,
 }
@@ -76,7 +74,6 @@ impl OtrpImpostor {
     pub fn load(
         key_pem: &str,
         chain_pem: &str,
-        tamid: &str,
         author: &'static str,
         crypto: &Provider,
     ) -> Result<Self> {
@@ -87,7 +84,6 @@ impl OtrpImpostor {
             chain: tamarack_pki::certificates_from_pem(chain_pem)?,
             crypto: *crypto,
             ocsp: Vec::new(),
-            tamid: tamid.into(),
             author,
         })
     }

@@ -44,7 +44,7 @@ fn other_tam(world: &mut World) -> Result<()> {
         ["pki", "issue", "--ca", &issuer, "--role", "otrp-tam", "--key", &key, "--oid", tas::OTHER_OID, "--out", &cert];
     world.run(&args)?;
     let (key, cert) = (std::fs::read_to_string(key)?, std::fs::read_to_string(cert)?);
-    let mut other = OtrpImpostor::load(&key, &cert, tas::OTHER_OID, "other-tam", &world.crypto)?;
+    let mut other = OtrpImpostor::load(&key, &cert, "other-tam", &world.crypto)?;
     other.ocsp = vec![world.staple(ca, "other-tam.pem")?];
     world.other_tam = Some(other);
     Ok(())
@@ -92,7 +92,7 @@ pub fn tam_up(world: &mut World, story: &mut Story) -> Result<()> {
     if world.cast.has_otrp() {
         let (key, chain) = (read("otrp.key")?, read("otrp.pem")?);
         let mut stolen =
-            OtrpImpostor::load(&key, &chain, tas::TAM_OID, "stolen-tam-key", &world.crypto)?;
+            OtrpImpostor::load(&key, &chain, "stolen-tam-key", &world.crypto)?;
         stolen.ocsp = vec![world.staple("tam-ca", "tam/keys/otrp.pem")?];
         world.stolen_otrp = Some(stolen);
         story.say("it speaks OTrP too, under another key, and staples what its authority's OCSP responder says");

@@ -34,7 +34,7 @@ pub fn rogue_tam(world: &mut World, story: &mut Story) -> Result<()> {
         ["pki", "issue", "--ca", &ca, "--role", "otrp-tam", "--key", &key, "--oid", tas::TAM_OID, "--out", &cert];
     world.run(&args)?;
     let (key, cert) = (std::fs::read_to_string(key)?, std::fs::read_to_string(cert)?);
-    let mut rogue = OtrpImpostor::load(&key, &cert, tas::TAM_OID, "rogue-tam", &world.crypto)?;
+    let mut rogue = OtrpImpostor::load(&key, &cert, "rogue-tam", &world.crypto)?;
     rogue.ocsp = vec![world.staple("rogue-ca", "rogue.pem")?];
     let attempt = "a TAM with the real one's name, certified by an authority of its own, asks for the state";
     nothing_told(world, story, attempt, &rogue)?;
