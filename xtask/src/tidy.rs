@@ -26,6 +26,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("channel", Port),
     ("eat", Wire),
     ("jose", Wire),
+    ("otrp", Wire),
     ("suit", Wire),
     ("teep", Wire),
     ("x509", Wire),

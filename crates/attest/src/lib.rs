@@ -66,6 +66,9 @@ pub struct TeeCa {
 pub struct Policy {
     /// The authorities; a device under no other is accepted.
     pub tee_cas: Vec<TeeCa>,
+    /// For each of them, in the same order, revocation lists, DER, of it and of those under it. Where there are any, one in
+    /// force must speak for each certificate of the path; a CA without an entry has none.
+    pub crls: Vec<Vec<Vec<u8>>>,
     /// The lowest grade that is accepted.
     pub minimum: Grade,
     /// The layers (bits of [`tamarack_eat::layer`]) without which a software TEE has [`Grade::None`].
@@ -82,7 +85,13 @@ impl Policy {
 
     /// A policy that refuses debuggable devices and asks for [`Policy::SOFTWARE_LAYERS`].
     pub fn new(tee_cas: Vec<TeeCa>, minimum: Grade) -> Self {
-        Self { tee_cas, minimum, software_layers: Self::SOFTWARE_LAYERS, debug: DebugStatus::Disabled }
+        Self {
+            tee_cas,
+            crls: Vec::new(),
+            minimum,
+            software_layers: Self::SOFTWARE_LAYERS,
+            debug: DebugStatus::Disabled,
+        }
     }
 }
 
