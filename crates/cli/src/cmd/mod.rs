@@ -34,7 +34,7 @@ pub enum Command {
     Manifest(manifest::Args),
     /// Make development keys, authorities and certificates
     Pki(pki::Args),
-    /// Show a CBOR, COSE, EAT, SUIT or TEEP object as an annotated tree
+    /// Show a CBOR, COSE, EAT, SUIT, TEEP, JOSE or OTrP object as an annotated tree
     Inspect(inspect::Args),
     /// Measure this machine
     Bench(bench::Args),

@@ -58,6 +58,12 @@ impl SignedRequest {
         Some(self.x5c().first().is_some_and(|leaf| provider.sha256(leaf) == *told))
     }
 
+    /// The certificate that the protected header names: SHA-256 of its DER (`x5t#S256`). What finds the certificate of a
+    /// session when none came along.
+    pub fn x5t_s256(&self) -> Option<&[u8; 32]> {
+        self.jws.x5t_s256()
+    }
+
     /// SHA-256 of the JWS signing input, by which repeats are known (rule R10).
     pub fn signing_input_hash(&self, provider: &Provider) -> [u8; 32] {
         provider.sha256(self.jws.signing_input())

@@ -82,9 +82,13 @@ impl Pair {
         let tam_anchor = TamAnchor {
             owner: OwnerId([1; 16]),
             principal: Principal::Keys(tam_keys.iter().map(|key| key.public_key()).collect()),
+            otrp: None,
+            protocol: tamarack_model::Protocol::Teep,
             uri: Some(TAM_URI.into()),
             scopes: vec![vec![]],
             require_binding: true,
+            domains: 0,
+            domain_quota: 0,
             state: AnchorState::Active,
         };
         let signers = tam_keys.into_iter().map(|key| TamSigner::new(key, Vec::new(), &crypto)).collect();
