@@ -13,7 +13,15 @@ use toml::Spanned;
 use crate::Error;
 use crate::app::refuse_development;
 use crate::config::{Config, FirmwareCaFile, OtrpFiles};
+use crate::lists::{self, Lists};
 use crate::staple::Staples;
+
+/// What was read.
+pub(crate) struct Opened {
+    pub config: OtrpConfig,
+    pub staples: Staples,
+    pub firmware_lists: Lists,
+}
 
 /// Reads the key, its chain and the authorities; nothing is fetched yet.
 pub(crate) fn open(
@@ -21,7 +29,7 @@ pub(crate) fn open(
     tee_rules: Vec<TeeRules>,
     now: UnixTime,
     crypto: &Provider,
-) -> Result<Option<(OtrpConfig, Staples)>, Error> {
+) -> Result<Option<Opened>, Error> {
     let Some(files) = &config.otrp else { return Ok(None) };
     let key_pem = read(config, &files.key, "otrp.key")?;
     let wrong = |e| config.wrong(files.key.span(), "otrp.key", e);
@@ -54,16 +62,21 @@ pub(crate) fn open(
     let signer = OtrpSigner::new(sign, agree, sent, tamid.into(), crypto);
     let mut otrp = OtrpConfig::new(signer);
     otrp.tee_rules = tee_rules;
-    for FirmwareCaFile { file } in &config.firmware_cas {
+    let mut firmware_lists = Lists::default();
+    for FirmwareCaFile { file, crl } in &config.firmware_cas {
         let wrong = |e: String| config.wrong(file.span(), "firmware_ca.file", e);
         let pem = read(config, file, "firmware_ca.file")?;
         let certificates = certificates_from_pem(&pem).map_err(|e| wrong(e.to_string()))?;
         refuse_development(config, &certificates).map_err(wrong)?;
+        let (list_file, crls) = lists::named(config, crl.as_ref(), "firmware_ca.crl")?;
         for der in certificates {
             otrp.firmware_cas.push(Anchor::from_der(&der).map_err(|e| wrong(e.to_string()))?);
+            firmware_lists.add(list_file.clone(), crls.clone());
         }
     }
-    Ok(Some((otrp, Staples::new(config, files, &valid, *crypto))))
+    otrp.firmware_crls = firmware_lists.current();
+    let staples = Staples::new(config, files, &valid, *crypto);
+    Ok(Some(Opened { config: otrp, staples, firmware_lists }))
 }
 
 /// The TAM's own chain, which must be one that devices can accept. That it has expired is found when its status is renewed:

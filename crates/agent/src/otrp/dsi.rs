@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use crate::domains::{self, Domain};
 use crate::journal::Journal;
 use crate::record::{self, UEID};
-use crate::trust::TamAnchor;
+use crate::trust::{TamAnchor, TrustStore};
 use crate::{Error, aik, notes, slots};
 
 /// Last segment of a manifest's id that has a name in OTrP.
@@ -26,6 +26,7 @@ pub(crate) struct Told<'a> {
     pub platform: &'a dyn Platform,
     pub provider: &'a Provider,
     pub identity: &'a dyn OtrpIdentity,
+    pub store: &'a TrustStore,
     pub tam: &'a TamAnchor,
     /// Where the TAM is reached in this exchange; requests to another address are not told.
     pub tam_uri: &'a str,
@@ -55,7 +56,7 @@ pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
             name: domain.name.clone(),
             spid: domain.provider.clone(),
             talist: tas.collect(),
-            spcert: domain.active_signers().map(|signer| signer.digest.0).collect(),
+            spcert: domain.active_signers(told.store).map(|signer| signer.digest.0).collect(),
         });
         names.insert(domain.label, domain.name);
     }
@@ -77,9 +78,8 @@ pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
         Some(RequestedTa { taid: segment_of(id)?, sdname: name_of(id)?, taname: None, seq: None })
     });
     let unneeded = notes::unneeded(*platform, owner)?;
-    let unneeded = unneeded
-        .iter()
-        .filter_map(|id| Some(UnneededTa { taid: taid_of(id)?, sdname: name_of(id)? }));
+    let unneeded =
+        unneeded.iter().filter_map(|id| Some(UnneededTa { taid: taid_of(id)?, sdname: name_of(id)? }));
     let [cert, cacert @ ..] = identity.chain() else { return Err(Error::NoOtrp) };
     Ok(TeeState {
         name: identity.name().into(),
@@ -98,17 +98,13 @@ pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
 
 /// Adds what is made only when a transaction begins: what the firmware says of `tid`, and Evidence with `tid` as its nonce
 /// and the TEE's OTrP key as its subject.
-pub(crate) fn with_evidence(
-    told: &Told<'_>,
-    tee: TeeState,
-    tid: &MessageId,
-    trust_store_sequence: u64,
-) -> Result<Dsi, Refusal> {
+pub(crate) fn with_evidence(told: &Told<'_>, tee: TeeState, tid: &MessageId) -> Result<Dsi, Refusal> {
     let tid = tid.as_str().as_bytes();
     let tfwdata = if (1..=64).contains(&tid.len()) {
-        let signature = told.identity.firmware_signature(tid).map_err(|e| {
-            Refusal::with(tamarack_otrp::ErrorCode::TfwNotTrusted, e.code(), e)
-        })?;
+        let signature = told
+            .identity
+            .firmware_signature(tid)
+            .map_err(|e| Refusal::with(tamarack_otrp::ErrorCode::TfwNotTrusted, e.code(), e))?;
         signature.map(|firmware| TfwData {
             tbs: tid.to_vec(),
             cert: firmware.certificate,
@@ -122,6 +118,7 @@ pub(crate) fn with_evidence(
         let ueid = told.platform.get(&record::owned(UEID, &told.tam.owner)).map_err(Error::from)?;
         let ueid = ueid.ok_or(Error::Corrupt("Owner without ueid"))?;
         let confirm = Some(told.identity.signer().public_key());
+        let trust_store_sequence = told.store.sequence;
         let request = EvidenceRequest { nonce: tid, ueid: &ueid, trust_store_sequence, confirm };
         Some(told.platform.evidence(&request).map_err(Error::from)?.payload)
     } else {

@@ -283,6 +283,15 @@ fn faults_of_the_configuration_are_told() {
         assert_eq!(error.code(), codes::CONFIG_INVALID, "{error}");
         assert!(error.to_string().contains(expected), "{expected:?} is not in {error}");
     }
+    let firmware = format!(
+        "{text}\n[[firmware_ca]]\nfile = \"{}\"\ncrl = \"keys/bad.pem\"\n",
+        ca.prefix.with_extension("pem").display()
+    );
+    fs::write(&made.config, &firmware).unwrap();
+    let error = start(&Config::read(&made.config).unwrap()).err().unwrap();
+    assert!(error.to_string().contains("firmware_ca.crl: it holds what is no complete"), "{error}");
+    fs::write(&made.config, firmware.replace("bad.pem", "list.pem")).unwrap();
+    start(&Config::read(&made.config).unwrap()).unwrap().stop().unwrap();
     fs::write(&made.config, with_tee_ca("draft = true\ncrl = \"keys/list.pem\"")).unwrap();
     start(&Config::read(&made.config).unwrap()).unwrap().stop().unwrap();
 }
