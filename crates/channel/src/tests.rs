@@ -168,6 +168,8 @@ fn request() -> impl Strategy<Value = Request> {
         bytes().prop_map(Request::ProcessOtrpMessage),
         (bytes(), prop::option::of(text()))
             .prop_map(|(query, tam_uri)| Request::GetTaInformation { query, tam_uri }),
+        (component(), prop::option::of(text()))
+            .prop_map(|(component, tam_uri)| Request::AnnounceTa { component, tam_uri }),
     ]
 }
 

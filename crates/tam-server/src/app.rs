@@ -23,7 +23,7 @@ use crate::gate::Gate;
 use crate::http::Idempotency;
 use crate::lists::{self, Lists};
 use crate::staple::Staples;
-use crate::{Error, otrp, telemetry};
+use crate::{Error, domains, otrp, telemetry};
 
 pub(crate) struct App {
     pub tam: RwLock<Tam>,
@@ -85,6 +85,7 @@ impl App {
             lists,
             challenges: Mutex::new((challenge_path, challenges)),
         };
+        domains::ensure_all(&app, app.clock.now())?;
         app.renew_staple();
         Ok(app)
     }

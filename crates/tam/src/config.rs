@@ -133,6 +133,16 @@ impl OtrpSigner {
         Self { sign, agree, chain, leaf_hash, tamid }
     }
 
+    /// Its certificate, DER; empty without a chain.
+    pub fn leaf(&self) -> &[u8] {
+        self.chain.first().map_or(&[], |leaf| leaf)
+    }
+
+    /// The key that signs.
+    pub fn key(&self) -> &dyn Sign {
+        self.sign.as_ref()
+    }
+
     /// The name in its certificate.
     pub fn tamid(&self) -> &str {
         &self.tamid

@@ -112,6 +112,11 @@ impl Tam {
         }
     }
 
+    /// The key for OTrP, if it speaks it.
+    pub fn otrp_signer(&self) -> Option<&OtrpSigner> {
+        self.config.otrp.as_ref().map(|otrp| &otrp.signer)
+    }
+
     /// Whether it speaks OTrP.
     pub fn speaks_otrp(&self) -> bool {
         self.config.otrp.is_some()

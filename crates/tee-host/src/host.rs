@@ -114,6 +114,7 @@ impl Host {
             Request::Status => self.status().map(|status| Reply::value(Value::Status(status))),
             Request::Csr(profile) => self.csr(&profile),
             Request::Enrol(enrolment) => self.enrol(&enrolment).map(|()| Reply::done()),
+            Request::AnnounceTa { .. } => Err(Failure::new(codes::USAGE, "this is for the Broker to answer")),
             Request::ChangeAnchor(order) => {
                 self.with_agent(|agent, _| agent.change_anchor(&order).map(|()| Value::Done))
             }

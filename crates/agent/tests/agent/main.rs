@@ -6,7 +6,7 @@ mod lifecycle;
 mod loading;
 mod otrp_domains;
 mod otrp_life;
-mod otrp_matrix;
+mod otrp_more;
 mod otrp_power;
 mod otrp_principals;
 mod otrp_refusals;

@@ -73,6 +73,9 @@ enum Action {
         /// Days until it expires
         #[arg(long, default_value_t = 365)]
         days: u32,
+        /// Write the authority's certificate behind it
+        #[arg(long)]
+        chain: bool,
         /// Where to write the certificate
         #[arg(long)]
         out: PathBuf,
@@ -219,8 +222,8 @@ pub fn run(args: Args) -> Outcome {
         Action::Public { file } => {
             out::lines(&tamarack_pki::public_key_to_pem(&keys::public_key(&file)?).map_err(pki)?)
         }
-        Action::Issue { ca, role, key, csr, names, oid, days, out } => {
-            issue(&ca, role, key, csr, &names, oid, days, &out)
+        Action::Issue { ca, role, key, csr, names, oid, days, chain, out } => {
+            issue(&ca, role, key, csr, &names, oid, days, chain, &out)
         }
         Action::Revoke { ca, cert, reason, json } => revoke(&ca, &cert, reason, json),
         Action::Ocsp(args) => ocsp(args),
@@ -290,6 +293,7 @@ fn issue(
     names: &[String],
     oid: Option<String>,
     days: u32,
+    chain: bool,
     out: &Path,
 ) -> Outcome {
     let authority = authority(ca)?;
@@ -321,7 +325,11 @@ fn issue(
         (Some(key), None, None) => authority.issue_responder(keys::public_key(&key)?, common_name, validity),
         _ => return Err(Fail::input(codes::USAGE, "say what to certify: either --key FILE or --csr FILE")),
     };
-    fail::write(out, pem.map_err(pki)?.as_bytes())?;
+    let mut pem = pem.map_err(pki)?;
+    if chain {
+        pem.push_str(authority.cert_pem());
+    }
+    fail::write(out, pem.as_bytes())?;
     eprintln!("wrote {} for {common_name}", out.display());
     Ok(())
 }
