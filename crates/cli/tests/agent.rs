@@ -95,6 +95,9 @@ fn a_device_of_both_protocols_is_made_certified_and_run() {
 
     let (mut broker, ready) = run(at);
     assert_eq!(ready["otrp"], serde_json::json!({ "tee": "valve-tee", "ready": true }));
+    let listed: serde_json::Value = serde_json::from_str(&ok(at, "app --device device list --json")).unwrap();
+    assert_eq!(listed["otrp"], ready["otrp"]);
+    assert_eq!(listed["domains"], serde_json::json!([]));
     broker.kill().unwrap();
     broker.wait().unwrap();
 }

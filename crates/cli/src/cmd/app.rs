@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
 use tamarack_broker::{Client, Error, SOCKET_NAME, Target};
+use tamarack_channel::Domain;
 use tamarack_model::{ComponentId, codes};
 use tamarack_tee::{Param, Params};
 
@@ -190,14 +191,35 @@ fn list(client: &mut Client, json: bool) -> Outcome {
             "state_digest": hex::encode(status.state_digest), "state_epoch": status.state_epoch,
             "layers": layers.names().collect::<Vec<_>>(), "missing": status.missing_layers,
             "installed": installed, "peripherals": peripherals,
+            "otrp": status.otrp_name.as_ref().map(|name| json!({ "tee": name, "ready": status.otrp_ready })),
+            "domains": status.domains.iter().map(domain).collect::<Vec<_>>(),
         }));
     }
     let mut text = format!("TEE process {} (uid {}): {layers}\n", status.pid, status.uid);
     for one in &status.installed {
         text += &format!("{}  sequence {}  {} bytes\n", one.component, one.sequence_number, one.size);
     }
+    for one in &status.domains {
+        let quota = one.quota.map_or(String::new(), |quota| format!(" of {quota}"));
+        text += &format!(
+            "domain {} of {}: {} TAs, {}{quota} bytes, {} signers\n",
+            one.name,
+            one.provider,
+            one.manifests,
+            one.used,
+            one.signers.len()
+        );
+    }
     for (name, at) in &status.peripherals {
         text += &format!("peripheral {name}: {}\n", String::from_utf8_lossy(at));
     }
     out::lines(&text)
+}
+
+fn domain(domain: &Domain) -> Json {
+    json!({
+        "tam": domain.tam_uri, "name": domain.name, "label": String::from_utf8_lossy(&domain.label),
+        "provider": domain.provider, "signers": domain.signers.iter().map(hex::encode).collect::<Vec<_>>(),
+        "installed": domain.manifests, "used": domain.used, "quota": domain.quota,
+    })
 }
