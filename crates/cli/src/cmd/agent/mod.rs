@@ -231,7 +231,7 @@ impl Tee {
 
     fn status(&mut self) -> Outcome<Status> {
         match self.ask(Request::Status)? {
-            Value::Status(status) => Ok(status),
+            Value::Status(status) => Ok(*status),
             _ => Err(Fail::new(codes::TEE_CHANNEL, "the TEE answered something else than was asked")),
         }
     }
