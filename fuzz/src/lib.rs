@@ -14,7 +14,7 @@ use tamarack_eat::{
 use tamarack_jose::{Jwk, jwe, jws};
 use tamarack_model::{ComponentId, UnixTime};
 use tamarack_otrp::ta_package::{self, Protection, TaPackage};
-use tamarack_otrp::{Aik, Command, ErrorCode, MessageId, Reason, Sealing, SecurityDomain, Ta, TeeState};
+use tamarack_otrp::{Aik, Command, ErrorCode, MessageId, Sealing, SecurityDomain, Ta, TeeState};
 use tamarack_suit::author::{Builder, Component, Payload, Text, Unsigned};
 use tamarack_suit::{SuitDigest, TrustedKeys};
 use tamarack_teep::{CipherSuite, DataItems, Message, QueryRequest, SuitCoseProfile};

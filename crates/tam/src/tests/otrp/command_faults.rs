@@ -244,7 +244,9 @@ fn two_exchanges_of_one_device_at_once_are_both_answered() {
     let (mut second, second_ops) = until_persist(&world, &tee.answer(&two));
     assert!(matches!(finish(&world, &mut first, first_ops), Output::Reply(Reply::Keys { .. })));
     // The row was written meanwhile, so the second starts again by itself.
-    let Output::Persist(ops) = finish(&world, &mut second, second_ops) else { panic!("it does not try again") };
+    let Output::Persist(ops) = finish(&world, &mut second, second_ops) else {
+        panic!("it does not try again")
+    };
     assert!(matches!(finish(&world, &mut second, ops), Output::Reply(Reply::Keys { .. })));
 }
 
