@@ -222,7 +222,7 @@ impl Broker {
 
 /// Everything that comes over the channel or over HTTP is shorter than this anyway.
 const LIMITS: Limits =
-    Limits { message: 2 << 20, ta_message: 2 << 20, depth: 16, members: 16_384, array: 64 };
+    Limits { message: 2 << 20, ta_message: 2 << 20, depth: 16, members: 16_384, array: 64, dsi_array: 1024 };
 
 /// Which TEE a message is for. Only requests are for any; the rest is not OTrP, or not on its way to a TEE. All but
 /// GetDeviceState name theirs.
