@@ -12,9 +12,7 @@ use tamarack_model::Protocol;
 use tamarack_otrp::request::{Content, GetDeviceState};
 use tamarack_otrp::response::{self, Incoming};
 use tamarack_otrp::ta_package::{self, Protection, TaPackage};
-use tamarack_otrp::{
-    Common, Dsi, ErrorCode, Limits, MessageId, Mode, ResponseBody, Sealing, SignedResponse,
-};
+use tamarack_otrp::{Common, Dsi, ErrorCode, Limits, MessageId, Mode, ResponseBody, Sealing, SignedResponse};
 use tamarack_x509::unvalidated_key;
 
 use super::relay::{Answer, Fate};
@@ -135,7 +133,10 @@ impl OtrpImpostor {
                 );
                 let package = TaPackage { ta: Some(envelope), pdata: None };
                 let recipient = recipient.map_err(failed)?;
-                Some(ta_package::seal(&package, &recipient, Protection::A256Gcm, &self.crypto).map_err(failed)?)
+                Some(
+                    ta_package::seal(&package, &recipient, Protection::A256Gcm, &self.crypto)
+                        .map_err(failed)?,
+                )
             }
             None => None,
         };
