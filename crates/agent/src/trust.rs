@@ -241,9 +241,10 @@ impl TrustStore {
     /// Whether `key` can be no signer's that a TAM introduces: it has another purpose (rule K5), or its anchor was revoked.
     pub fn denies(&self, key: &PublicKey) -> bool {
         let of_tam = self.tams.iter().any(|tam| tam.principal.keys().contains(key));
-        let revoked = self.signers.iter().any(|signer| {
-            signer.state == AnchorState::Revoked && signer.principal.keys().contains(key)
-        });
+        let revoked = self
+            .signers
+            .iter()
+            .any(|signer| signer.state == AnchorState::Revoked && signer.principal.keys().contains(key));
         of_tam || revoked || self.authority.as_ref() == Some(key)
     }
 

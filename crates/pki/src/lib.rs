@@ -34,8 +34,8 @@ mod revoked;
 pub use authority::{Authority, Kind, Subject, Validity};
 pub use error::Error;
 pub use pem::{
-    certificate_to_pem, certificates_from_pem, generate_key, list_to_pem, lists_from_pem, load_agreement_key, load_key,
-    public_key_from_pem, public_key_to_pem,
+    certificate_to_pem, certificates_from_pem, generate_key, list_to_pem, lists_from_pem, load_agreement_key,
+    load_key, public_key_from_pem, public_key_to_pem,
 };
 pub use provider::provider_certificate;
 pub use request::csr;

@@ -10,11 +10,7 @@ use crate::power::Failing;
 use crate::world::*;
 
 /// What the device is before, and the command that is cut.
-pub fn check(
-    before: impl Fn() -> Otrp,
-    command: impl Fn(&mut Otrp) -> Vec<u8>,
-    fetched: Option<&[u8]>,
-) {
+pub fn check(before: impl Fn() -> Otrp, command: impl Fn(&mut Otrp) -> Vec<u8>, fetched: Option<&[u8]>) {
     let mut finished = false;
     for cut in 0..20 {
         let mut otrp = before();

@@ -64,7 +64,11 @@ fn steps_1_to_4_form_and_algorithm() {
     check_form(renamed("Unknown"), RequestInvalid, malformed);
     // The name inside is another one.
     check_form(renamed("DeleteSDRequest"), RequestInvalid, malformed);
-    check_form(|o, m| o.tampered(&m, |jws| set(jws, "signature", None)), RequestInvalid, codes::JOSE_MALFORMED);
+    check_form(
+        |o, m| o.tampered(&m, |jws| set(jws, "signature", None)),
+        RequestInvalid,
+        codes::JOSE_MALFORMED,
+    );
     check_form(|o, m| protected(o, &m, r#"{"alg":"none"}"#), UnsupportedCryptoAlg, codes::JOSE_ALGORITHM);
     check_form(|o, m| protected(o, &m, r#"{"alg":"HS256"}"#), UnsupportedCryptoAlg, codes::JOSE_ALGORITHM);
     check_form(
@@ -161,11 +165,7 @@ fn step_9_members_of_get_device_state() {
     check_state(|tbs| set(tbs, "more", Some(Json::Bool(true))), RequestInvalid);
     // Without an id to repeat there is no answer.
     for name in ["rid", "tid"] {
-        check_form(
-            |o, m| o.resigned(&m, |tbs| set(tbs, name, None)),
-            RequestInvalid,
-            codes::OTRP_MALFORMED,
-        );
+        check_form(|o, m| o.resigned(&m, |tbs| set(tbs, name, None)), RequestInvalid, codes::OTRP_MALFORMED);
     }
 }
 
@@ -482,7 +482,9 @@ fn every_failure_to_decrypt_a_package_is_the_same() {
                 let other = otrp.seal(&common, &content, Some(&other));
                 let mut header = String::new();
                 otrp.resigned(&other, |tbs| {
-                    let Json::String(jwe) = member(member(tbs, "encrypted_ta"), "ciphertadata") else { panic!() };
+                    let Json::String(jwe) = member(member(tbs, "encrypted_ta"), "ciphertadata") else {
+                        panic!()
+                    };
                     header = jwe.split('.').next().unwrap().into();
                 });
                 *text = header;

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use tamarack_agent::{Agent, AgentConfig, Input, Output};
 use tamarack_crypto::{Secret, Sign};
 use tamarack_tee::{
-    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, OtrpIdentity, Pair, Platform, StateRoot, TaError,
-    TaInstance, TaLimits,
+    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, OtrpIdentity, Pair, Platform, StateRoot,
+    TaError, TaInstance, TaLimits,
 };
 use tamarack_testkit::memory_platform::MemoryPlatform;
 

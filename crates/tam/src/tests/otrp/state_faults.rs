@@ -219,6 +219,28 @@ fn a_revoked_tee_is_refused_and_so_is_one_of_unknown_status() {
 }
 
 #[test]
+fn revoked_firmware_is_refused_and_so_is_that_of_unknown_status() {
+    let code = codes::OTRP_TFW_NOT_TRUSTED;
+    for (revoke, other, good) in [(false, false, true), (true, false, false), (false, true, false)] {
+        let mut world = World::new();
+        let mut tee = world.tee();
+        let (certificate, key) = world.firmware_ca.issue(Some(Role::Firmware), &PKCS_ECDSA_P256_SHA256);
+        let revoked: &[&[u8]] = if revoke { &[&certificate] } else { &[] };
+        let list = match other {
+            true => Ca::new("other", &[Role::Firmware]).list(revoked),
+            false => world.firmware_ca.list(revoked),
+        };
+        world.otrp().firmware_crls = alloc::vec![alloc::vec![list]];
+        tee.firmware = Some((certificate, key));
+        let answer = tee.answer(&world.begin());
+        match good {
+            true => assert!(!matches!(world.exchange(&mut tee), Reply::Refuse { .. })),
+            false => check(&world, &answer, 403, code),
+        }
+    }
+}
+
+#[test]
 fn the_signature_must_be_that_of_the_certificate_within() {
     let world = World::new();
     let mut tee = world.tee();
