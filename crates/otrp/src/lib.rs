@@ -63,14 +63,24 @@ pub struct Limits {
     pub depth: usize,
     /// Most members and elements in one JSON text.
     pub members: usize,
-    /// Most elements of any array.
+    /// Most elements of any array but those of a device's state.
     pub array: usize,
+    /// Most elements of an array that tells of a device's state: domains, TAs, keys of providers. A provider has a domain
+    /// and two keys.
+    pub state_array: usize,
 }
 
 impl Default for Limits {
-    /// 1 MiB, 64 MiB with a TA, 16 levels, 16,384 members, arrays of 64.
+    /// 1 MiB, 64 MiB with a TA, 16 levels, 16,384 members, arrays of 64, those of a state of 1,024.
     fn default() -> Self {
-        Self { message: 1 << 20, ta_message: 64 << 20, depth: 16, members: 16_384, array: 64 }
+        Self {
+            message: 1 << 20,
+            ta_message: 64 << 20,
+            depth: 16,
+            members: 16_384,
+            array: 64,
+            state_array: 1024,
+        }
     }
 }
 
