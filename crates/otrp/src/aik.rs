@@ -4,9 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::member::{
-    Context, Object, Writer, bytes, mistyped, name, only_member, single, state_list, string,
-};
+use crate::member::{Context, Object, Writer, bytes, list, mistyped, name, only_member, single, string};
 use crate::{Error, Limits, Mode, Tolerance};
 use tamarack_crypto::Provider;
 use tamarack_jose::jwk::KeyUse;
@@ -140,7 +138,7 @@ impl SignedAiks {
             tamid: object.required("tamid", name)?,
             iat: object.required("iat", seconds)?,
             exp: object.required("exp", seconds)?,
-            aiks: object.required("aiks", state_list(SpAik::read))?,
+            aiks: object.required("aiks", list(SpAik::read))?,
         };
         object.end()?;
         Ok(aiks)

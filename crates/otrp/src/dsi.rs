@@ -8,7 +8,7 @@ use tamarack_jose::{Jwk, base64};
 use crate::aik;
 use crate::member::{
     Context, Object, Writer, base64_list, base64_of, bytes, decimal, hash, hex_hash, hex_of, list, mistyped,
-    name, only_member, state_list, string, strings, text,
+    name, only_member, string, strings, text,
 };
 use crate::{Error, Tolerance};
 
@@ -146,10 +146,13 @@ impl Dsi {
     }
 
     fn read(cx: &mut Context, json: &Json, path: &str) -> Result<Self, Error> {
+        // One provider has a domain, a TA and two keys; there are far more of them than of anything else in a list.
+        let array = core::mem::replace(&mut cx.limits.array, cx.limits.dsi_array);
         let mut object = Object::of(cx, json, path)?;
         let tfwdata = object.optional("tfwdata", TfwData::read)?;
         let tee = object.required("tee", TeeState::read)?;
         object.end()?;
+        cx.limits.array = array;
         Ok(Self { tfwdata, tee })
     }
 }
@@ -209,16 +212,12 @@ impl TeeState {
             cert: object.required("cert", bytes)?,
             cacert: object.required("cacert", list(bytes))?,
             sdlist: object.required("sdlist", read_sdlist)?,
-            teeaiklist: object.required("teeaiklist", state_list(Aik::read))?,
+            teeaiklist: object.required("teeaiklist", list(Aik::read))?,
             epoch: object.optional("epoch", decimal)?,
             ext: object.optional("ext", list(name))?.unwrap_or_default(),
             eat: object.optional("eat", bytes)?,
-            requestedtalist: object
-                .optional("requestedtalist", state_list(RequestedTa::read))?
-                .unwrap_or_default(),
-            unneededtalist: object
-                .optional("unneededtalist", state_list(UnneededTa::read))?
-                .unwrap_or_default(),
+            requestedtalist: object.optional("requestedtalist", list(RequestedTa::read))?.unwrap_or_default(),
+            unneededtalist: object.optional("unneededtalist", list(UnneededTa::read))?.unwrap_or_default(),
         };
         object.end()?;
         Ok(state)
@@ -234,7 +233,7 @@ impl TeeState {
 fn read_sdlist(cx: &mut Context, json: &Json, path: &str) -> Result<Vec<SecurityDomain>, Error> {
     let mut object = Object::of(cx, json, path)?;
     let count = object.required("cnt", decimal)?;
-    let sds = object.required("sd", state_list(SecurityDomain::read))?;
+    let sds = object.required("sd", list(SecurityDomain::read))?;
     if u64::try_from(sds.len()) != Ok(count) {
         return Err(mistyped(&object.path_of("cnt")));
     }
@@ -257,7 +256,7 @@ impl SecurityDomain {
         let sd = Self {
             name: object.required("name", name)?,
             spid: object.required("spid", name)?,
-            talist: object.required("talist", state_list(Ta::read))?,
+            talist: object.required("talist", list(Ta::read))?,
             spcert: object.optional("spcert", list(hex_hash))?.unwrap_or_default(),
         };
         object.end()?;

@@ -63,15 +63,14 @@ pub struct Limits {
     pub depth: usize,
     /// Most members and elements in one JSON text.
     pub members: usize,
-    /// Most elements of any array but those of a device's state.
+    /// Most elements of any array.
     pub array: usize,
-    /// Most elements of an array that tells of a device's state: domains, TAs, keys of providers. A provider has a domain
-    /// and two keys.
-    pub state_array: usize,
+    /// Most elements of a list in a DSI: domains, TAs in one of them, keys of providers.
+    pub dsi_array: usize,
 }
 
 impl Default for Limits {
-    /// 1 MiB, 64 MiB with a TA, 16 levels, 16,384 members, arrays of 64, those of a state of 1,024.
+    /// 1 MiB, 64 MiB with a TA, 16 levels, 16,384 members, arrays of 64, of 1,024 in a DSI.
     fn default() -> Self {
         Self {
             message: 1 << 20,
@@ -79,7 +78,7 @@ impl Default for Limits {
             depth: 16,
             members: 16_384,
             array: 64,
-            state_array: 1024,
+            dsi_array: 1024,
         }
     }
 }

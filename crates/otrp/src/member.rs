@@ -293,24 +293,10 @@ pub(crate) fn decimal(_: &mut Context, json: &Json, path: &str) -> Result<u64, E
 
 /// An array whose elements `read` reads.
 pub(crate) fn list<T>(
-    read: impl FnMut(&mut Context, &Json, &str) -> Result<T, Error>,
-) -> impl FnOnce(&mut Context, &Json, &str) -> Result<Vec<T>, Error> {
-    bounded(|limits| limits.array, read)
-}
-
-/// The same for an array that tells of a device's state.
-pub(crate) fn state_list<T>(
-    read: impl FnMut(&mut Context, &Json, &str) -> Result<T, Error>,
-) -> impl FnOnce(&mut Context, &Json, &str) -> Result<Vec<T>, Error> {
-    bounded(|limits| limits.state_array, read)
-}
-
-fn bounded<T>(
-    most: fn(&Limits) -> usize,
     mut read: impl FnMut(&mut Context, &Json, &str) -> Result<T, Error>,
 ) -> impl FnOnce(&mut Context, &Json, &str) -> Result<Vec<T>, Error> {
     move |cx, json, path| match json {
-        Json::Array(elements) if elements.len() <= most(&cx.limits) => {
+        Json::Array(elements) if elements.len() <= cx.limits.array => {
             elements.iter().enumerate().map(|(i, e)| read(cx, e, &format!("{path}[{i}]"))).collect()
         }
         Json::String(_) => {

@@ -235,7 +235,6 @@ impl<P: Platform> Agent<P> {
                 journal,
                 store: &store,
                 platform: &self.platform,
-                provider: &self.provider,
                 identity,
                 tam,
                 tam_uri: &tam_uri,
@@ -267,7 +266,7 @@ impl<P: Platform> Agent<P> {
         let Some(spid) = &pending.spid else { return Ok(None) };
         let key_in = |journal: &Journal| -> Result<Option<PublicKey>, Error> {
             let keys = aik::get(journal, &self.platform, &tam.owner, spid)?;
-            keys.map(|keys| Ok(keys.agreement(&self.provider)?.public_key())).transpose()
+            Ok(keys.map(|keys| keys.enc_public))
         };
         let (before, after) = (key_in(&Journal::default())?, key_in(journal)?);
         Ok(after.filter(|_| after != before))

@@ -2,7 +2,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_crypto::{Provider, PublicKey};
+use tamarack_crypto::PublicKey;
 use tamarack_jose::jwk::{Jwk, KeyUse};
 use tamarack_model::ComponentId;
 use tamarack_otrp::{
@@ -24,7 +24,6 @@ const MANIFEST: &[u8] = b"suit";
 pub(crate) struct Told<'a> {
     pub journal: &'a Journal,
     pub platform: &'a dyn Platform,
-    pub provider: &'a Provider,
     pub identity: &'a dyn OtrpIdentity,
     pub store: &'a TrustStore,
     pub tam: &'a TamAnchor,
@@ -37,7 +36,7 @@ pub(crate) struct Told<'a> {
 /// What the Owner may see of the device, as it will be after the journal: its own domains, TAs and keys, and nothing that
 /// tells of another's.
 pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
-    let Told { journal, platform, provider, identity, tam, .. } = told;
+    let Told { journal, platform, identity, tam, .. } = told;
     let owner = &tam.owner;
     let mut names = BTreeMap::new();
     let mut sdlist = Vec::new();
@@ -63,9 +62,8 @@ pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
     let mut teeaiklist = Vec::new();
     for spid in aik::providers(journal, *platform, owner)? {
         let Some(keys) = aik::get(journal, *platform, owner, &spid)? else { continue };
-        let sig = keys.signer(provider)?.public_key();
-        let enc = keys.agreement(provider)?.public_key();
-        for (key, key_use) in [(enc, KeyUse::Encryption), (sig, KeyUse::Signature)] {
+        let both = [(keys.enc_public, KeyUse::Encryption), (keys.sig_public, KeyUse::Signature)];
+        for (key, key_use) in both {
             teeaiklist.push(Aik { key: jwk(&key)?.with_use(key_use), spid: spid.clone() });
         }
     }

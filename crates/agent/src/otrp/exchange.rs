@@ -132,16 +132,7 @@ impl<P: Platform> Agent<P> {
         let identity = self.identity()?;
         let view = views::get(journal, &self.platform, &tam.owner)?.unwrap_or_default();
         let epoch = view.epoch.saturating_add(1);
-        let told = Told {
-            journal,
-            platform: &self.platform,
-            provider: &self.provider,
-            identity,
-            store,
-            tam,
-            tam_uri: &tam_uri,
-            epoch,
-        };
+        let told = Told { journal, platform: &self.platform, identity, store, tam, tam_uri: &tam_uri, epoch };
         let dsi = dsi::with_evidence(&told, dsi::state(&told)?, &request.tid)?.serialize();
         let recipient = recipient(speaker)?;
         let sealing = self.sealing(identity, &recipient);

@@ -282,3 +282,22 @@ fn a_signer_that_certifies_itself_does_so_with_its_key() {
     let content = create(&good, &otrp);
     otrp.command(content, None).expect_pass();
 }
+
+#[test]
+fn a_hundred_domains_are_told() {
+    let pki = OtrpPki::new(&provider(), 2);
+    let mut seed = otrp_seed(&pki);
+    seed.signers = vec![signer_anchor(SP, &*key(1, "signer"), "unused")];
+    seed.signers[0].prefixes = vec![vec![]];
+    let mut otrp = Otrp::with(pki, &seed);
+    let manifest = |number: u32| {
+        let domain = format!("domain {number}");
+        envelope(1, &id(&domain, WALLET, "suit"), &id(&domain, WALLET, "ta"), 1, b"x")
+    };
+    for from in [0, 25, 50, 75] {
+        let install = (from..from + 25).map(manifest).collect();
+        otrp.exchange(Script { install, ..Script::default() }).expect_success();
+    }
+    assert_eq!(otrp.state().tee.sdlist.len(), 100);
+    otrp.create_sd(SD, SP).expect_pass();
+}

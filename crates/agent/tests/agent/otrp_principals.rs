@@ -309,7 +309,22 @@ fn a21_sessions_have_a_bound() {
 
 #[test]
 fn k1_another_tam_sees_and_touches_nothing() {
-    let mut otrp = Otrp::with_wallet(1);
+    another_tam(Otrp::new());
+    // Nor one of the same CA.
+    let mut pki = OtrpPki::new(&provider(), 2);
+    let authority = &pki.tams[0].authority;
+    let authority = Authority::load(authority.cert_pem(), authority.key_pem()).unwrap();
+    let name = Name::RegisteredId("1.3.6.1.4.1.61999.2.2".into());
+    pki.tams[1] = TestTam::under(&provider(), authority, name);
+    let seed = otrp_seed(&pki);
+    assert_eq!(pki.tams[0].root(), pki.tams[1].root());
+    another_tam(Otrp::with(pki, &seed));
+}
+
+fn another_tam(mut otrp: Otrp) {
+    otrp.state();
+    otrp.create_sd(SD, SP).expect_pass();
+    otrp.install_ta(wallet_envelope(1)).expect_pass();
     otrp.count();
     otrp.tam = 1;
     let dsi = otrp.state();
