@@ -107,10 +107,11 @@ pub fn policy_update(world: &mut World, story: &mut Story) -> Result<()> {
 pub fn wrong_protocol(world: &mut World, story: &mut Story) -> Result<()> {
     for (name, other) in [('a', 'b'), ('b', 'a')] {
         let theirs = world.relay.records().into_iter().rfind(|record| {
-            record.device == other && !record.to_tam && record.author == "tam" && !record.bytes.is_empty()
+            let of_tam = !record.to_tam && record.author == "tam" && record.fate == Fate::Genuine;
+            record.device == other && of_tam && !record.bytes.is_empty()
         });
         let theirs = theirs.context("nothing was recorded")?.bytes;
-        let kind = name_of(&theirs).unwrap_or_else(|| "TEEP message".into());
+        let kind = name_of(&theirs).unwrap_or_else(|| "TEEP Update".into());
         let mut message = Some(theirs);
         let handler = move |_: char, _: &[u8], _: &crate::cmd::demo::relay::Tam| {
             Ok(message.take().map_or_else(Answer::nothing, |m| Answer::message(m, "tam").with(Fate::Replayed)))
