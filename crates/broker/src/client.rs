@@ -183,7 +183,7 @@ impl Client {
     /// How the TEE is and what is installed.
     pub fn status(&mut self) -> Result<Status, Error> {
         match self.call(Request::Status)? {
-            Value::Status(status) => Ok(status),
+            Value::Status(status) => Ok(*status),
             _ => Err(Error::Unexpected),
         }
     }

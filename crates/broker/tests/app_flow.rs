@@ -109,7 +109,8 @@ fn world(installed_at_first: bool, odd: Box<Odd>) -> World {
                 provider: SPID.into(),
             };
             let installed = if there { vec![one] } else { Vec::new() };
-            Reply::value(Value::Status(tamarack_broker::Status { installed, ..status(Some("one")) }))
+            let status = tamarack_broker::Status { installed, ..status(Some("one")) };
+            Reply::value(Value::Status(Box::new(status)))
         }
         request => {
             there |= *request == Request::ProcessOtrpMessage(create_sd("one"));

@@ -223,7 +223,6 @@ impl<P: Platform> Agent<P> {
     /// command referred to is used up, whatever the command came to (rule R10).
     fn answer(&self, tam: &TamAnchor, journal: &mut Journal, pending: &Pending) -> Result<Vec<u8>, Refusal> {
         let identity = self.identity()?;
-        let tam_uri = self.answer_to(tam);
         let view = views::get(journal, &self.platform, &tam.owner)?.unwrap_or_default();
         let mut answer = Answer::new(self.did()?);
         answer.sdname.clone_from(&pending.sdname);
@@ -231,6 +230,7 @@ impl<P: Platform> Agent<P> {
         if pending.nextdsi {
             epoch = epoch.saturating_add(1);
             let store = TrustStore::load(&self.platform)?;
+            let tam_uri = self.asked_at(&store, tam);
             let about = Told {
                 journal,
                 store: &store,

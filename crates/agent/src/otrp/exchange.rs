@@ -128,7 +128,7 @@ impl<P: Platform> Agent<P> {
         if !self.otrp.may_tell(tam.owner, now, self.config.evidence_per_minute) {
             return Err(Refusal::with(ErrorCode::TeeFail, codes::OVERLOADED, "asked for too often"));
         }
-        let tam_uri = self.answer_to(tam);
+        let tam_uri = self.asked_at(store, tam);
         let identity = self.identity()?;
         let view = views::get(journal, &self.platform, &tam.owner)?.unwrap_or_default();
         let epoch = view.epoch.saturating_add(1);

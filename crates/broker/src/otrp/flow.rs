@@ -137,7 +137,7 @@ pub struct AppFlow<'a> {
     pub client: &'a mut Client,
     /// How the app reaches its TAM.
     pub http: &'a TamClient,
-    /// Where its TAM is.
+    /// Where its TAM is; empty for an app that asks its TEE alone.
     pub tam_uri: &'a str,
     /// By what it knows its TAM.
     pub trust: TamTrust<'a>,
@@ -211,7 +211,8 @@ impl AppFlow<'_> {
         random.map_err(|e| Error::Failed(Failure::new(codes::INTERNAL, e.to_string())))?;
         let nonce = Some(tamarack_jose::base64::encode_url(&nonce));
         let query = TaQuery { spid: ta.spid.clone(), taid: ta.taid.clone(), nonce };
-        let information = self.client.ta_information(&query, Some(self.tam_uri))?;
+        let tam_uri = (!self.tam_uri.is_empty()).then_some(self.tam_uri);
+        let information = self.client.ta_information(&query, tam_uri)?;
         aiks.verify_information(&information, &query, self.trust.provider)
     }
 

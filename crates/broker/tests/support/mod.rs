@@ -205,7 +205,7 @@ pub fn answers(name: &str, request: &Request) -> Reply {
     let send = |message| Action::Send { tam_uri: "unused".into(), protocol: Protocol::Otrp, message };
     let done = Action::Finished { failure: None };
     match request {
-        Request::Status => Reply::value(Value::Status(status(Some(name)))),
+        Request::Status => Reply::value(Value::Status(Box::new(status(Some(name))))),
         Request::ProcessOtrpMessage(message) if *message == get_device_state() => {
             Reply::done().with(vec![send(part(name)), done])
         }

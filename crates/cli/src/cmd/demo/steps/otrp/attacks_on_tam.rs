@@ -6,7 +6,7 @@ use tamarack_crypto::{KeyType, PublicKey, Sign};
 use tamarack_eat::{Claims, Confirmation, Token};
 use tamarack_jose::{jwe, jws};
 use tamarack_model::{Code, Protocol};
-use tamarack_otrp::request::{self, Request};
+use tamarack_otrp::request;
 use tamarack_otrp::{Dsi, MessageId, Mode, Sealing, TeeState, broker, response};
 
 use crate::cmd::demo::relay::Fate;

@@ -84,7 +84,8 @@ pub fn get_ta_information(world: &mut World, story: &mut Story) -> Result<()> {
     let aiks = talked.aiks.context("the TAM gave the app no keys")?;
     story.say("an app that carries the messages itself gets from its TAM the keys of acme in this TEE, signed");
     let told = aiks.as_jws().to_vec();
-    for secret in [world.tee_certificate(name)?, hex::decode(world.device(name)?.id()?)?] {
+    let id = world.device(name)?.first.device_id.unwrap_or_default().to_vec();
+    for secret in [world.tee_certificate(name)?, id] {
         let text = tamarack_jose::base64::encode(&secret);
         let tells = told.windows(text.len()).any(|window| window == text.as_bytes());
         ensure!(!tells, "the signed keys tell the app which device this is");

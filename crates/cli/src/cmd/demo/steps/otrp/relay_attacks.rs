@@ -97,15 +97,14 @@ pub fn tampered_relay(world: &mut World, story: &mut Story) -> Result<()> {
             let after = world.digests()?;
             let attempt = format!("one character of the {target} changed, at {}/8 of its {}", place.1, place.0);
             let before = seen.before.context("no digests were taken")?;
-            let (answer, code) = match by {
-                "the TAM" => {
+            let (by, answer, code) = match (by, seen.broker) {
+                ("the TAM", _) => {
                     ensure!(seen.status == 400, "{attempt}: the TAM answered {}", seen.status);
-                    (format!("HTTP {}", seen.status), seen.code.or(told))
+                    (by, format!("HTTP {}", seen.status), seen.code.or(told))
                 }
-                _ => {
-                    let said = seen.broker.with_context(|| format!("{attempt}: the Broker said nothing"))?;
-                    (format!("no word of the TEE; the Broker, unsigned: {said}"), told)
-                }
+                (_, Some(said)) => (by, format!("no word of the TEE; the Broker, unsigned: {said}"), told),
+                // Not even the name of the TEE can be read.
+                (_, None) => ("the Broker", "the exchange is ended".into(), told),
             };
             let code = code.with_context(|| format!("{attempt}: refused without a code"))?;
             story.refused(Refusal { attempt: &attempt, by, answer, code }, &before, &after)?;
