@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tamarack_crypto::{
-    Agreement, Error, KeyAgree, KeyType, Provider, PublicKey, Secret, Sign, SignatureAlgorithm, Verify, VerifySpki,
+    Agreement, Error, KeyAgree, KeyType, Provider, PublicKey, Secret, Sign, SignatureAlgorithm, Verify,
+    VerifySpki,
 };
 use tamarack_model::codes;
 

@@ -81,8 +81,9 @@ pub fn run(args: Args) -> Outcome {
     let sessions = load(&world, &server, devices, seconds, |client, device| {
         device.session(&mut |body| send(client, &server.uri, protocol, body), &world.crypto)
     })?;
-    let empty =
-        load(&world, &server, devices, seconds / 2, |client, _| send(client, &server.uri, protocol, None).map(drop))?;
+    let empty = load(&world, &server, devices, seconds / 2, |client, _| {
+        send(client, &server.uri, protocol, None).map(drop)
+    })?;
     drop(server);
 
     // Alone on the machine now: what the same costs without HTTP, without a disk, and what the signatures cost.

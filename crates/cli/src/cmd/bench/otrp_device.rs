@@ -70,9 +70,8 @@ impl Device {
         let (signer, agreement) = key_pair(crypto)?;
         let validity = Validity::days(keys::now() - 3600, 30);
         let name = Name::Uri("urn:x-tamarack:bench".into());
-        let leaf = tee_ca
-            .issue_named(signer.public_key(), Role::OtrpTee, &name, "bench", validity)
-            .map_err(pki)?;
+        let leaf =
+            tee_ca.issue_named(signer.public_key(), Role::OtrpTee, &name, "bench", validity).map_err(pki)?;
         let mut chain = tamarack_pki::certificates_from_pem(&leaf).map_err(pki)?;
         chain.push(tee_ca.cert_der().to_vec());
         Ok(Self {
@@ -100,7 +99,9 @@ impl Device {
         }
         match state.installs - installs {
             1 => Ok(()),
-            other => Err(Fail::new(codes::HTTP_PEER, format_args!("the TAM installed {other} TAs in a session"))),
+            other => {
+                Err(Fail::new(codes::HTTP_PEER, format_args!("the TAM installed {other} TAs in a session")))
+            }
         }
     }
 
@@ -123,8 +124,8 @@ impl Device {
                 let tid = request.tid.as_str().as_bytes();
                 let dsi = self.dsi(state, Some(tid))?.serialize();
                 let sealing = self.sealing(crypto);
-                let part =
-                    response::device_state(&request.rid, &request.tid, false, &dsi, &sealing).map_err(otrp)?;
+                let part = response::device_state(&request.rid, &request.tid, false, &dsi, &sealing)
+                    .map_err(otrp)?;
                 broker::assemble(&[part], &Limits::default()).map_err(otrp)
             }
             Request::Sealed(request) => self.command(state, *request, crypto),
@@ -148,7 +149,8 @@ impl Device {
                 let key = DecryptionKey::Agree(&*self.aik_enc);
                 let package = ta_package::open(package, key, crypto).map_err(otrp)?;
                 let envelope = package.ta.ok_or_else(|| failed("a package without a TA"))?;
-                let envelope = Envelope::parse(&envelope, &tamarack_suit::Limits::default()).map_err(failed)?;
+                let envelope =
+                    Envelope::parse(&envelope, &tamarack_suit::Limits::default()).map_err(failed)?;
                 let digest = envelope.digest().bytes().try_into().ok();
                 // The bench publishes one version.
                 domain.talist.push(Ta { taid: install.taid.clone(), taname: None, digest, seq: Some(1) });

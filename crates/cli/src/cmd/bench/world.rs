@@ -167,8 +167,7 @@ impl Server {
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line).map_err(failed)?;
         }
-        let otrp_key =
-            otrp.then(|| keys::public_key(&folder.join("tam/keys/otrp.key"))).transpose()?;
+        let otrp_key = otrp.then(|| keys::public_key(&folder.join("tam/keys/otrp.key"))).transpose()?;
         let mut server = Self { child, uri: String::new(), otrp_key, _ocsp: ocsp };
         let ready: Value = serde_json::from_str(&line).unwrap_or_default();
         let url = ready["url"].as_str().ok_or_else(|| Fail::new(codes::INTERNAL, "the TAM did not start"))?;
