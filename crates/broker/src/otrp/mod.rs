@@ -225,6 +225,7 @@ const LIMITS: Limits = Limits {
     depth: 16,
     members: 16_384,
     array: 64,
+    dsi_array: 1024,
 };
 
 /// Which TEE a message is for. Only requests are for any; the rest is not OTrP, or not on its way to a TEE. All but
