@@ -264,6 +264,7 @@ pub fn limits_otrp() -> tamarack_otrp::Limits {
         ta_message: 32_768,
         members: 1024,
         array: 8,
+        dsi_array: 16,
         ..Default::default()
     }
 }
