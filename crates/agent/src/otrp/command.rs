@@ -1,4 +1,5 @@
-//! The commands for Security Domains and TAs: section 12 of the checks from the clear members on, and their end.
+//! The commands for Security Domains and TAs (draft sections 9.2 and 9.3): their checks from the clear members on, in one
+//! order for all of them, and their end.
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -9,7 +10,7 @@ use tamarack_jose::jwe::DecryptionKey;
 use tamarack_model::{Intent, Outcome, UnixTime};
 use tamarack_otrp::request::Content;
 use tamarack_otrp::response::{self, Content as Answer};
-use tamarack_otrp::{Command, ErrorCode, MessageId, Request, SealedRequest};
+use tamarack_otrp::{ErrorCode, MessageId, Request, SealedRequest};
 use tamarack_tee::Platform;
 
 use super::dsi::{self, Told};
@@ -298,13 +299,5 @@ impl<P: Platform> Agent<P> {
     fn did(&self) -> Result<[u8; 32], Error> {
         let leaf = self.identity()?.chain().first().ok_or(Error::NoOtrp)?;
         Ok(self.provider.sha256(leaf))
-    }
-}
-
-/// The commands, by name, for logs.
-impl core::fmt::Debug for Pending {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let command: Command = self.command;
-        write!(f, "{command:?} {}", self.rid)
     }
 }

@@ -184,6 +184,24 @@ fn a_tam_that_reads_no_es256_is_told_so() {
     assert_eq!(otrp.digest(), before);
 }
 
+#[test]
+fn step_3_a_tee_that_distrusts_its_firmware_says_so() {
+    let mut otrp = Otrp::new();
+    let inner = platform(1, otrp.storage()).with_otrp(1, otrp.world.otrp.clone().unwrap());
+    let left = std::rc::Rc::new(std::cell::Cell::new(u32::MAX));
+    let failing = crate::power::Failing { inner, left, untrusted: true };
+    let mut agent = tamarack_agent::Agent::new(failing, provider(), AgentConfig::default());
+    let request = otrp.state_request();
+    let message = otrp.sign_state(&request);
+    let before = agent.state_root();
+    agent.handle(NOW, tamarack_agent::Input::ProcessOtrpMessage(message)).unwrap();
+    let Some(tamarack_agent::Output::Transmit { message, .. }) = agent.poll_output() else { panic!() };
+    let part = otrp.read_part(&message);
+    let ResponseBody::Failed { reason, .. } = part.body_unverified() else { panic!("{part:?}") };
+    assert_eq!(reason.code, ErrorCode::TfwNotTrusted);
+    assert_eq!(agent.state_root(), before);
+}
+
 /// A CreateSDRequest of a good TAM, changed before it was signed.
 #[track_caller]
 fn check_command(change: impl FnOnce(&Otrp, &mut Json), error: ErrorCode) -> Code {
