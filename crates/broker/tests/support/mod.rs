@@ -3,11 +3,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
-use std::{fs, thread};
 use std::time::Duration;
+use std::{fs, thread};
 
 use tamarack_broker::{Broker, HttpOptions, Server, Status, TeeChannel};
 use tamarack_channel::{Action, Failure, Message, Reply, Request, Value, receive};

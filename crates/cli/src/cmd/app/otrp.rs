@@ -26,7 +26,10 @@ fn as_app<T>(
     act: impl FnOnce(&mut AppFlow<'_>) -> Outcome<T>,
 ) -> Outcome<T> {
     let (Some(root), Some(name)) = (&trust.tam_root, &trust.tam_name) else {
-        return Err(Fail::input(codes::USAGE, "say by what the TAM is known: --tam-root FILE --tam-name NAME"));
+        return Err(Fail::input(
+            codes::USAGE,
+            "say by what the TAM is known: --tam-root FILE --tam-name NAME",
+        ));
     };
     let mut chain = tamarack_pki::certificates_from_pem(&keys::read_text(root)?)
         .map_err(|e| Fail::input(e.code(), format_args!("{}: {e}", root.display())))?;
@@ -126,7 +129,8 @@ pub fn information(
             }
             (Some(aiks), None) => (flow.information(ta, &aiks).map_err(failed)?, false),
             (None, None) => {
-                let message = "there are no keys to verify it with: give --aiks, or --tam-uri to ask for them";
+                let message =
+                    "there are no keys to verify it with: give --aiks, or --tam-uri to ask for them";
                 return Err(Fail::input(codes::USAGE, message));
             }
         };

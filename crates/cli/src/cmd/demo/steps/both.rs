@@ -22,7 +22,12 @@ pub fn request_install(world: &mut World, story: &mut Story) -> Result<()> {
         let known = world.rest()?.device(&device.id()?)?;
         let held = known["reported"].to_string() + &known["attested"].to_string();
         ensure!(held.contains(&WALLET.manifest().to_string()), "the TAM does not know of it: {known}");
-        let spoken = world.relay.records().into_iter().filter(|r| r.device == name).all(|r| r.protocol == device.protocol);
+        let spoken = world
+            .relay
+            .records()
+            .into_iter()
+            .filter(|r| r.device == name)
+            .all(|r| r.protocol == device.protocol);
         ensure!(spoken, "device {name} spoke another protocol than {}", device.protocol);
     }
     let installed = |name: char| -> Result<[u8; 32]> {
@@ -31,7 +36,9 @@ pub fn request_install(world: &mut World, story: &mut Story) -> Result<()> {
         Ok(found.context("the wallet is not there")?.digest)
     };
     ensure!(installed('a')? == installed('b')?, "the devices have different wallets");
-    story.say("device a, of the first maker: QueryRequest, QueryResponse, Update, Success (TEEP: CBOR and COSE)");
+    story.say(
+        "device a, of the first maker: QueryRequest, QueryResponse, Update, Success (TEEP: CBOR and COSE)",
+    );
     story.say("device b, of the second maker: GetDeviceState, CreateSD, InstallTA (OTrP: JSON and JOSE)");
     story.say("both have the same wallet, byte for byte: it was published once, signed once, by acme");
     story.fact("digest", hex::encode(installed('a')?));
@@ -114,12 +121,15 @@ pub fn wrong_protocol(world: &mut World, story: &mut Story) -> Result<()> {
         let kind = name_of(&theirs).unwrap_or_else(|| "TEEP Update".into());
         let mut message = Some(theirs);
         let handler = move |_: char, _: &[u8], _: &crate::cmd::demo::relay::Tam| {
-            Ok(message.take().map_or_else(Answer::nothing, |m| Answer::message(m, "tam").with(Fate::Replayed)))
+            Ok(message
+                .take()
+                .map_or_else(Answer::nothing, |m| Answer::message(m, "tam").with(Fate::Replayed)))
         };
         let before = world.digests()?;
         let device = world.device(name)?;
         let told = world.relay.with(Box::new(handler), || device.policy_check())?;
-        let attempt = format!("device {other}'s last {kind}, sent to device {name}, which speaks {}", device.protocol);
+        let attempt =
+            format!("device {other}'s last {kind}, sent to device {name}, which speaks {}", device.protocol);
         let code = told.with_context(|| format!("{attempt}: accepted"))?;
         let by = if device.protocol == Protocol::Otrp { "the Broker" } else { "the TEE" };
         let answer = "not a message of its protocol".to_owned();

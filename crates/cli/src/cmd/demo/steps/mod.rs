@@ -89,7 +89,11 @@ const OTRP: [Step; 28] = [
     shown("update-domain-signer", "A guest in the domain, for a while", otrp::domains::update_signer),
     shown("refuse-downgrade", "Stolen TAM key: back to the old version", otrp::attacks_on_device::downgrade),
     shown("refuse-replay", "Old messages, sent again", otrp::replay::replay),
-    shown("refuse-stale-state", "Stolen TAM key: commands by an old state", otrp::attacks_on_device::stale_state),
+    shown(
+        "refuse-stale-state",
+        "Stolen TAM key: commands by an old state",
+        otrp::attacks_on_device::stale_state,
+    ),
     step(
         "refuse-tampered-payload",
         "Stolen TAM key: a changed payload",
@@ -126,7 +130,11 @@ const BOTH: [Step; 13] = [
     shown("invoke-v1", "The TA pays on both devices", both::invoke_v1),
     step("publish-v2", "The developer publishes version 2, once", both::publish_v2),
     shown("policy-update", "Both devices fetch the update", both::policy_update),
-    shown("refuse-wrong-protocol", "Messages of one device's protocol, sent to the other", both::wrong_protocol),
+    shown(
+        "refuse-wrong-protocol",
+        "Messages of one device's protocol, sent to the other",
+        both::wrong_protocol,
+    ),
     step("unrequest-delete", "The apps are done with their TA", both::unrequest_delete),
     shown("delete-domain", "The domain is deleted", otrp::domains::delete),
 ];

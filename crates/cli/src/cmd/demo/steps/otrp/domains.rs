@@ -70,7 +70,9 @@ pub fn update_signer(world: &mut World, story: &mut Story) -> Result<()> {
     let second = GUEST.envelope(2, &globex, &world.crypto)?;
     let (status, problem) = world.rest()?.try_publish(&world.tokens[1], &second)?;
     ensure!(status >= 400, "globex could publish into {} again: {problem}", tas::ACME);
-    story.say("closed again: TAM -> UpdateSD without it; what is installed goes on running, nothing new comes in");
+    story.say(
+        "closed again: TAM -> UpdateSD without it; what is installed goes on running, nothing new comes in",
+    );
     story.fact("update_sd_requests", after);
     Ok(())
 }
@@ -94,6 +96,8 @@ pub fn delete(world: &mut World, story: &mut Story) -> Result<()> {
     ensure!(deletes == 1, "{deletes} DeleteSDRequests went by");
     ensure!(information(world, name, &WALLET).is_err(), "the TEE still vouches for the wallet");
     story.say(format!("the operator deletes the domain {}: TAM -> DeleteSD with its TAs", tas::ACME));
-    story.say("TAs, their data and acme's keys are gone from the TEE, which vouches for nothing of acme any more");
+    story.say(
+        "TAs, their data and acme's keys are gone from the TEE, which vouches for nothing of acme any more",
+    );
     Ok(())
 }

@@ -67,7 +67,9 @@ fn old_request(world: &World, story: &mut Story, name: char, attempt: &str, mess
     let before = exchange.before.context("nothing was sent")?;
     let code = exchange.told.with_context(|| format!("{attempt}: the app was told nothing"))?;
     let answer = match verdict {
-        Verdict::Refused(error @ ErrorCode::DevStateMismatch) if name == 'a' => format!("signed answer {error}"),
+        Verdict::Refused(error @ ErrorCode::DevStateMismatch) if name == 'a' => {
+            format!("signed answer {error}")
+        }
         // Another device never was in that transaction, and tells nothing.
         Verdict::Broker(error @ ErrorCode::AgentTeeFail) if name == 'b' => {
             format!("no word of the TEE; the Broker, unsigned: {error}")
