@@ -101,7 +101,25 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// Whether some environment could belong to both: nothing that one says is contradicted by the other.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let classes = self.class.as_ref().zip(other.class.as_ref());
+        classes.is_none_or(|(a, b)| a.overlaps(b))
+            && agree(&self.instance, &other.instance)
+            && agree(&self.group, &other.group)
+    }
+}
+
 impl Class {
+    fn overlaps(&self, other: &Self) -> bool {
+        agree(&self.class_id, &other.class_id)
+            && agree(&self.vendor, &other.vendor)
+            && agree(&self.model, &other.model)
+            && agree(&self.layer, &other.layer)
+            && agree(&self.index, &other.index)
+    }
+
     fn includes(&self, other: &Self) -> bool {
         said(&self.class_id, &other.class_id)
             && said(&self.vendor, &other.vendor)
@@ -113,6 +131,10 @@ impl Class {
 
 fn said<T: PartialEq>(condition: &Option<T>, entry: &Option<T>) -> bool {
     condition.is_none() || condition == entry
+}
+
+fn agree<T: PartialEq>(a: &Option<T>, b: &Option<T>) -> bool {
+    a.is_none() || b.is_none() || a == b
 }
 
 impl<'b> Decode<'b> for Environment {
