@@ -18,7 +18,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error as CborError, ErrorKind, Kind, Limits};
+use tamarack_cbor::{Decode, Decoder, Encoder, Error as CborError, ErrorKind, Limits};
 use tamarack_corim::{
     Class, ClassId, CryptoKey, Digest, DigestAlgorithm, Environment, Instance, MeasuredElement, Measurement,
     MeasurementValues, Triple, Version,
@@ -70,7 +70,9 @@ fn around(challenge: &[u8], teep_key: &PublicKey, token: Option<&[u8]>) -> Vec<u
             .int(label::EAT_NONCE, |e| e.bytes(challenge))
             .int(label::EAT_PROFILE, |e| e.text(PROFILE))
             .optional(SUBMODS, token, |e, token| {
-                e.map_with(|map| drop(map.text(SUBMODULE, |e| e.bytes(token))))
+                e.map_with(|map| {
+                    map.text(SUBMODULE, |e| e.bytes(token));
+                })
             });
     });
     e.into_bytes()
