@@ -3,6 +3,7 @@
 
 mod cbor;
 mod cose;
+mod psa;
 mod suit;
 mod table;
 mod teep;
@@ -17,12 +18,14 @@ fn every_vector_is_accounted_for() {
     cbor::run(&mut table);
     cose::run(&mut table);
     thumbprint::run(&mut table);
+    psa::run(&mut table);
     suit::run(&mut table);
     teep::run(&mut table);
     table.finish(&[
         "cbor",
         "cose-wg-examples",
         "cose-key-thumbprint",
+        "psa-token",
         "suit-libcsuit",
         "suit-manifest",
         "teep-draft",
