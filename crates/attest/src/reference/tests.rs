@@ -587,7 +587,8 @@ fn results_say_what_was_found() {
         let corim = ending(values(vec![agent(4, 1), launcher()]), Some(NOW + 1), NOW + 2);
         Some(sources.with(&[corim]))
     };
-    let cases: Vec<(Option<References>, Tier, Option<i8>, Option<Code>)> = vec![
+    type Case = (Option<References>, Tier, Option<i8>, Option<Code>);
+    let cases: Vec<Case> = vec![
         (None, Tier::None, None, None),
         (with(vec![agent(4, 1), launcher()]), Tier::Affirming, Some(3), None),
         (Some(sources.references()), Tier::Warning, Some(33), Some(codes::MEASUREMENT_UNKNOWN)),

@@ -2,6 +2,7 @@
 //! that `vectors/exceptions.toml` names. An exception that passes after all fails the test.
 
 mod cbor;
+mod corim;
 mod cose;
 mod psa;
 mod suit;
@@ -19,6 +20,7 @@ fn every_vector_is_accounted_for() {
     cose::run(&mut table);
     thumbprint::run(&mut table);
     psa::run(&mut table);
+    corim::run(&mut table);
     suit::run(&mut table);
     teep::run(&mut table);
     table.finish(&[
@@ -26,6 +28,7 @@ fn every_vector_is_accounted_for() {
         "cose-wg-examples",
         "cose-key-thumbprint",
         "psa-token",
+        "corim",
         "suit-libcsuit",
         "suit-manifest",
         "teep-draft",
