@@ -26,6 +26,8 @@ const LAYERS: &[(&str, Layer)] = &[
     ("channel", Port),
     ("corim", Wire),
     ("eat", Wire),
+    ("jose", Wire),
+    ("otrp", Wire),
     ("suit", Wire),
     ("teep", Wire),
     ("x509", Wire),

@@ -81,6 +81,9 @@ pub struct TeeCa {
 pub struct Policy {
     /// The authorities; a device under no other is accepted.
     pub tee_cas: Vec<TeeCa>,
+    /// For each of them, in the same order, revocation lists, DER, of it and of those under it. Where there are any, one in
+    /// force must speak for each certificate of the path; a CA without an entry has none.
+    pub crls: Vec<Vec<Vec<u8>>>,
     /// The lowest grade that is accepted.
     pub minimum: Grade,
     /// The layers (bits of [`tamarack_eat::layer`]) without which a software TEE has [`Grade::None`].
@@ -101,6 +104,7 @@ impl Policy {
     pub fn new(tee_cas: Vec<TeeCa>, minimum: Grade) -> Self {
         Self {
             tee_cas,
+            crls: Vec::new(),
             minimum,
             software_layers: Self::SOFTWARE_LAYERS,
             debug: DebugStatus::Disabled,

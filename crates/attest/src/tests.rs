@@ -11,7 +11,7 @@ use tamarack_eat::{
     SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, layer, sign,
 };
 use tamarack_model::{Code, codes};
-use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem};
+use tamarack_pki::{Authority, Reason, Revocations, Subject, Validity, certificates_from_pem};
 use tamarack_x509::{Anchor, Role};
 
 use crate::{Appraisal, Expectations, Grade, Policy, Refusal, TeeCa, appraise, hints_unverified};
@@ -114,6 +114,38 @@ fn genuine_evidence_is_accepted_with_reasons() {
     assert_eq!(appraisal.device.0, thumbprint(&world.attestation_key.public_key(), &world.provider).0);
     assert_eq!(appraisal.claims, world.claims());
     assert_eq!(appraisal.reasons.len(), 5, "{:?}", appraisal.reasons);
+}
+
+/// Revoked, nothing said, and no list any more in force.
+#[test]
+fn k4_an_attestation_key_can_be_revoked() {
+    let mut world = World::new(Grade::Software);
+    let mut revoked = Revocations::default();
+    let good = world.authority.revocation_list(&revoked, NOW - 60, 120).unwrap();
+    let over = world.authority.revocation_list(&revoked, NOW - 60, 59).unwrap();
+    world.authority.revoke(&world.chain[0], &mut revoked, Reason::KeyCompromise, NOW).unwrap();
+    let bad = world.authority.revocation_list(&revoked, NOW - 60, 120).unwrap();
+    let foreign = authority(Role::Tee).revocation_list(&revoked, NOW - 60, 120).unwrap();
+    let evidence = world.evidence(&world.claims());
+    for (lists, why) in [
+        (alloc::vec![], None),
+        (alloc::vec![good.clone()], None),
+        (alloc::vec![bad.clone()], Some("is revoked")),
+        (alloc::vec![good, bad], Some("is revoked")),
+        (alloc::vec![over], Some("is over")),
+        (alloc::vec![foreign], Some("is not signed by its issuer")),
+        (alloc::vec![b"x".to_vec()], Some("cannot be read")),
+    ] {
+        world.policy.crls = alloc::vec![lists];
+        match (world.appraise(&evidence), why) {
+            (Ok(_), None) => {}
+            (Err(refusal), Some(why)) => {
+                assert_eq!(refusal.code, codes::EVIDENCE_UNTRUSTED);
+                assert!(refusal.reason.contains(why), "{why}: {}", refusal.reason);
+            }
+            (result, why) => panic!("{why:?}: {result:?}"),
+        }
+    }
 }
 
 #[test]

@@ -94,8 +94,8 @@ impl Broker {
         let mut visited = Vec::new();
         for _ in 0..MAX_TAMS {
             let again = |actions: &VecDeque<Action>| match actions.front() {
-                Some(Action::Connect { tam_uri }) if visited.contains(tam_uri) => true,
-                Some(Action::Connect { tam_uri }) => {
+                Some(Action::Connect { tam_uri, .. }) if visited.contains(tam_uri) => true,
+                Some(Action::Connect { tam_uri, .. }) => {
                     visited.push(tam_uri.clone());
                     false
                 }
@@ -138,10 +138,10 @@ impl Broker {
         }
         while let Some(action) = todo.pop_front() {
             match &action {
-                Action::Connect { tam_uri } => {
+                Action::Connect { tam_uri, .. } => {
                     self.post(tam_uri, None, &mut exchange, &mut todo, observe)?;
                 }
-                Action::Send { tam_uri, message } => {
+                Action::Send { tam_uri, message, .. } => {
                     self.post(tam_uri, Some(message.clone()), &mut exchange, &mut todo, observe)?;
                 }
                 Action::Fetch { id, uri, max_size } => {

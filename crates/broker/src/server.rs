@@ -146,8 +146,10 @@ impl App<'_> {
             Request::OpenSession { .. }
             | Request::Invoke { .. }
             | Request::CloseSession { .. }
+            | Request::GetTaInformation { .. }
             | Request::Status => self.pass_on(request),
             Request::ProcessTeepMessage(_)
+            | Request::ProcessOtrpMessage(_)
             | Request::ProcessError
             | Request::Chunk { .. }
             | Request::FetchFailed { .. }

@@ -11,7 +11,7 @@ use tamarack_broker::{
     Broker, Client, Direction, Error, Exchange, MAX_ROUNDS, SOCKET_NAME, Server, TaState, TamClient, Target,
 };
 use tamarack_channel::{Action, Failure, MAX_CHUNK, Reply, Request, Status, Value};
-use tamarack_model::{ComponentId, codes};
+use tamarack_model::{ComponentId, Protocol, codes};
 use tamarack_tee::Param;
 
 fn wallet() -> ComponentId {
@@ -37,11 +37,17 @@ fn http() -> TamClient {
 /// A TEE that goes through an install with a payload by URI: connect, answer, fetch, report.
 fn installing(tam_uri: String, payload_uri: String) -> impl FnMut(&Request) -> Reply + Send {
     move |request| match request {
-        Request::RequestTa { .. } => {
-            Reply::done().with(vec![progress(TaState::Pending), Action::Connect { tam_uri: tam_uri.clone() }])
+        Request::RequestTa { .. } => Reply::done().with(vec![
+            progress(TaState::Pending),
+            Action::Connect { tam_uri: tam_uri.clone(), protocol: Protocol::Teep },
+        ]),
+        Request::ProcessTeepMessage(message) if message == b"QueryRequest" => {
+            Reply::done().with(vec![Action::Send {
+                tam_uri: tam_uri.clone(),
+                protocol: Protocol::Teep,
+                message: b"QueryResponse".to_vec(),
+            }])
         }
-        Request::ProcessTeepMessage(message) if message == b"QueryRequest" => Reply::done()
-            .with(vec![Action::Send { tam_uri: tam_uri.clone(), message: b"QueryResponse".to_vec() }]),
         Request::ProcessTeepMessage(message) if message == b"Update" => Reply::done().with(vec![
             progress(TaState::Downloading),
             Action::Fetch { id: 9, uri: payload_uri.clone(), max_size: Some(1 << 20) },
@@ -52,12 +58,12 @@ fn installing(tam_uri: String, payload_uri: String) -> impl FnMut(&Request) -> R
         Request::Chunk { fetch: 9, last: true, .. } => Reply::done().with(vec![
             progress(TaState::Installing),
             progress(TaState::Installed),
-            Action::Send { tam_uri: tam_uri.clone(), message: b"Success".to_vec() },
+            Action::Send { tam_uri: tam_uri.clone(), protocol: Protocol::Teep, message: b"Success".to_vec() },
             finished(None),
         ]),
         Request::FetchFailed { fetch: 9 } => Reply::done().with(vec![
             progress(TaState::Failed),
-            Action::Send { tam_uri: tam_uri.clone(), message: b"Error".to_vec() },
+            Action::Send { tam_uri: tam_uri.clone(), protocol: Protocol::Teep, message: b"Error".to_vec() },
             finished(Some(Failure::new(codes::SUIT_DIRECTIVE, "the payload could not be fetched"))),
         ]),
         other => Reply::failed(Failure::new(codes::TEEP_UNEXPECTED, format!("{other:?}"))),
@@ -133,13 +139,18 @@ fn any_http_failure_reaches_process_error() {
         let uri = tam.as_ref().map_or(gone.clone(), |tam| tam.uri("/tam"));
         let (tee, asked) = fake_tee(move |request| match request {
             Request::RequestTa { .. } => Reply::done().with(vec![
-                Action::Connect { tam_uri: uri.clone() },
-                Action::Connect { tam_uri: uri.clone() },
+                Action::Connect { tam_uri: uri.clone(), protocol: Protocol::Teep },
+                Action::Connect { tam_uri: uri.clone(), protocol: Protocol::Teep },
             ]),
-            Request::ProcessError => {
-                Reply::done().with(vec![progress(TaState::Failed), Action::Connect { tam_uri: uri.clone() }])
-            }
-            _ => Reply::done().with(vec![Action::Send { tam_uri: uri.clone(), message: b"m".to_vec() }]),
+            Request::ProcessError => Reply::done().with(vec![
+                progress(TaState::Failed),
+                Action::Connect { tam_uri: uri.clone(), protocol: Protocol::Teep },
+            ]),
+            _ => Reply::done().with(vec![Action::Send {
+                tam_uri: uri.clone(),
+                protocol: Protocol::Teep,
+                message: b"m".to_vec(),
+            }]),
         });
         let mut states = Vec::new();
         let result =
@@ -160,7 +171,11 @@ fn an_exchange_without_end_is_cut_off() {
     let tam = HttpServer::new((0..2 * MAX_ROUNDS).map(|_| teep(b"again")));
     let uri = tam.uri("/tam");
     let (tee, asked) = fake_tee(move |_| {
-        Reply::done().with(vec![Action::Send { tam_uri: uri.clone(), message: b"again".to_vec() }])
+        Reply::done().with(vec![Action::Send {
+            tam_uri: uri.clone(),
+            protocol: Protocol::Teep,
+            message: b"again".to_vec(),
+        }])
     });
     let error = Broker::new(tee, http(), None).unrequest_ta(&wallet(), &mut |_| ()).unwrap_err();
     assert_eq!(error.code(), codes::TEEP_UNEXPECTED);
@@ -173,9 +188,14 @@ fn a_refusal_is_answered_to_the_tam_and_told_to_the_caller() {
     let tam = HttpServer::new([teep(b"Update"), no_content()]);
     let uri = tam.uri("/tam");
     let (tee, _) = fake_tee(move |request| match request {
-        Request::RequestTa { .. } => Reply::done().with(vec![Action::Connect { tam_uri: uri.clone() }]),
-        _ => Reply::failed(refused())
-            .with(vec![Action::Send { tam_uri: uri.clone(), message: b"Error 17".to_vec() }]),
+        Request::RequestTa { .. } => {
+            Reply::done().with(vec![Action::Connect { tam_uri: uri.clone(), protocol: Protocol::Teep }])
+        }
+        _ => Reply::failed(refused()).with(vec![Action::Send {
+            tam_uri: uri.clone(),
+            protocol: Protocol::Teep,
+            message: b"Error 17".to_vec(),
+        }]),
     });
     let exchange = Broker::new(tee, http(), None).request_ta(&wallet(), None, &mut |_| ()).unwrap();
     assert_eq!(exchange.failure, Some(refused()));
@@ -188,9 +208,12 @@ fn a_policy_check_visits_every_tam() {
     let uris = vec![two.uri("/tam"), "http://127.0.0.1:1/tam".to_owned(), one.uri("/tam")];
     let mut left = uris.clone();
     let (tee, _) = fake_tee(move |request| match request {
-        Request::RequestPolicyCheck => {
-            Reply::done().with(left.pop().map(|tam_uri| Action::Connect { tam_uri }).into_iter().collect())
-        }
+        Request::RequestPolicyCheck => Reply::done().with(
+            left.pop()
+                .map(|tam_uri| Action::Connect { tam_uri, protocol: Protocol::Teep })
+                .into_iter()
+                .collect(),
+        ),
         _ => Reply::done(),
     });
     let result = Broker::new(tee, http(), None).policy_check(&mut |_| ());
@@ -221,6 +244,9 @@ fn status() -> Status {
         report_key: None,
         enrolled: true,
         installed: Vec::new(),
+        otrp_name: None,
+        otrp_ready: false,
+        domains: Vec::new(),
         peripherals: Vec::new(),
     }
 }

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use tamarack_cbor::{Decoder, Encoder, Error, ErrorKind};
-use tamarack_model::{Code, ComponentId};
+use tamarack_model::{Code, ComponentId, Protocol};
 
 use crate::codec;
 use crate::codec::end;
@@ -15,11 +15,15 @@ pub enum Action {
     Connect {
         /// The TAM.
         tam_uri: String,
+        /// Which of its protocols.
+        protocol: Protocol,
     },
     /// POST a message to the TAM.
     Send {
         /// The TAM.
         tam_uri: String,
+        /// Which of its protocols.
+        protocol: Protocol,
         /// The signed message.
         message: Vec<u8>,
     },
@@ -126,8 +130,13 @@ impl Action {
     pub(crate) fn encode(&self, e: &mut Encoder) {
         let size = |e: &mut Encoder, n: u64| end(e.uint(n));
         match self {
-            Self::Connect { tam_uri } => end(e.array(2).uint(1).text(tam_uri)),
-            Self::Send { tam_uri, message } => end(e.array(3).uint(2).text(tam_uri).bytes(message)),
+            Self::Connect { tam_uri, protocol } => {
+                codec::put_protocol(e.array(3).uint(1).text(tam_uri), *protocol);
+            }
+            Self::Send { tam_uri, protocol, message } => {
+                codec::put_protocol(e.array(4).uint(2).text(tam_uri), *protocol);
+                e.bytes(message);
+            }
             Self::Fetch { id, uri, max_size } => {
                 codec::put_optional(e.array(4).uint(3).uint(*id).text(uri), *max_size, size);
             }
@@ -146,8 +155,12 @@ impl Action {
         let at = d.position();
         let count = d.array()?;
         match (d.uint()?, count) {
-            (1, 2) => Ok(Self::Connect { tam_uri: codec::string(d)? }),
-            (2, 3) => Ok(Self::Send { tam_uri: codec::string(d)?, message: d.bytes()?.to_vec() }),
+            (1, 3) => Ok(Self::Connect { tam_uri: codec::string(d)?, protocol: codec::protocol(d)? }),
+            (2, 4) => Ok(Self::Send {
+                tam_uri: codec::string(d)?,
+                protocol: codec::protocol(d)?,
+                message: d.bytes()?.to_vec(),
+            }),
             (3, 4) => Ok(Self::Fetch {
                 id: d.uint()?,
                 uri: codec::string(d)?,

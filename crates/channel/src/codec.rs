@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decoder, Encoder, Error, ErrorKind, Kind};
-use tamarack_model::{Code, ComponentId};
+use tamarack_model::{Code, ComponentId, Protocol};
 
 pub(crate) fn put_segments(e: &mut Encoder, segments: &[Vec<u8>]) {
     e.array(segments.len());
@@ -56,6 +56,22 @@ pub(crate) fn u32(d: &mut Decoder<'_>) -> Result<u32, Error> {
 pub(crate) fn code(d: &mut Decoder<'_>) -> Result<Code, Error> {
     let at = d.position();
     u16::try_from(d.uint()?).map(Code).map_err(|_| Error::new(at, ErrorKind::Value("an error code")))
+}
+
+pub(crate) fn put_protocol(e: &mut Encoder, protocol: Protocol) {
+    e.uint(match protocol {
+        Protocol::Teep => 0,
+        Protocol::Otrp => 1,
+    });
+}
+
+pub(crate) fn protocol(d: &mut Decoder<'_>) -> Result<Protocol, Error> {
+    let at = d.position();
+    match d.uint()? {
+        0 => Ok(Protocol::Teep),
+        1 => Ok(Protocol::Otrp),
+        _ => Err(Error::new(at, ErrorKind::Value("protocol 0 (TEEP) or 1 (OTrP)"))),
+    }
 }
 
 /// Writes a list, each element by `write`.

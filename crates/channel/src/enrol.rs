@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 
 use tamarack_cbor::{Decoder, Encoder, Error, ErrorKind};
 use tamarack_crypto::KeyType;
-use tamarack_model::ComponentId;
+use tamarack_model::{ComponentId, Protocol};
 
 use crate::codec;
 use crate::codec::end;
@@ -23,8 +23,19 @@ pub struct Profile {
     pub hwmodel: Vec<u8>,
     /// EAT hwversion.
     pub hwversion: String,
-    /// Kind of the device's keys.
+    /// Kind of the device's keys; those of OTrP are P-256 in any case.
     pub key_type: KeyType,
+    /// What it shall be in OTrP; None for a device that speaks TEEP only.
+    pub otrp: Option<OtrpProfile>,
+}
+
+/// What the device shall be in OTrP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtrpProfile {
+    /// Name of the TEE, the same for a whole kind of device.
+    pub tee_name: String,
+    /// Its version.
+    pub tee_version: String,
 }
 
 /// What a device is enrolled with, sealed at once and changed only by protocol afterwards (security rule R8).
@@ -32,6 +43,10 @@ pub struct Profile {
 pub struct Enrolment {
     /// Certificates of the attestation key, leaf first, DER.
     pub chain: Vec<Vec<u8>>,
+    /// Certificates of the TEE's OTrP key, leaf first, the root last, DER; empty without OTrP.
+    pub otrp_chain: Vec<Vec<u8>>,
+    /// Certificates of the trusted firmware's key, in the same form; empty if it has none.
+    pub firmware_chain: Vec<Vec<u8>>,
     /// TAMs that the device obeys.
     pub tams: Vec<TamSeed>,
     /// Signers whose manifests it runs.
@@ -59,14 +74,46 @@ pub enum Proof {
 /// A TAM that the device obeys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TamSeed {
-    /// How it proves who it is.
-    pub proof: Proof,
+    /// How it proves who it is in TEEP; None if it does not speak it.
+    pub proof: Option<Proof>,
+    /// How it proves who it is in OTrP; None if it does not speak it. Together with `proof` it says that both are one
+    /// Owner.
+    pub otrp: Option<OtrpSeed>,
+    /// Which protocol the device begins to speak with it.
+    pub protocol: Protocol,
+    /// Most security domains that it may create, and with them introduce signers (security rule K7); 0 for none.
+    pub domains: u32,
+    /// Most bytes that the components of one of its domains may take.
+    pub domain_quota: u64,
     /// Where to reach it when an app names no URI.
     pub uri: Option<String>,
     /// Component id prefixes that it may manage.
     pub scopes: Vec<Vec<Vec<u8>>>,
     /// Whether its Updates must be bound to the exchange (security rule C6).
     pub require_binding: bool,
+}
+
+/// How a TAM proves who it is in OTrP: by a certificate under this root with exactly this name (security rule K2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtrpSeed {
+    /// The root, DER.
+    pub root: Vec<u8>,
+    /// The one subject alternative name of its kind: the tamid.
+    pub name: String,
+    /// Which kind of name.
+    pub kind: NameKind,
+    /// Whether messages in the plain form of the draft are accepted, which do not bind the certificate to the signature
+    /// (weaker: security rule K4).
+    pub draft: bool,
+}
+
+/// The kinds of subject alternative name that can be a tamid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// registeredID, in dotted decimals: what the draft says.
+    RegisteredId,
+    /// A URI, as the draft's samples have it.
+    Uri,
 }
 
 /// A signer whose manifests the device runs.
@@ -99,15 +146,18 @@ const ED25519: i64 = -19;
 
 impl Profile {
     pub(crate) fn encode(&self, e: &mut Encoder) {
-        e.array(7).text(&self.common_name).bytes(&self.vendor_id).bytes(&self.class_id).bytes(&self.oemid);
+        e.array(8).text(&self.common_name).bytes(&self.vendor_id).bytes(&self.class_id).bytes(&self.oemid);
         e.bytes(&self.hwmodel).text(&self.hwversion).int(match self.key_type {
             KeyType::P256 => ESP256,
             KeyType::Ed25519 => ED25519,
         });
+        codec::put_optional(e, self.otrp.as_ref(), |e, otrp| {
+            end(e.array(2).text(&otrp.tee_name).text(&otrp.tee_version));
+        });
     }
 
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(7, "the 7 elements of a profile")?;
+        d.array_of(8, "the 8 elements of a profile")?;
         Ok(Self {
             common_name: codec::string(d)?,
             vendor_id: d.byte_array("16 bytes")?,
@@ -116,7 +166,15 @@ impl Profile {
             hwmodel: hwmodel(d)?,
             hwversion: codec::string(d)?,
             key_type: key_type(d)?,
+            otrp: codec::optional(d, OtrpProfile::decode)?,
         })
+    }
+}
+
+impl OtrpProfile {
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
+        d.array_of(2, "name and version of the TEE")?;
+        Ok(Self { tee_name: codec::string(d)?, tee_version: codec::string(d)? })
     }
 }
 
@@ -139,7 +197,9 @@ fn hwmodel(d: &mut Decoder<'_>) -> Result<Vec<u8>, Error> {
 
 impl Enrolment {
     pub(crate) fn encode(&self, e: &mut Encoder) {
-        codec::put_segments(e.array(5), &self.chain);
+        codec::put_segments(e.array(7), &self.chain);
+        codec::put_segments(e, &self.otrp_chain);
+        codec::put_segments(e, &self.firmware_chain);
         codec::put_list(e, &self.tams, |e, tam| tam.encode(e));
         codec::put_list(e, &self.signers, |e, signer| signer.encode(e));
         codec::put_list(e, &self.peripherals, |e, peripheral| peripheral.encode(e));
@@ -147,9 +207,11 @@ impl Enrolment {
     }
 
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(5, "the 5 elements of an enrolment")?;
+        d.array_of(7, "the 7 elements of an enrolment")?;
         Ok(Self {
             chain: codec::byte_strings(d)?,
+            otrp_chain: codec::byte_strings(d)?,
+            firmware_chain: codec::byte_strings(d)?,
             tams: codec::list(d, TamSeed::decode)?,
             signers: codec::list(d, SignerSeed::decode)?,
             peripherals: codec::list(d, PeripheralSeed::decode)?,
@@ -179,20 +241,51 @@ impl Proof {
 
 impl TamSeed {
     fn encode(&self, e: &mut Encoder) {
-        self.proof.encode(e.array(4));
+        codec::put_optional(e.array(8), self.proof.as_ref(), |e, proof| proof.encode(e));
+        codec::put_optional(e, self.otrp.as_ref(), |e, otrp| otrp.encode(e));
+        codec::put_protocol(e, self.protocol);
+        e.uint(self.domains.into()).uint(self.domain_quota);
         codec::put_optional(e, self.uri.as_ref(), |e, uri| end(e.text(uri)));
         codec::put_list(e, &self.scopes, |e, prefix| codec::put_segments(e, prefix));
         e.bool(self.require_binding);
     }
 
     fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(4, "the 4 elements of a TAM")?;
+        d.array_of(8, "the 8 elements of a TAM")?;
         Ok(Self {
-            proof: Proof::decode(d)?,
+            proof: codec::optional(d, Proof::decode)?,
+            otrp: codec::optional(d, OtrpSeed::decode)?,
+            protocol: codec::protocol(d)?,
+            domains: codec::u32(d)?,
+            domain_quota: d.uint()?,
             uri: codec::optional(d, codec::string)?,
             scopes: codec::list(d, codec::segments)?,
             require_binding: d.bool()?,
         })
+    }
+}
+
+impl OtrpSeed {
+    fn encode(&self, e: &mut Encoder) {
+        let kind = match self.kind {
+            NameKind::RegisteredId => 0,
+            NameKind::Uri => 1,
+        };
+        e.array(4).bytes(&self.root).text(&self.name).uint(kind).bool(self.draft);
+    }
+
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
+        d.array_of(4, "the 4 elements of an OTrP principal")?;
+        Ok(Self { root: d.bytes()?.to_vec(), name: codec::string(d)?, kind: name_kind(d)?, draft: d.bool()? })
+    }
+}
+
+fn name_kind(d: &mut Decoder<'_>) -> Result<NameKind, Error> {
+    let at = d.position();
+    match d.uint()? {
+        0 => Ok(NameKind::RegisteredId),
+        1 => Ok(NameKind::Uri),
+        _ => Err(Error::new(at, ErrorKind::Value("kind of name 0 (registeredID) or 1 (URI)"))),
     }
 }
 

@@ -18,8 +18,10 @@
 //! | 6, 7 | a piece of a payload, or that it cannot be had | |
 //! | 8, 9, 10 | open a session with a TA, invoke a command, close it | [`Value::Session`], [`Value::Returned`] |
 //! | 11 | status | [`Value::Status`] |
-//! | 12, 13 | certificate signing request, enrolment | [`Value::Csr`] |
+//! | 12, 13 | certificate signing requests, enrolment | [`Value::Csr`] |
 //! | 14 | an order of the device authority about a trust anchor | |
+//! | 16 | ProcessOTrPMessage (draft-ietf-teep-opentrustprotocol-03 section 6.4.1) | |
+//! | 17 | GetTAInformation (section 6.4.2) | [`Value::TaInformation`] |
 //! | 0 | (an answer) | |
 //! | 15 | (a part of a longer message) | |
 #![no_std]
@@ -39,9 +41,11 @@ mod request;
 mod tests;
 
 pub use action::{Action, Failure, TaState};
-pub use enrol::{Enrolment, PeripheralSeed, Profile, Proof, SignerSeed, TamSeed};
+pub use enrol::{
+    Enrolment, NameKind, OtrpProfile, OtrpSeed, PeripheralSeed, Profile, Proof, SignerSeed, TamSeed,
+};
 pub use frame::{Assembler, Body, Error, MAX_CHUNK, MAX_FRAME, MAX_MESSAGE, Message, frame_length, receive};
-pub use reply::{Installed, Reply, Status, Value};
+pub use reply::{Domain, Installed, Reply, Status, Value};
 pub use request::{Request, Target};
 
 /// Version of this protocol; both ends come from one release, so another one is refused.

@@ -33,8 +33,11 @@ pub enum Value {
     },
     /// How the TEE is.
     Status(Status),
-    /// A certificate signing request (PKCS#10, PEM).
+    /// Certificate signing requests (PKCS#10, PEM), one after another: of the attestation key, and on a device that
+    /// speaks OTrP of the TEE's key and of the firmware's key.
     Csr(String),
+    /// The answer to a TAQuery: a TAInformation as the app gets it.
+    TaInformation(Vec<u8>),
 }
 
 /// How the TEE is.
@@ -62,6 +65,25 @@ pub struct Status {
     pub installed: Vec<Installed>,
     /// Peripherals by name, with their positions.
     pub peripherals: Vec<(String, Vec<u8>)>,
+    /// Name of the TEE in OTrP, on a device that speaks it.
+    pub otrp_name: Option<String>,
+    /// Whether the device's OTrP certificate is installed, so that it can answer.
+    pub otrp_ready: bool,
+    /// OTrP's security domains, of all Owners.
+    pub domains: Vec<Domain>,
+}
+
+/// One security domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Where its Owner is reached, if the device knows.
+    pub tam_uri: Option<String>,
+    /// Its name: the first segment of the ids of what it holds.
+    pub name: Vec<u8>,
+    /// The service provider it belongs to.
+    pub provider: String,
+    /// How many TAs are in it.
+    pub tas: u64,
 }
 
 /// One installed component.
@@ -144,6 +166,7 @@ impl Value {
             }
             Self::Status(status) => status.encode(e.array(2).uint(3)),
             Self::Csr(pem) => end(e.array(2).uint(4).text(pem)),
+            Self::TaInformation(information) => end(e.array(2).uint(5).bytes(information)),
         }
     }
 
@@ -156,6 +179,7 @@ impl Value {
             (2, 3) => Ok(Self::Returned { code: codec::u32(d)?, params: params::params(d)? }),
             (3, 2) => Status::decode(d).map(Self::Status),
             (4, 2) => codec::string(d).map(Self::Csr),
+            (5, 2) => d.bytes().map(|information| Self::TaInformation(information.to_vec())),
             _ => Err(Error::new(at, ErrorKind::Value("a value of a known kind"))),
         }
     }
@@ -163,7 +187,7 @@ impl Value {
 
 impl Status {
     fn encode(&self, e: &mut Encoder) {
-        e.array(11).bytes(&self.state_digest).uint(self.state_epoch).uint(self.layers);
+        e.array(14).bytes(&self.state_digest).uint(self.state_epoch).uint(self.layers);
         codec::put_list(e, &self.missing_layers, |e, reason| end(e.text(reason)));
         e.uint(self.pid.into()).uint(self.uid.into());
         codec::put_optional(e, self.device_id, |e, id| end(e.bytes(&id)));
@@ -173,10 +197,12 @@ impl Status {
         codec::put_list(e, &self.peripherals, |e, (name, position)| {
             end(e.array(2).text(name).bytes(position))
         });
+        codec::put_optional(e, self.otrp_name.as_ref(), |e, name| end(e.text(name)));
+        codec::put_list(e.bool(self.otrp_ready), &self.domains, |e, domain| domain.encode(e));
     }
 
     fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(11, "the 11 elements of a status")?;
+        d.array_of(14, "the 14 elements of a status")?;
         Ok(Self {
             state_digest: d.byte_array("a SHA-256 digest")?,
             state_epoch: d.uint()?,
@@ -192,6 +218,26 @@ impl Status {
                 d.array_of(2, "name and position")?;
                 Ok((codec::string(d)?, d.bytes()?.to_vec()))
             })?,
+            otrp_name: codec::optional(d, codec::string)?,
+            otrp_ready: d.bool()?,
+            domains: codec::list(d, Domain::decode)?,
+        })
+    }
+}
+
+impl Domain {
+    fn encode(&self, e: &mut Encoder) {
+        codec::put_optional(e.array(4), self.tam_uri.as_ref(), |e, uri| end(e.text(uri)));
+        e.bytes(&self.name).text(&self.provider).uint(self.tas);
+    }
+
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
+        d.array_of(4, "the 4 elements of a domain")?;
+        Ok(Self {
+            tam_uri: codec::optional(d, codec::string)?,
+            name: d.bytes()?.to_vec(),
+            provider: codec::string(d)?,
+            tas: d.uint()?,
         })
     }
 }

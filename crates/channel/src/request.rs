@@ -68,13 +68,21 @@ pub enum Request {
     },
     /// Asks how the TEE is.
     Status,
-    /// Makes the device's keys, if they are not there yet, and asks for a certificate signing request of its attestation
-    /// key.
+    /// Makes the device's keys, if they are not there yet, and asks for the requests for their certificates.
     Csr(Profile),
     /// Seals certificate and trust anchors, once.
     Enrol(Enrolment),
     /// An order of the device authority about a trust anchor, signed (security rule R8).
     ChangeAnchor(Vec<u8>),
+    /// ProcessOTrPMessage: what the TAM sent, as received.
+    ProcessOtrpMessage(Vec<u8>),
+    /// GetTAInformation (draft-ietf-teep-opentrustprotocol-03 section 6.4.2): what is known of an installed TA.
+    GetTaInformation {
+        /// The TAQuery, as the app gave it.
+        query: Vec<u8>,
+        /// The TAM that the app is bound to; decides if TAs of several Owners have this name (security rule L2).
+        tam_uri: Option<String>,
+    },
 }
 
 /// Which TA a session is for.
@@ -103,6 +111,8 @@ impl Body for Request {
             Self::Csr(_) => 12,
             Self::Enrol(_) => 13,
             Self::ChangeAnchor(_) => 14,
+            Self::ProcessOtrpMessage(_) => 16,
+            Self::GetTaInformation { .. } => 17,
         }
     }
 
@@ -134,6 +144,11 @@ impl Body for Request {
             Self::Csr(profile) => profile.encode(e),
             Self::Enrol(enrolment) => enrolment.encode(e),
             Self::ChangeAnchor(order) => end(e.bytes(order)),
+            Self::ProcessOtrpMessage(message) => end(e.bytes(message)),
+            Self::GetTaInformation { query, tam_uri } => {
+                e.array(2).bytes(query);
+                codec::put_optional(e, tam_uri.as_ref(), |e, uri| end(e.text(uri)));
+            }
         }
     }
 
@@ -153,6 +168,8 @@ impl Body for Request {
             12 => Profile::decode(d).map(Self::Csr),
             13 => Enrolment::decode(d).map(Self::Enrol),
             14 => d.bytes().map(|order| Self::ChangeAnchor(order.to_vec())),
+            16 => d.bytes().map(|message| Self::ProcessOtrpMessage(message.to_vec())),
+            17 => ta_information(d),
             _ => return None,
         })
     }
@@ -161,6 +178,11 @@ impl Body for Request {
 fn request_ta(d: &mut Decoder<'_>) -> Result<Request, Error> {
     d.array_of(2, "component and TAM URI")?;
     Ok(Request::RequestTa { component: codec::component(d)?, tam_uri: codec::optional(d, codec::string)? })
+}
+
+fn ta_information(d: &mut Decoder<'_>) -> Result<Request, Error> {
+    d.array_of(2, "query and TAM URI")?;
+    Ok(Request::GetTaInformation { query: d.bytes()?.to_vec(), tam_uri: codec::optional(d, codec::string)? })
 }
 
 fn chunk(d: &mut Decoder<'_>) -> Result<Request, Error> {

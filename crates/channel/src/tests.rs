@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 use tamarack_cbor::Encoder;
 use tamarack_crypto::KeyType;
-use tamarack_model::{Code, ComponentId};
+use tamarack_model::{Code, ComponentId, Protocol};
 use tamarack_tee::Param;
 
 use crate::codec::end;
@@ -75,8 +75,23 @@ fn proof() -> impl Strategy<Value = Proof> {
 
 fn enrolment() -> impl Strategy<Value = Enrolment> {
     let prefixes = || prop::collection::vec(prefix(), 0..3);
-    let tam = (proof(), prop::option::of(text()), prefixes(), any::<bool>())
-        .prop_map(|(proof, uri, scopes, require_binding)| TamSeed { proof, uri, scopes, require_binding });
+    let kind = prop::sample::select(vec![NameKind::RegisteredId, NameKind::Uri]);
+    let otrp = (bytes(), text(), kind, any::<bool>()).prop_map(|(root, name, kind, draft)| OtrpSeed {
+        root,
+        name,
+        kind,
+        draft,
+    });
+    let tam =
+        (
+            (prop::option::of(proof()), prop::option::of(otrp), protocol(), any::<(u32, u64)>()),
+            (prop::option::of(text()), prefixes(), any::<bool>()),
+        )
+            .prop_map(
+                |((proof, otrp, protocol, (domains, domain_quota)), (uri, scopes, require_binding))| {
+                    TamSeed { proof, otrp, protocol, domains, domain_quota, uri, scopes, require_binding }
+                },
+            );
     let signer = (text(), proof(), prefixes(), any::<u64>())
         .prop_map(|(provider, proof, prefixes, quota)| SignerSeed { provider, proof, prefixes, quota });
     let peripheral = (text(), any::<u32>(), component()).prop_map(|(name, tam, manifest)| PeripheralSeed {
@@ -85,14 +100,16 @@ fn enrolment() -> impl Strategy<Value = Enrolment> {
         manifest,
     });
     (
-        prop::collection::vec(bytes(), 0..3),
+        prop::collection::vec(prop::collection::vec(bytes(), 0..3), 3),
         prop::collection::vec(tam, 0..3),
         prop::collection::vec(signer, 0..3),
         prop::collection::vec(peripheral, 0..3),
         prop::option::of(bytes()),
     )
-        .prop_map(|(chain, tams, signers, peripherals, authority)| Enrolment {
-            chain,
+        .prop_map(|(chains, tams, signers, peripherals, authority)| Enrolment {
+            chain: chains[0].clone(),
+            otrp_chain: chains[1].clone(),
+            firmware_chain: chains[2].clone(),
             tams,
             signers,
             peripherals,
@@ -104,8 +121,9 @@ fn profile() -> impl Strategy<Value = Profile> {
     let id = any::<[u8; 16]>;
     let key_type = prop::sample::select(vec![KeyType::P256, KeyType::Ed25519]);
     let hwmodel = prop::collection::vec(any::<u8>(), 1..=32);
-    (text(), id(), id(), id(), hwmodel, text(), key_type).prop_map(
-        |(common_name, vendor_id, class_id, oemid, hwmodel, hwversion, key_type)| Profile {
+    let otrp = (text(), text()).prop_map(|(tee_name, tee_version)| OtrpProfile { tee_name, tee_version });
+    (text(), id(), id(), id(), hwmodel, text(), key_type, prop::option::of(otrp)).prop_map(
+        |(common_name, vendor_id, class_id, oemid, hwmodel, hwversion, key_type, otrp)| Profile {
             common_name,
             vendor_id,
             class_id,
@@ -113,6 +131,7 @@ fn profile() -> impl Strategy<Value = Profile> {
             hwmodel,
             hwversion,
             key_type,
+            otrp,
         },
     )
 }
@@ -145,7 +164,14 @@ fn request() -> impl Strategy<Value = Request> {
         profile().prop_map(Request::Csr),
         enrolment().prop_map(Request::Enrol),
         bytes().prop_map(Request::ChangeAnchor),
+        bytes().prop_map(Request::ProcessOtrpMessage),
+        (bytes(), prop::option::of(text()))
+            .prop_map(|(query, tam_uri)| Request::GetTaInformation { query, tam_uri }),
     ]
+}
+
+fn protocol() -> impl Strategy<Value = Protocol> {
+    prop::sample::select(vec![Protocol::Teep, Protocol::Otrp])
 }
 
 fn failure() -> impl Strategy<Value = Failure> {
@@ -161,8 +187,12 @@ fn action() -> impl Strategy<Value = Action> {
         TaState::Failed,
     ]);
     prop_oneof![
-        text().prop_map(|tam_uri| Action::Connect { tam_uri }),
-        (text(), bytes()).prop_map(|(tam_uri, message)| Action::Send { tam_uri, message }),
+        (text(), protocol()).prop_map(|(tam_uri, protocol)| Action::Connect { tam_uri, protocol }),
+        (text(), protocol(), bytes()).prop_map(|(tam_uri, protocol, message)| Action::Send {
+            tam_uri,
+            protocol,
+            message
+        }),
         (any::<u64>(), text(), any::<Option<u64>>()).prop_map(|(id, uri, max_size)| Action::Fetch {
             id,
             uri,
@@ -188,6 +218,8 @@ fn status() -> impl Strategy<Value = Status> {
             provider,
         },
     );
+    let domain = (prop::option::of(text()), bytes(), text(), any::<u64>())
+        .prop_map(|(tam_uri, name, provider, tas)| Domain { tam_uri, name, provider, tas });
     (
         (digest(), any::<u64>(), any::<u64>(), prop::collection::vec(text(), 0..3), any::<(u32, u32)>()),
         (
@@ -197,8 +229,10 @@ fn status() -> impl Strategy<Value = Status> {
             prop::collection::vec(installed, 0..3),
         ),
         prop::collection::vec((text(), bytes()), 0..3),
+        (prop::option::of(text()), any::<bool>(), prop::collection::vec(domain, 0..3)),
     )
-        .prop_map(|(first, second, peripherals)| {
+        .prop_map(|(first, second, peripherals, otrp)| {
+            let (otrp_name, otrp_ready, domains) = otrp;
             let (state_digest, state_epoch, layers, missing_layers, (pid, uid)) = first;
             let (device_id, report_key, enrolled, installed) = second;
             Status {
@@ -213,6 +247,9 @@ fn status() -> impl Strategy<Value = Status> {
                 enrolled,
                 installed,
                 peripherals,
+                otrp_name,
+                otrp_ready,
+                domains,
             }
         })
 }
@@ -224,6 +261,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         (any::<u32>(), params()).prop_map(|(code, params)| Value::Returned { code, params }),
         status().prop_map(Value::Status),
         text().prop_map(Value::Csr),
+        bytes().prop_map(Value::TaInformation),
     ];
     let result = prop_oneof![value.prop_map(Ok), failure().prop_map(Err)];
     (result, prop::collection::vec(action(), 0..4)).prop_map(|(result, actions)| Reply { result, actions })
@@ -293,7 +331,7 @@ fn what_is_not_defined_is_refused() {
     let null = |e: &mut Encoder| end(e.null());
     check(&raw(2, 1, 11, null), "version 2");
     check(&raw(1, 1 << 32, 11, null), "32 bits");
-    check(&raw(1, 1, 16, null), "operation 16");
+    check(&raw(1, 1, 18, null), "operation 18");
     check(&raw(1, 1, 0, null), "operation 0");
     check(&raw(1, 1, 11, |e| end(e.uint(1))), "expected null");
     check(&[raw(1, 1, 11, null), vec![0]].concat(), "1 bytes follow");

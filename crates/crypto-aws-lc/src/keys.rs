@@ -52,15 +52,18 @@ impl Keys for AwsLc {
 
     fn load_pkcs8(&self, der: &[u8]) -> Result<Box<dyn Sign>, Error> {
         let info = PrivateKeyInfoRef::try_from(der).map_err(|_| Error::InvalidKey)?;
-        // AWS-LC reads no P-256 key of version 2 and overlooks bytes after the key, so it gets version 1 from here.
-        let v1 = PrivateKeyInfoRef::new(info.algorithm, info.private_key);
-        let v1 = SecretDocument::encode_msg(&v1).map_err(|_| Error::InvalidKey)?;
-        let key = load_v1(v1.as_bytes())?;
+        let key = load_v1(version_1(&info)?.as_bytes())?;
         match info.public_key {
             Some(public) if public.as_bytes() != Some(&key.public_key().to_point()) => Err(Error::InvalidKey),
             _ => Ok(key),
         }
     }
+}
+
+/// The key as version 1: AWS-LC reads no P-256 key of version 2 and overlooks bytes after the key.
+pub(crate) fn version_1(info: &PrivateKeyInfoRef<'_>) -> Result<SecretDocument, Error> {
+    let v1 = PrivateKeyInfoRef::new(info.algorithm, info.private_key);
+    SecretDocument::encode_msg(&v1).map_err(|_| Error::InvalidKey)
 }
 
 fn load_v1(der: &[u8]) -> Result<Box<dyn Sign>, Error> {

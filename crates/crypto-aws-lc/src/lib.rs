@@ -1,7 +1,9 @@
 //! The cryptographic [`Provider`] of servers and tools: AWS-LC through `aws-lc-rs`.
 #![forbid(unsafe_code)]
 
+mod jose;
 mod keys;
+mod rsa;
 mod symmetric;
 
 use tamarack_crypto::Provider;
@@ -15,6 +17,12 @@ pub fn provider() -> Provider {
         hmac: &symmetric::AwsLc,
         hkdf: &symmetric::AwsLc,
         aead: &symmetric::AwsLc,
+        certified: &jose::AwsLc,
+        hmac512: &symmetric::AwsLc,
+        cbc: &jose::AwsLc,
+        key_wrap: &jose::AwsLc,
+        agree: &jose::AwsLc,
+        rsa: Some(&rsa::AwsLc),
         random: &keys::AwsLc,
         keys: &keys::AwsLc,
     }

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hkdf, hmac};
-use tamarack_crypto::{Aes256Gcm, Error, HashAlgorithm, Hasher, HkdfSha256, HmacSha256, Sha2};
+use tamarack_crypto::{Aes256Gcm, Error, HashAlgorithm, Hasher, HkdfSha256, HmacSha256, HmacSha512, Sha2};
 
 /// Implements the symmetric traits.
 pub(crate) struct AwsLc;
@@ -35,6 +35,16 @@ impl HmacSha256 for AwsLc {
         let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
         parts.iter().for_each(|part| context.update(part));
         let mut out = [0; 32];
+        out.copy_from_slice(context.sign().as_ref());
+        out
+    }
+}
+
+impl HmacSha512 for AwsLc {
+    fn tag(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 64] {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA512, key));
+        parts.iter().for_each(|part| context.update(part));
+        let mut out = [0; 64];
         out.copy_from_slice(context.sign().as_ref());
         out
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use ed25519_dalek::pkcs8::{EncodePrivateKey, KeypairBytes};
 use p256::ecdsa::signature::{Signer, Verifier};
+use p256::elliptic_curve::sec1::ToSec1Point;
 use p256::pkcs8::PrivateKeyInfoRef;
 use tamarack_crypto::{
     Error, KeyType, Keys, PublicKey, Random, Secret, Sign, Verify, is_strict_ed25519_point,
@@ -45,48 +46,71 @@ impl Random for RustCrypto {
 
 impl Keys for RustCrypto {
     fn generate_pkcs8(&self, key_type: KeyType) -> Result<Secret<Vec<u8>>, Error> {
-        let mut seed = Zeroizing::new([0; 32]);
-        self.fill(&mut *seed)?;
         let document = match key_type {
-            KeyType::P256 => {
-                // One seed in 2^32 is not below the group order: the next one will be.
-                let mut key = p256::SecretKey::from_slice(&*seed);
-                while key.is_err() {
-                    self.fill(&mut *seed)?;
-                    key = p256::SecretKey::from_slice(&*seed);
-                }
-                key.map_err(|_| Error::Unavailable)?.to_pkcs8_der()
-            }
+            KeyType::P256 => random_p256(self)?.to_pkcs8_der(),
             // Version 1, without the public key: what every other implementation reads.
-            KeyType::Ed25519 => KeypairBytes { secret_key: *seed, public_key: None }.to_pkcs8_der(),
+            KeyType::Ed25519 => {
+                let mut seed = Zeroizing::new([0; 32]);
+                self.fill(&mut *seed)?;
+                KeypairBytes { secret_key: *seed, public_key: None }.to_pkcs8_der()
+            }
         };
         Ok(Secret::new(document.map_err(|_| Error::Unavailable)?.as_bytes().to_vec()))
     }
 
     fn load_pkcs8(&self, der: &[u8]) -> Result<Box<dyn Sign>, Error> {
         let info = PrivateKeyInfoRef::try_from(der).map_err(|_| Error::InvalidKey)?;
+        if info.algorithm.oid == p256::elliptic_curve::ALGORITHM_OID {
+            return Ok(Box::new(P256Key(p256_from_pkcs8(info)?.into())));
+        }
         let public = info.public_key;
-        let key: Box<dyn Sign> = match p256::SecretKey::try_from(info.clone()) {
-            Ok(key) => Box::new(P256Key(key.into())),
-            Err(_) => Box::new(Ed25519Key(info.try_into().map_err(|_| Error::InvalidKey)?)),
-        };
+        let key = Ed25519Key(info.try_into().map_err(|_| Error::InvalidKey)?);
         match public {
             Some(public) if public.as_bytes() != Some(&key.public_key().to_point()) => Err(Error::InvalidKey),
-            _ => Ok(key),
+            _ => Ok(Box::new(key)),
         }
     }
+}
+
+/// A new private P-256 key.
+pub(crate) fn random_p256(random: &dyn Random) -> Result<p256::SecretKey, Error> {
+    let mut seed = Zeroizing::new([0; 32]);
+    loop {
+        random.fill(&mut *seed)?;
+        // One seed in 2^32 is not below the group order: the next one will be.
+        if let Ok(key) = p256::SecretKey::from_slice(&*seed) {
+            return Ok(key);
+        }
+    }
+}
+
+/// Reads a P-256 key from PKCS#8; a public key beside it must be its own.
+pub(crate) fn p256_from_pkcs8(info: PrivateKeyInfoRef<'_>) -> Result<p256::SecretKey, Error> {
+    let public = info.public_key;
+    let key = p256::SecretKey::try_from(info).map_err(|_| Error::InvalidKey)?;
+    match public {
+        Some(public) if public.as_bytes() != Some(&to_public(&key.public_key()).to_point()) => {
+            Err(Error::InvalidKey)
+        }
+        _ => Ok(key),
+    }
+}
+
+/// The public key as the traits give it.
+pub(crate) fn to_public(key: &p256::PublicKey) -> PublicKey {
+    let point = key.to_sec1_point(false);
+    let (mut x, mut y) = ([0; 32], [0; 32]);
+    // An uncompressed point is 0x04, x, y: 65 bytes.
+    x.copy_from_slice(&point.as_bytes()[1..33]);
+    y.copy_from_slice(&point.as_bytes()[33..]);
+    PublicKey::P256 { x, y }
 }
 
 struct P256Key(p256::ecdsa::SigningKey);
 
 impl Sign for P256Key {
     fn public_key(&self) -> PublicKey {
-        let point = self.0.verifying_key().to_sec1_point(false);
-        let (mut x, mut y) = ([0; 32], [0; 32]);
-        // An uncompressed point is 0x04, x, y: 65 bytes.
-        x.copy_from_slice(&point.as_bytes()[1..33]);
-        y.copy_from_slice(&point.as_bytes()[33..]);
-        PublicKey::P256 { x, y }
+        to_public(&self.0.verifying_key().into())
     }
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], Error> {

@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+mod jose;
 mod keys;
 mod symmetric;
 
@@ -20,6 +21,13 @@ pub fn provider() -> Provider {
         hmac: &symmetric::RustCrypto,
         hkdf: &symmetric::RustCrypto,
         aead: &symmetric::RustCrypto,
+        certified: &jose::RustCrypto,
+        hmac512: &symmetric::RustCrypto,
+        cbc: &jose::RustCrypto,
+        key_wrap: &jose::RustCrypto,
+        agree: &jose::RustCrypto,
+        // Every version of the `rsa` crate leaks through timing (RUSTSEC-2023-0071).
+        rsa: None,
         random: &keys::RustCrypto,
         keys: &keys::RustCrypto,
     }

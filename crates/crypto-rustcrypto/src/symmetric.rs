@@ -7,7 +7,7 @@ use aes_gcm::aead::{Aead, Payload};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use tamarack_crypto::{Aes256Gcm, Error, HashAlgorithm, Hasher, HkdfSha256, HmacSha256, Sha2};
+use tamarack_crypto::{Aes256Gcm, Error, HashAlgorithm, Hasher, HkdfSha256, HmacSha256, HmacSha512, Sha2};
 
 /// Implements the symmetric traits.
 pub(crate) struct RustCrypto;
@@ -38,6 +38,15 @@ impl HmacSha256 for RustCrypto {
     fn tag(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         // HMAC takes keys of every length: hmac_impl hashes long ones, so this cannot fail.
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes any key length");
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl HmacSha512 for RustCrypto {
+    fn tag(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 64] {
+        // As above: every length is a key.
+        let mut mac = Hmac::<Sha512>::new_from_slice(key).expect("HMAC takes any key length");
         parts.iter().for_each(|part| mac.update(part));
         mac.finalize().into_bytes().into()
     }

@@ -1,7 +1,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::{Error, KeyType, PublicKey, Secret};
+use crate::{AesCbc, AesKeyWrap, Agreement, Error, HmacSha512, KeyType, PublicKey, Rsa, Secret, VerifySpki};
 
 /// The capabilities that a program chooses once. Copying it copies references.
 #[derive(Clone, Copy)]
@@ -18,6 +18,18 @@ pub struct Provider {
     pub hkdf: &'static dyn HkdfSha256,
     /// Authenticated encryption.
     pub aead: &'static dyn Aes256Gcm,
+    /// Signature verification with the keys of certificates.
+    pub certified: &'static dyn VerifySpki,
+    /// Message authentication with SHA-512.
+    pub hmac512: &'static dyn HmacSha512,
+    /// Unauthenticated encryption, for the modes of JWE that authenticate it.
+    pub cbc: &'static dyn AesCbc,
+    /// Encryption of keys by keys.
+    pub key_wrap: &'static dyn AesKeyWrap,
+    /// Key agreement.
+    pub agree: &'static dyn Agreement,
+    /// RSA, if this provider has it.
+    pub rsa: Option<&'static dyn Rsa>,
     /// Random bytes.
     pub random: &'static dyn Random,
     /// Making and loading private keys.

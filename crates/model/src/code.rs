@@ -85,6 +85,13 @@ table! {
     X509_USAGE = 1203, "A certificate may not be used for this", "basicConstraints, keyUsage or the role's extended key usage does not allow it.", "Issue the certificate with the profile of its role (`tamarack pki`).";
     X509_NAME = 1204, "The certificate does not name exactly one principal", "It has no subject alternative name of the configured type, or several.", "Issue it with exactly one URI name.";
     X509_MALFORMED = 1205, "The certificate cannot be read", "It is not a DER-encoded X.509 version 3 certificate of a supported key type.", "Use P-256 or Ed25519 keys and version 3 certificates.";
+    X509_ALGORITHM = 1206, "A key or signature of a certificate is too weak or not supported", "It is RSA below 2,048 bits, uses SHA-1 or MD5, or is of a kind that this program does not check.", "Issue the certificates with P-256 and SHA-256 (`tamarack pki`).";
+    X509_REVOKED = 1210, "A certificate is revoked", "Its issuer says so in an OCSP response or a revocation list.", "Issue a new key and certificate; a revoked one does not come back.";
+    OCSP_MISSING = 1211, "A certificate comes without its status", "No OCSP response or revocation list of its issuer speaks of it, or the issuer does not know it.", "Staple a response for every certificate but the root.";
+    OCSP_STALE = 1212, "A certificate status is not of this time", "Its next update has passed by the receiver's clock or time floor, or it begins in the future.", "Fetch a new response, or check the clock.";
+    OCSP_UNTRUSTED = 1213, "A certificate status is not signed by whom it should be", "Neither the issuer of the certificate nor a responder certified by it for OCSP signed the response or list.", "Use a responder key with id-kp-OCSPSigning that the issuer itself certified.";
+    OCSP_MALFORMED = 1214, "An OCSP message or revocation list cannot be read", "It is not DER as RFC 6960 or RFC 5280 defines it, has a critical extension that is not known, or exceeds a limit.", "`openssl ocsp -respin FILE -resp_text` shows it.";
+    OCSP_UNAVAILABLE = 1215, "No good certificate status at hand", "The OCSP responder cannot be reached, answers with an error, or its responses do not hold.", "Start the responder (`tamarack pki ocsp`) or correct ocsp_url in tam.toml; the log has the cause.";
     TEEP_MALFORMED = 1301, "The TEEP message is malformed", "It is not one of the five messages of draft-ietf-teep-protocol-26, or an option is mistyped.", "`tamarack inspect` names the element.";
     TEEP_UNEXPECTED = 1302, "The TEEP message does not fit the state of the exchange", "It arrived out of order, twice, or for another session.", "Start again with a policy check.";
     TEEP_TOKEN = 1303, "The token matches no outstanding request", "It was altered, already used, or has expired.", "Start again with a policy check.";
@@ -96,6 +103,15 @@ table! {
     HTTP_TOO_LARGE = 1402, "The HTTP body is too large", "It exceeds the message limit (1 MiB by default).", "Use payloads by URI, or raise the limit on both sides.";
     HTTP_PEER = 1403, "The TAM answered with an error", "The HTTP exchange failed: no connection, an error status, a redirect or a wrong content type.", "The message names the status and the TAM's own code, if it sent one.";
     HTTP_INSECURE = 1404, "Plain HTTP is refused", "The URI is http:// and its host is not a loopback address.", "Use https://, or allow plain HTTP explicitly for tests.";
+    JSON_MALFORMED = 1501, "The bytes are not strict JSON", "They are not UTF-8 JSON text, a member stands twice in an object, or something follows the value.", "The message names the position; send what RFC 8259 and RFC 7493 (I-JSON) allow.";
+    JSON_LIMIT = 1502, "The JSON exceeds a limit", "It is larger, deeper nested or has more members than the receiver allows.", "Send less, or raise the receiver's limit.";
+    JOSE_MALFORMED = 1503, "The JWS, JWE or JWK is malformed", "A member is missing, mistyped or not base64url, or a protected header is not a string.", "Compare with RFC 7515, RFC 7516 and RFC 7517; the message names the member.";
+    JOSE_ALGORITHM = 1504, "The JOSE algorithm is not accepted", "It is unknown, `none`, symmetric, missing from the protected header, or does not fit the key.", "Sign with ES256, encrypt with ECDH-ES+A128KW.";
+    JOSE_HEADER = 1505, "A JOSE header parameter is refused", "crit, b64, zip, jku, jwk or x5u change what a message means or fetch its key from elsewhere.", "Leave the parameter out.";
+    JOSE_SIGNATURE = 1506, "The JWS does not verify", "The bytes were changed, or another key signed them.", "Check which key signed and that nothing re-encoded the object.";
+    JOSE_DECRYPTION = 1507, "The JWE does not decrypt", "It was changed or is for another key; which of the two is deliberately not told.", "Encrypt to the receiver's current key.";
+    JOSE_RSA1_5 = 1508, "RSA1_5 is refused", "RSAES-PKCS1-v1_5 lets whoever watches errors decrypt messages.", "Encrypt with RSA-OAEP-256 or ECDH-ES+A128KW.";
+    JOSE_KEY = 1509, "The key may not be used for this", "It serves another purpose, is too small, or is of a type that this side does not have.", "Use P-256 keys, or RSA keys of 2048 bits and more with the TAM.";
 
     // 2xxx: SUIT.
     SUIT_MALFORMED = 2001, "The SUIT envelope or manifest is malformed", "An element is missing, mistyped, repeated or out of range.", "`tamarack manifest explain` names the element and position.";
@@ -158,6 +174,32 @@ table! {
     TA_QUOTA = 5010, "The TA exceeded its quota", "Storage, object count or session count reached its limit.", "Delete what is not needed.";
     TAM_NOT_TRUSTED = 5011, "The TAM is not trusted by this device", "No trust anchor of the device verifies the TAM's signature.", "Enrol the TAM's anchor with the device.";
     DEVICE_BUSY = 5012, "Another exchange is in progress", "The Agent handles one exchange at a time.", "Try again when it has ended.";
+
+    // 60xx: OTrP. 6001 to 6020 are the codes of the draft, one each; then what is found on one's own side.
+    OTRP_DEV_STATE_MISMATCH = 6001, "ERR_DEV_STATE_MISMATCH: the device's state is not the one the TAM knows", "The dsihash is not that of the last DSI told to this TAM, or something changed since.", "Nothing to do: the TAM asks for the state again and plans anew.";
+    OTRP_SD_ALREADY_EXISTS = 6002, "ERR_SD_ALREADY_EXISTS: the Security Domain exists", "The TAM has a Security Domain of this name on the device already.", "Use the one there is, or another name.";
+    OTRP_SD_NOT_EMPTY = 6003, "ERR_SD_NOT_EMPTY: the Security Domain still has TAs", "DeleteSD came without deleteta, and TAs are installed in the Security Domain.", "Delete the TAs first, or set deleteta.";
+    OTRP_SDNAME_ALREADY_USED = 6004, "ERR_SDNAME_ALREADY_USED: the new name is taken", "UpdateSD would rename a Security Domain to a name that the TAM already uses on the device.", "Choose another name.";
+    OTRP_REQUEST_INVALID = 6005, "ERR_REQUEST_INVALID: the TEE refuses the request", "A member is missing, mistyped or undefined, the signature does not hold, or the content does not decrypt.", "The error message names the member; the device's log has the cause.";
+    OTRP_SPCERT_INVALID = 6006, "ERR_SPCERT_INVALID: the SP certificate is not valid", "It is not a DER certificate with a usable key and a signature that holds.", "Give a certificate of the provider's signing key (`tamarack pki`).";
+    OTRP_TA_ALREADY_INSTALLED = 6007, "ERR_TA_ALREADY_INSTALLED: the TA is installed", "InstallTA named a TA that the Security Domain already has.", "Nothing to do: the TAM sends UpdateTA instead.";
+    OTRP_TA_INVALID = 6008, "ERR_TA_INVALID: the TA is refused", "The package does not decrypt with the AIK, is no SUIT envelope for this TA, or its signer is none of the Security Domain's.", "Encrypt to the current AIK and sign with a key whose certificate the Security Domain has.";
+    OTRP_TA_NOT_FOUND = 6009, "ERR_TA_NOT_FOUND: there is no such TA", "The Security Domain has no TA of this taid.", "Install it first.";
+    OTRP_TEE_FAIL = 6010, "ERR_TEE_FAIL: the TEE failed", "Something inside the TEE went wrong that the TAM has no part in.", "The device's log has the cause; try again.";
+    OTRP_TEE_RESOURCE_FULL = 6011, "ERR_TEE_RESOURCE_FULL: the device has no room left", "Storage, the number of Security Domains or the quota of one is used up.", "Delete what is not needed, or have the quota raised.";
+    OTRP_TFW_NOT_TRUSTED = 6012, "ERR_TFW_NOT_TRUSTED: the TEE does not trust its firmware", "The firmware's signature cannot be had or does not hold.", "Treat the device as compromised until its boot chain is restored.";
+    OTRP_TAM_NOT_TRUSTED = 6013, "ERR_TAM_NOT_TRUSTED: the TEE does not trust the TAM", "The TAM's certificate does not chain to an anchor of the device, has expired or is revoked, or comes without good OCSP responses.", "Enrol the TAM's root, renew its certificate, or look at the OCSP responder.";
+    OTRP_UNSUPPORTED_CRYPTO_ALG = 6014, "ERR_UNSUPPORTED_CRYPTO_ALG: the TEE has not the algorithm", "The request is signed or encrypted with an algorithm that the TEE does not have.", "Sign with one of the supportedsigalgs of the response; our devices have ES256 and ECDH-ES+A128KW.";
+    OTRP_UNSUPPORTED_MSG_VERSION = 6015, "ERR_UNSUPPORTED_MSG_VERSION: the TEE has not the version", "The member ver is not one that the TEE knows.", "Use version 1.0.";
+    OTRP_SD_NOT_FOUND = 6016, "ERR_SD_NOT_FOUND: there is no such Security Domain", "The TAM owns no Security Domain of this name on the device; another TAM's count as none.", "Create it first.";
+    OTRP_TAM_NOT_AUTHORIZED = 6017, "ERR_TAM_NOT_AUTHORIZED: the TAM claims another identity", "The tamid of the request is not the name in the TAM's certificate.", "Set the identity to what the certificate says.";
+    OTRP_AGENT_TEE_UNKNOWN = 6018, "ERR_AGENT_TEE_UNKNOWN: the device has no TEE of that name", "The Broker knows no TEE as the request's member tee names it.", "Ask for the device's state again: it tells the name.";
+    OTRP_AGENT_TEE_BUSY = 6019, "ERR_AGENT_TEE_BUSY: the TEE is busy", "The Broker could not hand the request over now.", "Try again later.";
+    OTRP_AGENT_TEE_FAIL = 6020, "ERR_AGENT_TEE_FAIL: the TEE did not answer", "The TEE failed, or does not trust the TAM and therefore says nothing.", "Look at the device's log; check that the TAM's root is enrolled there.";
+    OTRP_MALFORMED = 6030, "The OTrP message is malformed", "It is not JSON, its names do not fit, or a member is missing, mistyped or not defined.", "The message names the member; `tamarack inspect` shows the structure.";
+    OTRP_VERSION = 6031, "The OTrP message has another version", "The member ver is not 1.0.", "Use version 1.0.";
+    OTRP_UNEXPECTED = 6032, "The OTrP response answers no outstanding request", "Its name, rid and tid are not those of a request that waits: it was answered before, has expired or was altered.", "Start again with GetDeviceState.";
+    OTRP_KEY_REUSE = 6033, "One key and IV would encrypt two texts", "AESCBC has one key and IV for a TA and its personalization data.", "Send them in two requests, or use A256GCM where the device has it.";
 }
 
 #[cfg(test)]

@@ -1,6 +1,33 @@
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::{Code, ComponentId, Sha256Digest};
+
+/// A protocol that a TAM and a device can speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// draft-ietf-teep-protocol-26: CBOR, COSE and SUIT.
+    #[default]
+    Teep,
+    /// draft-ietf-teep-opentrustprotocol-03: JSON and JOSE.
+    Otrp,
+}
+
+impl Protocol {
+    /// Name as it is shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Teep => "teep",
+            Self::Otrp => "otrp",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// What a TAM wants of a device, in terms that neither protocol owns.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`OwnerId`] | a TAM as the Agent sees it | RFC 9397 section 2 (TAM) |
 //! | [`ComponentId`] | name of a Trusted Component | draft-ietf-suit-manifest-37, SUIT_Component_Identifier |
+//! | [`Protocol`] | what a TAM and a device speak | |
 //! | [`DeviceId`] | a TEE as the TAM sees it | thumbprint of the attestation key (RFC 9679) |
 //! | [`Code`] | stable error code `TMK-nnnn` | ours |
 #![no_std]
@@ -24,7 +25,7 @@ pub use code::{CODES, Code, CodeInfo, codes};
 pub use component::{ComponentId, ComponentIdError};
 pub use digest::Sha256Digest;
 pub use id::{DeviceId, Hex, OwnerId};
-pub use intent::{Intent, Outcome, TcEntry, View};
+pub use intent::{Intent, Outcome, Protocol, TcEntry, View};
 
 /// Seconds since 1970-01-01T00:00:00Z, as every engine of Tamarack takes and keeps time.
 pub type UnixTime = u64;

@@ -1,17 +1,20 @@
 use std::net::IpAddr;
 
+use der::asn1::ObjectIdentifier;
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, RevocationReason,
+    RevokedCertParams, SanType, SerialNumber,
 };
 use rustls_pki_types::CertificateDer;
 use tamarack_crypto::{KeyType, PublicKey, Sign};
 use tamarack_model::UnixTime;
-use tamarack_x509::{Anchor, DEVELOPMENT_ORGANIZATION, Role};
+use tamarack_x509::{Anchor, DEVELOPMENT_ORGANIZATION, Name, Role};
 use time::OffsetDateTime;
 
 use crate::remote::{Signer, Subject as SubjectKey};
+use crate::revoked::{Reason, Revocations, Revoked};
 use crate::{Error, certificate_to_pem, certificates_from_pem, generate_key, load_key, request};
 
 /// What an authority certifies keys for.
@@ -30,13 +33,37 @@ impl From<Role> for Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 4] =
-        [Self::Role(Role::Tam), Self::Role(Role::Tee), Self::Role(Role::Developer), Self::Tls];
+    /// In the order in which the kind of a root is looked for: a root of TAMs certifies them for OTrP too.
+    const ALL: [Self; 7] = [
+        Self::Role(Role::Tam),
+        Self::Role(Role::Tee),
+        Self::Role(Role::Developer),
+        Self::Role(Role::OtrpTam),
+        Self::Role(Role::OtrpTee),
+        Self::Role(Role::Firmware),
+        Self::Tls,
+    ];
 
     fn purpose(self) -> ExtendedKeyUsagePurpose {
         match self {
             Self::Role(role) => ExtendedKeyUsagePurpose::Other(role.oid().to_vec()),
             Self::Tls => ExtendedKeyUsagePurpose::ServerAuth,
+        }
+    }
+
+    /// What else a new root of this kind certifies.
+    fn companion(self) -> Option<Self> {
+        match self {
+            Self::Role(Role::Tam) => Some(Self::Role(Role::OtrpTam)),
+            Self::Role(Role::Tee) => Some(Self::Role(Role::OtrpTee)),
+            Self::Role(Role::Developer | Role::OtrpTam | Role::OtrpTee | Role::Firmware) | Self::Tls => None,
+        }
+    }
+
+    fn is_of(self, anchor: &Anchor) -> bool {
+        match self {
+            Self::Role(role) => anchor.has_role(role),
+            Self::Tls => anchor.serves_tls(),
         }
     }
 }
@@ -76,7 +103,8 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes a root: for a [`Role`], or for TLS servers with [`Kind::Tls`].
+    /// Makes a root: for a [`Role`], or for TLS servers with [`Kind::Tls`]. One for [`Role::Tam`] certifies
+    /// [`Role::OtrpTam`] too, and one for [`Role::Tee`] also [`Role::OtrpTee`].
     pub fn create(
         kind: impl Into<Kind>,
         common_name: &str,
@@ -89,7 +117,8 @@ impl Authority {
         let mut params = params(common_name, validity)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.extended_key_usages = vec![kind.purpose()];
+        params.extended_key_usages =
+            [Some(kind), kind.companion()].into_iter().flatten().map(Kind::purpose).collect();
         let certificate = params.self_signed(&Signer::new(&*signer))?.der().clone();
         let certificate_pem = certificate_to_pem(&certificate)?;
         Ok(Self { kind, certificate, certificate_pem, key_pem, signer })
@@ -100,16 +129,10 @@ impl Authority {
         let certificate = CertificateDer::from(certificates_from_pem(cert_pem)?.swap_remove(0));
         let signer = load_key(key_pem)?;
         let anchor = Anchor::from_der(&certificate)?;
-        if *anchor.key() != signer.public_key() {
+        if anchor.key() != Some(&signer.public_key()) {
             return Err(Error::KeyMismatch);
         }
-        let kind = Kind::ALL
-            .into_iter()
-            .find(|kind| match kind {
-                Kind::Role(role) => anchor.has_role(*role),
-                Kind::Tls => anchor.serves_tls(),
-            })
-            .ok_or(Error::WrongKind)?;
+        let kind = Kind::ALL.into_iter().find(|kind| kind.is_of(&anchor)).ok_or(Error::WrongKind)?;
         let certificate_pem = certificate_to_pem(&certificate)?;
         Ok(Self { kind, certificate, certificate_pem, key_pem: key_pem.into(), signer })
     }
@@ -117,6 +140,12 @@ impl Authority {
     /// What it certifies keys for.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Whether it certifies keys of this kind.
+    pub fn certifies(&self, kind: impl Into<Kind>) -> bool {
+        // What was loaded once loads again.
+        Anchor::from_der(&self.certificate).is_ok_and(|anchor| kind.into().is_of(&anchor))
     }
 
     /// The root certificate.
@@ -142,10 +171,119 @@ impl Authority {
         not_before: UnixTime,
         not_after: UnixTime,
     ) -> Result<String, Error> {
-        let Kind::Role(_) = self.kind else { return Err(Error::WrongKind) };
-        let mut params = params(&subject.common_name, Validity { not_before, not_after })?;
-        params.subject_alt_names = vec![SanType::URI(ia5(&subject.uri)?)];
-        self.sign_leaf(params, &key)
+        let Kind::Role(role) = self.kind else { return Err(Error::WrongKind) };
+        let name = Name::Uri(subject.uri);
+        self.issue_named(key, role, &name, &subject.common_name, Validity { not_before, not_after })
+    }
+
+    /// Certifies a key for one of the roles of this authority, naming its principal as OTrP may want it; gives PEM.
+    ///
+    /// Keys for OTrP are of P-256. Those of its TAMs and TEEs may have things encrypted to them (keyAgreement).
+    pub fn issue_named(
+        &self,
+        key: PublicKey,
+        role: Role,
+        name: &Name,
+        common_name: &str,
+        validity: Validity,
+    ) -> Result<String, Error> {
+        if !self.certifies(role) {
+            return Err(Error::WrongKind);
+        }
+        let mut params = params(common_name, validity)?;
+        match name {
+            Name::Uri(uri) => params.subject_alt_names = vec![SanType::URI(ia5(uri)?)],
+            Name::Dns(name) => params.subject_alt_names = vec![SanType::DnsName(ia5(name)?)],
+            Name::RegisteredId(oid) => params.custom_extensions = vec![registered_id(oid)?],
+        }
+        match role {
+            Role::Tam | Role::Tee | Role::Developer => {}
+            Role::OtrpTam | Role::OtrpTee | Role::Firmware if key.key_type() != KeyType::P256 => {
+                return Err(Error::KeyType);
+            }
+            Role::OtrpTam | Role::OtrpTee => params.key_usages.push(KeyUsagePurpose::KeyAgreement),
+            Role::Firmware => {}
+        }
+        self.sign_leaf(params, Kind::Role(role).purpose(), &key)
+    }
+
+    /// The same for the key of a request, once its signature proves possession.
+    pub fn issue_named_from_csr(
+        &self,
+        csr_pem: &str,
+        role: Role,
+        name: &Name,
+        common_name: &str,
+        validity: Validity,
+    ) -> Result<String, Error> {
+        self.issue_named(request::requested_key(csr_pem)?, role, name, common_name, validity)
+    }
+
+    /// Certifies the key of a responder that answers in place of this authority (RFC 6960 section 4.2.2.2); gives PEM. Whoever
+    /// relies on it takes it until it expires, so it should not live long.
+    pub fn issue_responder(
+        &self,
+        key: PublicKey,
+        common_name: &str,
+        validity: Validity,
+    ) -> Result<String, Error> {
+        let mut params = params(common_name, validity)?;
+        // id-pkix-ocsp-nocheck, whose value is NULL.
+        let no_check = [1, 3, 6, 1, 5, 5, 7, 48, 1, 5];
+        params.custom_extensions = vec![CustomExtension::from_oid_content(&no_check, vec![5, 0])];
+        self.sign_leaf(params, ExtendedKeyUsagePurpose::OcspSigning, &key)
+    }
+
+    /// Enters a certificate (DER) of this authority into `revoked`; says whether it was not there yet.
+    pub fn revoke(
+        &self,
+        certificate: &[u8],
+        revoked: &mut Revocations,
+        reason: Reason,
+        at: UnixTime,
+    ) -> Result<bool, Error> {
+        if certificate == self.cert_der() {
+            // Nobody asks a root about itself.
+            return Err(Error::WrongKind);
+        }
+        let provider = tamarack_crypto_aws_lc::provider();
+        let serial = tamarack_x509::issued_serial(certificate, &self.certificate, &provider);
+        Ok(revoked.add(Revoked { serial: serial.map_err(|_| Error::OtherIssuer)?, at, reason }))
+    }
+
+    /// The list of all that is revoked, DER (RFC 5280 section 5). Its number is `now`.
+    pub fn revocation_list(
+        &self,
+        revoked: &Revocations,
+        now: UnixTime,
+        lifetime: u64,
+    ) -> Result<Vec<u8>, Error> {
+        let entries = revoked.entries().iter().map(|entry| {
+            Ok(RevokedCertParams {
+                serial_number: SerialNumber::from_slice(&entry.serial),
+                revocation_time: date(entry.at)?,
+                reason_code: match entry.reason {
+                    // RFC 5280 section 5.3.1: left out rather than "unspecified".
+                    Reason::Unspecified => None,
+                    Reason::KeyCompromise => Some(RevocationReason::KeyCompromise),
+                    Reason::AffiliationChanged => Some(RevocationReason::AffiliationChanged),
+                    Reason::Superseded => Some(RevocationReason::Superseded),
+                    Reason::CessationOfOperation => Some(RevocationReason::CessationOfOperation),
+                    Reason::PrivilegeWithdrawn => Some(RevocationReason::PrivilegeWithdrawn),
+                },
+                invalidity_date: None,
+            })
+        });
+        let params = CertificateRevocationListParams {
+            this_update: date(now)?,
+            next_update: date(now.saturating_add(lifetime))?,
+            crl_number: SerialNumber::from_slice(&now.to_be_bytes()),
+            issuing_distribution_point: None,
+            revoked_certs: entries.collect::<Result<_, Error>>()?,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let issuer = Issuer::from_ca_cert_der(&self.certificate, Signer::new(&*self.signer))?;
+        Ok(params.signed_by(&issuer)?.der().to_vec())
     }
 
     /// Certifies the key of a request, once its signature proves possession. The subject is the authority's choice; the
@@ -176,20 +314,25 @@ impl Authority {
                 Err(_) => SanType::DnsName(ia5(name)?),
             });
         }
-        self.sign_leaf(params, &key)
+        self.sign_leaf(params, Kind::Tls.purpose(), &key)
     }
 
-    fn sign_leaf(&self, mut params: CertificateParams, key: &PublicKey) -> Result<String, Error> {
+    fn sign_leaf(
+        &self,
+        mut params: CertificateParams,
+        purpose: ExtendedKeyUsagePurpose,
+        key: &PublicKey,
+    ) -> Result<String, Error> {
         params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![self.kind.purpose()];
+        params.key_usages.push(KeyUsagePurpose::DigitalSignature);
+        params.extended_key_usages = vec![purpose];
         params.use_authority_key_identifier_extension = true;
         let issuer = Issuer::from_ca_cert_der(&self.certificate, Signer::new(&*self.signer))?;
         certificate_to_pem(params.signed_by(&SubjectKey::new(key), &issuer)?.der())
     }
 }
 
-fn params(common_name: &str, validity: Validity) -> Result<CertificateParams, Error> {
+pub(crate) fn params(common_name: &str, validity: Validity) -> Result<CertificateParams, Error> {
     if validity.not_after < validity.not_before {
         return Err(Error::Validity);
     }
@@ -217,6 +360,16 @@ fn date(at: UnixTime) -> Result<OffsetDateTime, Error> {
         .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok())
         .filter(|date| date.year() <= 9999)
         .ok_or(Error::Validity)
+}
+
+/// The subject alternative name with a registeredID, which rcgen does not write: SEQUENCE of [8] with the identifier.
+fn registered_id(oid: &str) -> Result<CustomExtension, Error> {
+    let id = ObjectIdentifier::new(oid).map_err(|_| Error::Name(oid.into()))?;
+    let octets = id.as_bytes();
+    let length = u8::try_from(octets.len()).ok().filter(|length| *length < 0x7e);
+    let length = length.ok_or_else(|| Error::Name(oid.into()))?;
+    let value = [&[0x30, length + 2, 0x88, length], octets].concat();
+    Ok(CustomExtension::from_oid_content(&[2, 5, 29, 17], value))
 }
 
 fn ia5(name: &str) -> Result<Ia5String, Error> {

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 
 use tamarack_model::{Code, codes};
 
@@ -25,6 +26,24 @@ pub enum Error {
     Name(String),
     /// A time cannot stand in a certificate, or the end comes before the beginning.
     Validity,
+    /// Keys for OTrP are of P-256, and this one is not.
+    KeyType,
+    /// An OCSP message cannot be made or read.
+    Ocsp(tamarack_x509::ocsp::OcspError),
+    /// The certificate was issued by another authority.
+    OtherIssuer,
+    /// A line of a file of revocations cannot be read.
+    Revocations {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A file cannot be read or written.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// The certificate could not be built.
     Build(rcgen::Error),
 }
@@ -39,6 +58,14 @@ impl Error {
             Self::Request => codes::X509_MALFORMED,
             Self::Name(_) => codes::X509_NAME,
             Self::Validity => codes::X509_EXPIRED,
+            Self::KeyType => codes::X509_ALGORITHM,
+            Self::Ocsp(error) => error.code(),
+            Self::OtherIssuer => codes::X509_PATH,
+            Self::Revocations { .. } => codes::CONFIG_INVALID,
+            Self::File { error, .. } => match error.kind() {
+                std::io::ErrorKind::AddrInUse => codes::PORT_IN_USE,
+                _ => codes::FILE_UNREADABLE,
+            },
             Self::Build(_) => codes::INTERNAL,
         }
     }
@@ -57,6 +84,14 @@ impl fmt::Display for Error {
             }
             Self::Name(name) => write!(f, "not a name for a certificate: {name:?}"),
             Self::Validity => f.write_str("not a period of validity"),
+            Self::KeyType => f.write_str("certificates for OTrP are for P-256 keys, and this key is another"),
+            Self::Ocsp(error) => error.fmt(f),
+            Self::OtherIssuer => f.write_str("the certificate was not issued by this authority"),
+            Self::Revocations { line } => write!(
+                f,
+                "line {line} of the revocations is not a serial number, a time (2026-01-31T00:00:00Z) and a reason"
+            ),
+            Self::File { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Build(_) => f.write_str("the certificate could not be built"),
         }
     }
@@ -73,7 +108,12 @@ impl std::error::Error for Error {
             | Self::WrongKind
             | Self::Request
             | Self::Name(_)
-            | Self::Validity => None,
+            | Self::Validity
+            | Self::KeyType
+            | Self::Ocsp(_)
+            | Self::OtherIssuer
+            | Self::Revocations { .. }
+            | Self::File { .. } => None,
         }
     }
 }
@@ -87,6 +127,12 @@ impl From<tamarack_crypto::Error> for Error {
 impl From<tamarack_x509::Error> for Error {
     fn from(error: tamarack_x509::Error) -> Self {
         Self::Certificate(error)
+    }
+}
+
+impl From<tamarack_x509::ocsp::OcspError> for Error {
+    fn from(error: tamarack_x509::ocsp::OcspError) -> Self {
+        Self::Ocsp(error)
     }
 }
 

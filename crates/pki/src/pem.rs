@@ -2,8 +2,10 @@
 
 use pem_rfc7468::LineEnding;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
-use tamarack_crypto::{KeyType, PublicKey, Secret, Sign};
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer,
+};
+use tamarack_crypto::{KeyAgree, KeyType, PublicKey, Secret, Sign};
 
 use crate::Error;
 
@@ -21,6 +23,14 @@ pub fn load_key(pem: &str) -> Result<Box<dyn Sign>, Error> {
     Ok(tamarack_crypto_aws_lc::provider().keys.load_pkcs8(der.expose())?)
 }
 
+/// Loads the first PKCS#8 key of a PEM text for key agreement; it must be of P-256.
+pub fn load_agreement_key(pem: &str) -> Result<Box<dyn KeyAgree>, Error> {
+    let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())
+        .map_err(|_| Error::Pem { label: "PRIVATE KEY" })?;
+    let der = Secret::new(der.secret_pkcs8_der().to_vec());
+    Ok(tamarack_crypto_aws_lc::provider().agree.load_pkcs8(der.expose())?)
+}
+
 /// Every certificate of a PEM text as DER, in order; at least one.
 pub fn certificates_from_pem(pem: &str) -> Result<Vec<Vec<u8>>, Error> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes())
@@ -35,6 +45,22 @@ pub fn certificates_from_pem(pem: &str) -> Result<Vec<Vec<u8>>, Error> {
 /// PEM of a DER certificate.
 pub fn certificate_to_pem(der: &[u8]) -> Result<String, Error> {
     encode("CERTIFICATE", der)
+}
+
+/// PEM of a DER revocation list.
+pub fn list_to_pem(der: &[u8]) -> Result<String, Error> {
+    encode("X509 CRL", der)
+}
+
+/// Every revocation list of a PEM text as DER, in order; at least one.
+pub fn lists_from_pem(pem: &str) -> Result<Vec<Vec<u8>>, Error> {
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
+        .map(|list| list.map(|der| der.to_vec()))
+        .collect();
+    match lists {
+        Ok(lists) if !lists.is_empty() => Ok(lists),
+        _ => Err(Error::Pem { label: "X509 CRL" }),
+    }
 }
 
 /// PEM of a public key.

@@ -1,8 +1,10 @@
 use rustls_pki_types::{CertificateDer, ServerName};
 use tamarack_crypto::{KeyType, Provider, PublicKey, Sign};
-use tamarack_x509::{Anchor, Role, Usage, validate};
+use tamarack_x509::{Anchor, Name, NameKind, PathOptions, Role, Usage, validate, validate_any};
 
 use super::*;
+
+mod status;
 
 const NOW: u64 = 1_800_000_000;
 const URI: &str = "urn:example:principal";
@@ -41,7 +43,9 @@ fn chains_serve_their_own_role_only() {
         let roots = Role::ALL.map(|role| authority(role, key_type));
         for (issued, root) in Role::ALL.into_iter().zip(&roots) {
             for provider in providers() {
-                let key = key(&provider, key_type);
+                // Certificates for OTrP are for P-256 keys only, whatever the authority's own key is.
+                let otrp = matches!(issued, Role::OtrpTam | Role::OtrpTee | Role::Firmware);
+                let key = key(&provider, if otrp { KeyType::P256 } else { key_type });
                 let Validity { not_before, not_after } = validity();
                 let leaf = root.issue(key.public_key(), subject(), not_before, not_after).unwrap();
                 let chain = [der(&leaf)];
@@ -74,7 +78,7 @@ fn k4_an_anchor_of_another_role_does_not_serve() {
 
 #[test]
 fn authorities_load_as_they_were_made() {
-    for kind in [Kind::Role(Role::Tam), Kind::Role(Role::Tee), Kind::Role(Role::Developer), Kind::Tls] {
+    for kind in Role::ALL.map(Kind::Role).into_iter().chain([Kind::Tls]) {
         let made = authority(kind, KeyType::Ed25519);
         let loaded = Authority::load(made.cert_pem(), made.key_pem()).unwrap();
         assert_eq!(loaded.kind(), kind);
@@ -170,4 +174,68 @@ fn public_keys_read_back() {
         assert_eq!(public_key_from_pem(&public_key_to_pem(&key).unwrap()).unwrap(), key);
     }
     assert!(matches!(public_key_from_pem("x"), Err(Error::Pem { label: "PUBLIC KEY" })));
+}
+
+#[test]
+fn roots_of_tams_and_tees_certify_for_both_protocols() {
+    use Role::*;
+    for (root, certified) in [
+        (Tam, &[Tam, OtrpTam][..]),
+        (Tee, &[Tee, OtrpTee]),
+        (Developer, &[Developer]),
+        (OtrpTam, &[OtrpTam]),
+        (OtrpTee, &[OtrpTee]),
+        (Firmware, &[Firmware]),
+    ] {
+        let authority = authority(root, KeyType::P256);
+        let anchors = [Anchor::from_der(authority.cert_der()).unwrap()];
+        let key = key(&providers()[0], KeyType::P256).public_key();
+        for role in Role::ALL {
+            let made = authority.issue_named(key, role, &Name::Uri(URI.into()), "x", validity());
+            assert_eq!(made.is_ok(), certified.contains(&role), "{role} under a root of {root}");
+            assert_eq!(authority.certifies(role), certified.contains(&role));
+            let Ok(leaf) = made else { continue };
+            let chain = [der(&leaf)];
+            for asked in Role::ALL {
+                let valid = validate(&chain, &anchors, asked, NOW, &providers()[0]);
+                assert_eq!(valid.is_ok(), asked == role, "{role} as {asked}");
+            }
+        }
+    }
+}
+
+#[test]
+fn otrp_names_are_what_was_asked_for() {
+    let root = authority(Role::Tam, KeyType::P256);
+    let anchors = [Anchor::from_der(root.cert_der()).unwrap()];
+    let signer = key(&providers()[0], KeyType::P256);
+    let oid = "1.3.6.1.4.1.99999.1.7";
+    for name in [
+        Name::Uri(URI.into()),
+        Name::RegisteredId(oid.into()),
+        Name::RegisteredId("2.5.29.4294967295".into()),
+        Name::Dns("tam.example".into()),
+    ] {
+        let by_key = root.issue_named(signer.public_key(), Role::OtrpTam, &name, "TAM", validity()).unwrap();
+        let request = csr(&*signer, "ignored").unwrap();
+        let by_csr = root.issue_named_from_csr(&request, Role::OtrpTam, &name, "TAM", validity()).unwrap();
+        for leaf in [by_key, by_csr] {
+            let options = PathOptions::default();
+            let valid =
+                validate_any(&[der(&leaf)], &anchors, Role::OtrpTam, NOW, &options, &providers()[0]).unwrap();
+            for kind in [NameKind::Uri, NameKind::RegisteredId, NameKind::Dns] {
+                assert_eq!(valid.name(kind).ok(), (kind == name.kind()).then_some(name.text()));
+            }
+            assert!(valid.may_agree());
+        }
+    }
+    let public = signer.public_key();
+    for bad in ["", "1", "9.9.9", "1.3.6.1.4.1.x", "tam.example", "1.3..6"] {
+        let name = Name::RegisteredId(bad.into());
+        let made = root.issue_named(public, Role::OtrpTam, &name, "TAM", validity());
+        assert!(matches!(made, Err(Error::Name(_))), "{bad:?}");
+    }
+    let ed25519 = key(&providers()[0], KeyType::Ed25519).public_key();
+    let made = root.issue_named(ed25519, Role::OtrpTam, &Name::Uri(URI.into()), "TAM", validity());
+    assert!(matches!(made, Err(Error::KeyType)));
 }

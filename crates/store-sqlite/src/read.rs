@@ -5,11 +5,13 @@ use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 use tamarack_crypto::PublicKey;
 use tamarack_model::{Code, ComponentId, DeviceId, Sha256Digest, UnixTime};
 use tamarack_store::encoding::{
-    component, read_claims, read_component, read_components, read_entries, read_keys,
+    component, read_claims, read_component, read_components, read_domain_signers, read_entries, read_keys,
+    read_otrp_device, read_pending_command,
 };
 use tamarack_store::{
-    ApiToken, AuditEntry, AuditRecord, CatalogueEntry, Device, Held, PendingUpdate, Policy, Proof, Provider,
-    Read, Role, Session, SessionOutcome, StateMark, StoreError, Tenant, TenantId,
+    ApiToken, AuditEntry, AuditRecord, CatalogueEntry, Device, Domain, Held, PendingUpdate, Personalization,
+    Policy, Proof, Provider, Read, Role, Session, SessionOutcome, StateMark, StoreError, TeepKey, Tenant,
+    TenantId,
 };
 
 use crate::SqliteStore;
@@ -80,6 +82,16 @@ fn decoded<T>(
     read(&bytes).map_err(|_| damaged(column, Type::Blob))
 }
 
+/// Reads a CBOR column that may be empty.
+fn optional_decoded<T>(
+    row: &Row<'_>,
+    column: usize,
+    read: fn(&[u8]) -> std::result::Result<T, tamarack_cbor::Error>,
+) -> Result<Option<T>> {
+    let bytes: Option<Vec<u8>> = row.get(column)?;
+    bytes.map(|bytes| read(&bytes).map_err(|_| damaged(column, Type::Blob))).transpose()
+}
+
 /// Reads a column of names of a closed set.
 fn named<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> Option<T>) -> Result<T> {
     let text: String = row.get(column)?;
@@ -102,6 +114,29 @@ fn provider_row(row: &Row<'_>) -> Result<Provider> {
         prefixes: decoded(row, 3, read_components)?,
         signers: decoded(row, 4, read_keys)?,
         enabled: row.get(5)?,
+    })
+}
+
+fn domain_row(row: &Row<'_>) -> Result<Domain> {
+    Ok(Domain {
+        tenant: tenant_id(row, 0)?,
+        name: row.get(1)?,
+        provider: row.get(2)?,
+        signers: decoded(row, 3, read_domain_signers)?,
+        quota: optional_unsigned(row, 4)?,
+        created: unsigned(row, 5)?,
+        deleted: optional_unsigned(row, 6)?,
+    })
+}
+
+fn personalization_row(row: &Row<'_>) -> Result<Personalization> {
+    Ok(Personalization {
+        tenant: tenant_id(row, 0)?,
+        device: DeviceId(row.get(1)?),
+        manifest: decoded(row, 2, read_component)?,
+        data: row.get(3)?,
+        set: unsigned(row, 4)?,
+        delivered: optional_unsigned(row, 5)?,
     })
 }
 
@@ -147,14 +182,21 @@ fn held(row: &Row<'_>, column: usize) -> Result<Option<Held>> {
 }
 
 fn device_row(row: &Row<'_>) -> Result<Device> {
-    let point: Vec<u8> = row.get(3)?;
+    let point: Option<Vec<u8>> = row.get(3)?;
+    let teep = match point {
+        Some(point) => {
+            let key = PublicKey::from_point(&point).map_err(|_| damaged(3, Type::Blob))?;
+            Some(TeepKey { key, id: row.get(4)? })
+        }
+        None => None,
+    };
     let epoch = optional_unsigned(row, 8)?;
     Ok(Device {
         tenant: tenant_id(row, 0)?,
         id: DeviceId(row.get(1)?),
         revision: unsigned(row, 2)?,
-        teep_key: PublicKey::from_point(&point).map_err(|_| damaged(3, Type::Blob))?,
-        teep_key_id: row.get(4)?,
+        teep,
+        otrp: optional_decoded(row, 19, read_otrp_device)?,
         ueid: row.get(5)?,
         grade: row.get(6)?,
         claims: decoded(row, 7, read_claims)?,
@@ -179,6 +221,7 @@ fn pending_row(row: &Row<'_>) -> Result<PendingUpdate> {
         removals: decoded(row, 6, read_components)?,
         sent: unsigned(row, 7)?,
         expires: unsigned(row, 8)?,
+        command: optional_decoded(row, 9, read_pending_command)?,
     })
 }
 
@@ -234,6 +277,16 @@ impl Read for SqliteStore {
 
     fn providers(&self, tenant: &TenantId) -> Result<Vec<Provider>, StoreError> {
         self.with_reader(|db| providers(db, tenant))
+    }
+
+    fn domain(&self, tenant: &TenantId, name: &str) -> Result<Option<Domain>, StoreError> {
+        let sql = "SELECT * FROM domain WHERE tenant = ?1 AND name = ?2";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str(), name], domain_row))
+    }
+
+    fn domains(&self, tenant: &TenantId) -> Result<Vec<Domain>, StoreError> {
+        let sql = "SELECT * FROM domain WHERE tenant = ?1 ORDER BY name";
+        self.with_reader(|db| all(db, sql, params![tenant.as_str()], domain_row))
     }
 
     fn token(&self, hash: &[u8; 32]) -> Result<Option<ApiToken>, StoreError> {
@@ -311,6 +364,20 @@ impl Read for SqliteStore {
     fn device_by_teep_key(&self, tenant: &TenantId, key: &[u8; 32]) -> Result<Option<Device>, StoreError> {
         let sql = "SELECT * FROM device WHERE tenant = ?1 AND teep_key_id = ?2";
         self.with_reader(|db| one(db, sql, params![tenant.as_str(), key], device_row))
+    }
+
+    fn device_by_did(&self, tenant: &TenantId, did: &[u8; 32]) -> Result<Option<Device>, StoreError> {
+        let sql = "SELECT * FROM device WHERE tenant = ?1 AND otrp_did = ?2";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str(), did], device_row))
+    }
+
+    fn personalizations(
+        &self,
+        tenant: &TenantId,
+        device: &DeviceId,
+    ) -> Result<Vec<Personalization>, StoreError> {
+        let sql = "SELECT * FROM personalization WHERE tenant = ?1 AND device = ?2 ORDER BY manifest";
+        self.with_reader(|db| all(db, sql, params![tenant.as_str(), device.0], personalization_row))
     }
 
     fn devices(

@@ -2,10 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use tamarack_crypto::Provider as Crypto;
-use tamarack_store::encoding::{claims, component, components, entries, keys};
+use tamarack_store::encoding::{
+    claims, component, components, domain_signers, entries, keys, otrp_device, pending_command,
+};
 use tamarack_store::{
-    AuditEntry, CatalogueEntry, Conflict, Device, Held, MAX_PENDING, PendingUpdate, Provider, StoreOp,
-    TenantId, audit_digest,
+    AuditEntry, CatalogueEntry, Conflict, Device, Domain, Held, MAX_PENDING, PendingUpdate, Provider,
+    StoreOp, TenantId, audit_digest,
 };
 
 use crate::read;
@@ -45,6 +47,46 @@ pub(crate) fn apply(db: &Connection, op: StoreOp, crypto: &Crypto) -> Result {
         }
         StoreOp::InsertProvider(row) => put_provider(db, &row, true)?,
         StoreOp::UpdateProvider(row) => put_provider(db, &row, false)?,
+        StoreOp::InsertDomain(row) => {
+            // In place of a deleted one, whose row is only kept so that devices are told.
+            let sql = "INSERT INTO domain VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                ON CONFLICT (tenant, name) DO UPDATE SET
+                    provider = ?3, signers = ?4, quota = ?5, created = ?6, deleted = ?7
+                WHERE deleted IS NOT NULL";
+            if put_domain(db, sql, &row)? == 0 {
+                return Err(Conflict::Exists("domain").into());
+            }
+        }
+        StoreOp::UpdateDomain(row) => {
+            let sql = "UPDATE domain SET provider = ?3, signers = ?4, quota = ?5, created = ?6, deleted = ?7
+                WHERE tenant = ?1 AND name = ?2 AND deleted IS NULL";
+            if put_domain(db, sql, &row)? == 0 {
+                return Err(Conflict::Missing("domain").into());
+            }
+        }
+        StoreOp::DeleteDomain { tenant, name, at } => {
+            let sql = "UPDATE domain SET deleted = ?3 WHERE tenant = ?1 AND name = ?2 AND deleted IS NULL";
+            existing(db, sql, params![tenant.as_str(), name, at as i64], "domain")?;
+        }
+        StoreOp::SetPersonalization(row) => {
+            let values = params![
+                row.tenant.as_str(),
+                row.device.0,
+                component(&row.manifest),
+                row.data,
+                row.set as i64,
+                row.delivered.map(|at| at as i64),
+            ];
+            let sql = "INSERT INTO personalization VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                ON CONFLICT (tenant, device, manifest) DO UPDATE SET data = ?4, set_at = ?5, delivered = ?6";
+            run(db, sql, values)?;
+        }
+        StoreOp::DeliverPersonalization { tenant, device, manifest, set, at } => {
+            let sql = "UPDATE personalization SET delivered = ?5
+                WHERE tenant = ?1 AND device = ?2 AND manifest = ?3 AND set_at = ?4";
+            let values = params![tenant.as_str(), device.0, component(&manifest), set as i64, at as i64];
+            run(db, sql, values)?;
+        }
         StoreOp::InsertToken(row) => {
             let values = params![
                 row.hash,
@@ -177,6 +219,19 @@ fn put_provider(db: &Connection, row: &Provider, new: bool) -> Result {
     existing(db, sql, values, "provider")
 }
 
+fn put_domain(db: &Connection, sql: &str, row: &Domain) -> rusqlite::Result<usize> {
+    let values = params![
+        row.tenant.as_str(),
+        row.name,
+        row.provider,
+        domain_signers(&row.signers),
+        row.quota.map(|quota| quota as i64),
+        row.created as i64,
+        row.deleted.map(|at| at as i64),
+    ];
+    run(db, sql, values)
+}
+
 fn publish(db: &Connection, row: &CatalogueEntry) -> Result {
     if read::provider(db, &row.tenant, &row.provider)?.is_none() {
         return Err(Conflict::Missing("provider").into());
@@ -184,6 +239,11 @@ fn publish(db: &Connection, row: &CatalogueEntry) -> Result {
     let highest = read::highest_sequence(db, &row.tenant, &row.manifest)?;
     if let Some(highest) = highest.filter(|highest| row.sequence <= *highest) {
         return Err(Conflict::Sequence(highest).into());
+    }
+    let sql = "SELECT 1 FROM catalogue WHERE tenant = ?1 AND manifest = ?2 AND provider <> ?3";
+    let others = params![row.tenant.as_str(), component(&row.manifest), row.provider];
+    if db.prepare_cached(sql)?.exists(others)? {
+        return Err(Conflict::Exists("catalogue entry").into());
     }
     let (tenant, manifest, sequence) = (row.tenant.as_str(), component(&row.manifest), row.sequence as i64);
     let values = params![
@@ -224,8 +284,8 @@ fn put_device(db: &Connection, row: &Device) -> Result {
         row.tenant.as_str(),
         row.id.0,
         row.revision as i64 + 1,
-        row.teep_key.to_point(),
-        row.teep_key_id,
+        row.teep.map(|teep| teep.key.to_point()),
+        row.teep.map(|teep| teep.id),
         row.ueid,
         row.grade,
         claims(&row.claims),
@@ -240,14 +300,18 @@ fn put_device(db: &Connection, row: &Device) -> Result {
         attested.as_ref().map(|held| &held.0),
         attested.as_ref().map(|held| held.1),
         attested.as_ref().map(|held| held.2),
+        row.otrp.as_ref().map(otrp_device),
+        row.otrp.as_ref().map(|otrp| otrp.did),
     ];
-    // Only the primary key may be replaced: the same TEEP key on another device is a conflict.
+    // Only the primary key may be replaced: the same TEEP key or TEE certificate on another device is a conflict.
     let sql = "INSERT INTO device VALUES
-            (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+            (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+            ?21)
         ON CONFLICT (tenant, id) DO UPDATE SET
             revision = ?3, teep_key = ?4, teep_key_id = ?5, ueid = ?6, grade = ?7, claims = ?8, state_epoch = ?9,
             state_root = ?10, quarantine = ?11, first_seen = ?12, last_seen = ?13, reported = ?14,
-            reported_at = ?15, reported_proof = ?16, attested = ?17, attested_at = ?18, attested_proof = ?19";
+            reported_at = ?15, reported_proof = ?16, attested = ?17, attested_at = ?18, attested_proof = ?19, otrp = ?20,
+            otrp_did = ?21";
     unique(db, sql, values, "device key")
 }
 
@@ -262,9 +326,11 @@ fn insert_pending(db: &Connection, row: &PendingUpdate) -> Result {
         components(&row.removals),
         row.sent as i64,
         row.expires as i64,
+        row.command.as_ref().map(pending_command),
     ];
-    let sql = "INSERT INTO pending (tenant, token_hash, device, session, manifests, removals, sent, expires)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sql = "INSERT INTO pending
+            (tenant, token_hash, device, session, manifests, removals, sent, expires, command)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     unique(db, sql, values, "pending update")?;
     let sql = "DELETE FROM pending WHERE tenant = ?1 AND device = ?2 AND number NOT IN
         (SELECT number FROM pending WHERE tenant = ?1 AND device = ?2 ORDER BY number DESC LIMIT ?3)";

@@ -7,6 +7,8 @@ use tamarack_cbor::{Decoder, Encoder, Error, ErrorKind, Limits};
 use tamarack_crypto::PublicKey;
 use tamarack_model::{ComponentId, Sha256Digest, TcEntry};
 
+use crate::rows::{DomainSigner, HeldDomain, OtrpDevice, PendingCommand, ProviderKey};
+
 /// Bounds of what a backend reads back; it wrote it itself, so they only stop damage from growing.
 const LIMITS: Limits = Limits { bytes: 16 << 20, depth: 8, items: 1 << 20 };
 
@@ -50,6 +52,114 @@ pub fn claims(claims: &[(String, String)]) -> Vec<u8> {
         e.array(2).text(name).text(value);
     }
     e.into_bytes()
+}
+
+/// Encodes the signers of a domain: an array of `[provider, certificate]`.
+pub fn domain_signers(signers: &[DomainSigner]) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.array(signers.len());
+    for DomainSigner { provider, certificate } in signers {
+        e.array(2).text(provider).bytes(certificate);
+    }
+    e.into_bytes()
+}
+
+/// Encodes what OTrP knows of a device: `[certificate, did, name, version, extended, wants status, keys,
+/// domains]`.
+pub fn otrp_device(row: &OtrpDevice) -> Vec<u8> {
+    let OtrpDevice { certificate, did, name, version, extended, wants_status, aiks, domains } = row;
+    let mut e = Encoder::new();
+    e.array(8).bytes(certificate).bytes(did).text(name).text(version).bool(*extended).bool(*wants_status);
+    e.array(aiks.len());
+    for ProviderKey { provider, purpose, key } in aiks {
+        e.array(3).text(provider);
+        match purpose {
+            Some(purpose) => e.text(purpose),
+            None => e.null(),
+        };
+        e.bytes(key);
+    }
+    e.array(domains.len());
+    domains.iter().for_each(|domain| write_held_domain(&mut e, domain));
+    e.into_bytes()
+}
+
+/// Encodes an OTrP command on its way: `[round, restarted, did, domain / null, drops, [manifest, set] / null]`.
+pub fn pending_command(row: &PendingCommand) -> Vec<u8> {
+    let PendingCommand { round, restarted, did, domain, drops, personalizes } = row;
+    let mut e = Encoder::new();
+    e.array(6).uint(*round).bool(*restarted).bytes(did);
+    match domain {
+        Some(domain) => write_held_domain(&mut e, domain),
+        None => {
+            e.null();
+        }
+    }
+    e.bool(*drops);
+    match personalizes {
+        Some((manifest, set)) => {
+            e.array(2);
+            write_component(&mut e, manifest);
+            e.uint(*set);
+        }
+        None => {
+            e.null();
+        }
+    }
+    e.into_bytes()
+}
+
+/// Reads what [`domain_signers`] wrote.
+pub fn read_domain_signers(bytes: &[u8]) -> Result<Vec<DomainSigner>, Error> {
+    let mut d = Decoder::new(bytes, &LIMITS)?;
+    (0..d.array()?)
+        .map(|_| {
+            d.array_of(2, "provider and certificate")?;
+            Ok(DomainSigner { provider: d.text()?.into(), certificate: d.bytes()?.to_vec() })
+        })
+        .collect()
+}
+
+/// Reads what [`otrp_device`] wrote.
+pub fn read_otrp_device(bytes: &[u8]) -> Result<OtrpDevice, Error> {
+    let mut d = Decoder::new(bytes, &LIMITS)?;
+    d.array_of(8, "an OTrP device")?;
+    Ok(OtrpDevice {
+        certificate: d.bytes()?.to_vec(),
+        did: d.byte_array("a digest of 32 bytes")?,
+        name: d.text()?.into(),
+        version: d.text()?.into(),
+        extended: d.bool()?,
+        wants_status: d.bool()?,
+        aiks: (0..d.array()?)
+            .map(|_| {
+                d.array_of(3, "provider, purpose and key")?;
+                Ok(ProviderKey {
+                    provider: d.text()?.into(),
+                    purpose: optional(&mut d, |d| Ok(d.text()?.into()))?,
+                    key: d.bytes()?.to_vec(),
+                })
+            })
+            .collect::<Result<_, Error>>()?,
+        domains: (0..d.array()?).map(|_| take_held_domain(&mut d)).collect::<Result<_, Error>>()?,
+    })
+}
+
+/// Reads what [`pending_command`] wrote.
+pub fn read_pending_command(bytes: &[u8]) -> Result<PendingCommand, Error> {
+    let mut d = Decoder::new(bytes, &LIMITS)?;
+    d.array_of(6, "a command")?;
+    Ok(PendingCommand {
+        round: d.uint()?,
+        restarted: d.bool()?,
+        did: d.byte_array("a digest of 32 bytes")?,
+        domain: optional(&mut d, take_held_domain)?,
+        drops: d.bool()?,
+        personalizes: optional(&mut d, |d| {
+            d.array_of(2, "manifest and time")?;
+            Ok((take_component(d)?, d.uint()?))
+        })?,
+    })
 }
 
 /// Reads what [`component`] wrote.
@@ -121,6 +231,23 @@ pub(crate) fn write_entries(e: &mut Encoder, entries: &[TcEntry]) {
             None => e.null(),
         };
     }
+}
+
+fn write_held_domain(e: &mut Encoder, domain: &HeldDomain) {
+    let HeldDomain { name, provider, signers } = domain;
+    e.array(3).text(name).text(provider).array(signers.len());
+    for digest in signers {
+        e.bytes(digest);
+    }
+}
+
+fn take_held_domain(d: &mut Decoder<'_>) -> Result<HeldDomain, Error> {
+    d.array_of(3, "name, provider and signers")?;
+    Ok(HeldDomain {
+        name: d.text()?.into(),
+        provider: d.text()?.into(),
+        signers: (0..d.array()?).map(|_| d.byte_array("a digest of 32 bytes")).collect::<Result<_, _>>()?,
+    })
 }
 
 fn take_component(d: &mut Decoder<'_>) -> Result<ComponentId, Error> {

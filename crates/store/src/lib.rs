@@ -30,8 +30,9 @@ pub use memory::MemoryStore;
 pub use op::StoreOp;
 pub use registry::{audit_digest, registry_digest, verify_audit};
 pub use rows::{
-    ApiToken, AuditEntry, AuditRecord, CatalogueEntry, Device, Held, PendingUpdate, Policy, Proof, Provider,
-    Role, Session, SessionOutcome, StateMark, Tenant, TenantId, TenantIdError,
+    ApiToken, AuditEntry, AuditRecord, CatalogueEntry, Device, Domain, DomainSigner, Held, HeldDomain,
+    OtrpDevice, PendingCommand, PendingUpdate, Personalization, Policy, Proof, Provider, ProviderKey, Role,
+    Session, SessionOutcome, StateMark, TeepKey, Tenant, TenantId, TenantIdError,
 };
 
 /// Most Updates that wait for an answer of one device (security rule C4); the oldest gives way.
@@ -51,6 +52,11 @@ pub trait Read {
     fn provider(&self, tenant: &TenantId, id: &str) -> Result<Option<Provider>, StoreError>;
     /// All providers of a tenant in order of id.
     fn providers(&self, tenant: &TenantId) -> Result<Vec<Provider>, StoreError>;
+
+    /// A domain by name, deleted or not.
+    fn domain(&self, tenant: &TenantId, name: &str) -> Result<Option<Domain>, StoreError>;
+    /// All domains of a tenant, deleted ones too, in order of name.
+    fn domains(&self, tenant: &TenantId) -> Result<Vec<Domain>, StoreError>;
 
     /// The API token with this SHA-256 digest, revoked or not, of whichever tenant.
     fn token(&self, hash: &[u8; 32]) -> Result<Option<ApiToken>, StoreError>;
@@ -93,6 +99,14 @@ pub trait Read {
     fn device(&self, tenant: &TenantId, id: &DeviceId) -> Result<Option<Device>, StoreError>;
     /// The device whose TEEP key has this RFC 9679 thumbprint.
     fn device_by_teep_key(&self, tenant: &TenantId, key: &[u8; 32]) -> Result<Option<Device>, StoreError>;
+    /// The device whose TEE certificate has this SHA-256 digest.
+    fn device_by_did(&self, tenant: &TenantId, did: &[u8; 32]) -> Result<Option<Device>, StoreError>;
+    /// What a device is given for its manifests, in order of manifest id.
+    fn personalizations(
+        &self,
+        tenant: &TenantId,
+        device: &DeviceId,
+    ) -> Result<Vec<Personalization>, StoreError>;
     /// Up to `limit` devices with an id above `after`, in order of id.
     fn devices(
         &self,

@@ -7,7 +7,8 @@ use tamarack_crypto::Provider as Crypto;
 use tamarack_model::{ComponentId, DeviceId, Sha256Digest, UnixTime};
 
 use crate::rows::{
-    ApiToken, AuditRecord, CatalogueEntry, Device, PendingUpdate, Policy, Provider, Session, Tenant, TenantId,
+    ApiToken, AuditRecord, CatalogueEntry, Device, Domain, PendingUpdate, Personalization, Policy, Provider,
+    Session, Tenant, TenantId,
 };
 use crate::{Conflict, MAX_PENDING, Read, Store, StoreError, StoreOp, audit_digest};
 
@@ -23,10 +24,12 @@ struct State {
     time: UnixTime,
     tenants: BTreeMap<TenantId, Tenant>,
     providers: BTreeMap<(TenantId, String), Provider>,
+    domains: BTreeMap<(TenantId, String), Domain>,
     tokens: BTreeMap<[u8; 32], ApiToken>,
     catalogue: BTreeMap<(TenantId, ComponentId, u64), CatalogueEntry>,
     policies: BTreeMap<(TenantId, ComponentId), Policy>,
     devices: BTreeMap<(TenantId, DeviceId), Device>,
+    personalizations: BTreeMap<(TenantId, DeviceId, ComponentId), Personalization>,
     pending: Vec<PendingUpdate>,
     /// Challenge -> when it may be pruned.
     burned: BTreeMap<[u8; 16], UnixTime>,
@@ -78,6 +81,33 @@ impl State {
                 self.check_prefixes(&row)?;
                 let key = (row.tenant.clone(), row.id.clone());
                 *self.providers.get_mut(&key).ok_or(Conflict::Missing("provider"))? = row;
+            }
+            StoreOp::InsertDomain(row) => {
+                let key = (row.tenant.clone(), row.name.clone());
+                if self.domains.get(&key).is_some_and(|known| known.deleted.is_none()) {
+                    return Err(Conflict::Exists("domain"));
+                }
+                self.domains.insert(key, row);
+            }
+            StoreOp::UpdateDomain(row) => {
+                let known = self.domains.get_mut(&(row.tenant.clone(), row.name.clone()));
+                let live = known.filter(|known| known.deleted.is_none());
+                *live.ok_or(Conflict::Missing("domain"))? = row;
+            }
+            StoreOp::DeleteDomain { tenant, name, at } => {
+                let known = self.domains.get_mut(&(tenant, name));
+                let live = known.filter(|known| known.deleted.is_none());
+                live.ok_or(Conflict::Missing("domain"))?.deleted = Some(at);
+            }
+            StoreOp::SetPersonalization(row) => {
+                let key = (row.tenant.clone(), row.device, row.manifest.clone());
+                self.personalizations.insert(key, row);
+            }
+            StoreOp::DeliverPersonalization { tenant, device, manifest, set, at } => {
+                let row = self.personalizations.get_mut(&(tenant, device, manifest));
+                if let Some(row) = row.filter(|row| row.set == set) {
+                    row.delivered = Some(at);
+                }
             }
             StoreOp::InsertToken(row) => insert(&mut self.tokens, row.hash, row, "token")?,
             StoreOp::RevokeToken { tenant, hash, at } => {
@@ -161,7 +191,11 @@ impl State {
         if let Some(highest) = highest.filter(|highest| row.sequence <= *highest) {
             return Err(Conflict::Sequence(highest));
         }
-        if self.catalogue.values().any(|e| e.tenant == row.tenant && e.digest == row.digest) {
+        let clashes = |e: &CatalogueEntry| {
+            let others = e.manifest == row.manifest && e.provider != row.provider;
+            e.tenant == row.tenant && (e.digest == row.digest || others)
+        };
+        if self.catalogue.values().any(clashes) {
             return Err(Conflict::Exists("catalogue entry"));
         }
         self.catalogue.insert((row.tenant.clone(), row.manifest.clone(), row.sequence), row);
@@ -173,8 +207,12 @@ impl State {
         if self.devices.get(&key).map_or(0, |stored| stored.revision) != row.revision {
             return Err(Conflict::Changed);
         }
-        let same_key =
-            |d: &Device| d.tenant == row.tenant && d.id != row.id && d.teep_key_id == row.teep_key_id;
+        let same_key = |d: &Device| {
+            let teep = d.teep.is_some() && d.teep.map(|key| key.id) == row.teep.map(|key| key.id);
+            let did = |d: &Device| d.otrp.as_ref().map(|otrp| otrp.did);
+            let otrp = did(d).is_some() && did(d) == did(&row);
+            d.tenant == row.tenant && d.id != row.id && (teep || otrp)
+        };
         if self.devices.values().any(same_key) {
             return Err(Conflict::Exists("device key"));
         }
@@ -234,6 +272,14 @@ impl Read for MemoryStore {
 
     fn providers(&self, tenant: &TenantId) -> Result<Vec<Provider>, StoreError> {
         Ok(Self::collect(self.state.borrow().providers.values(), |row| row.tenant == *tenant))
+    }
+
+    fn domain(&self, tenant: &TenantId, name: &str) -> Result<Option<Domain>, StoreError> {
+        Ok(self.state.borrow().domains.get(&(tenant.clone(), name.to_string())).cloned())
+    }
+
+    fn domains(&self, tenant: &TenantId) -> Result<Vec<Domain>, StoreError> {
+        Ok(Self::collect(self.state.borrow().domains.values(), |row| row.tenant == *tenant))
     }
 
     fn token(&self, hash: &[u8; 32]) -> Result<Option<ApiToken>, StoreError> {
@@ -315,7 +361,26 @@ impl Read for MemoryStore {
 
     fn device_by_teep_key(&self, tenant: &TenantId, key: &[u8; 32]) -> Result<Option<Device>, StoreError> {
         let state = self.state.borrow();
-        Ok(state.devices.values().find(|row| row.tenant == *tenant && row.teep_key_id == *key).cloned())
+        let wanted = |row: &&Device| row.tenant == *tenant && row.teep.is_some_and(|teep| teep.id == *key);
+        Ok(state.devices.values().find(wanted).cloned())
+    }
+
+    fn device_by_did(&self, tenant: &TenantId, did: &[u8; 32]) -> Result<Option<Device>, StoreError> {
+        let state = self.state.borrow();
+        let wanted =
+            |row: &&Device| row.tenant == *tenant && row.otrp.as_ref().is_some_and(|otrp| otrp.did == *did);
+        Ok(state.devices.values().find(wanted).cloned())
+    }
+
+    fn personalizations(
+        &self,
+        tenant: &TenantId,
+        device: &DeviceId,
+    ) -> Result<Vec<Personalization>, StoreError> {
+        let select = |row: &Personalization| row.tenant == *tenant && row.device == *device;
+        let mut rows = Self::collect(self.state.borrow().personalizations.values(), select);
+        rows.sort_by_key(|row| crate::encoding::component(&row.manifest));
+        Ok(rows)
     }
 
     fn devices(

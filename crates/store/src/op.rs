@@ -5,8 +5,8 @@ use tamarack_model::{Code, ComponentId, DeviceId, UnixTime};
 
 use crate::Conflict;
 use crate::rows::{
-    ApiToken, AuditEntry, CatalogueEntry, Device, PendingUpdate, Policy, Provider, Session, SessionOutcome,
-    Tenant, TenantId,
+    ApiToken, AuditEntry, CatalogueEntry, Device, Domain, PendingUpdate, Personalization, Policy, Provider,
+    Session, SessionOutcome, Tenant, TenantId,
 };
 
 /// One change. Each says which [`crate::Conflict`] makes the whole batch fail.
@@ -31,8 +31,37 @@ pub enum StoreOp {
         /// When.
         at: UnixTime,
     },
+    /// Creates a domain, also anew in place of a deleted one. `Exists` if there is one of that name.
+    InsertDomain(Domain),
+    /// Replaces a domain. `Missing` if there is none, or it was deleted.
+    UpdateDomain(Domain),
+    /// Deletes a domain for good, but for a new one of the same name. `Missing` if there is none, or it was deleted before.
+    DeleteDomain {
+        /// Tenant.
+        tenant: TenantId,
+        /// Name.
+        name: String,
+        /// When.
+        at: UnixTime,
+    },
+    /// Sets what a device is given for a manifest, in place of what was set before.
+    SetPersonalization(Personalization),
+    /// Notes that a device has what was set at that time; if it was set anew since, changes nothing.
+    DeliverPersonalization {
+        /// Tenant.
+        tenant: TenantId,
+        /// Device.
+        device: DeviceId,
+        /// Manifest component id.
+        manifest: ComponentId,
+        /// When what was delivered had been set.
+        set: UnixTime,
+        /// When.
+        at: UnixTime,
+    },
     /// Publishes a manifest. `Sequence` unless its sequence number is higher than all of its manifest id before;
-    /// `Exists` if another entry of the tenant has its manifest digest; `Missing` if there is no such provider.
+    /// `Exists` if another entry of the tenant has its manifest digest, or another provider published under its manifest
+    /// id; `Missing` if there is no such provider.
     Publish(CatalogueEntry),
     /// Withdraws an entry. `Missing` if there is none, or it was withdrawn before.
     Withdraw {
@@ -55,7 +84,7 @@ pub enum StoreOp {
         component: ComponentId,
     },
     /// Writes a device whole and raises its revision by one. `Changed` unless its revision is the stored one (0 if there
-    /// is none); `Exists` if another device of the tenant has its TEEP key.
+    /// is none); `Exists` if another device of the tenant has its TEEP key or its TEE certificate.
     PutDevice(Box<Device>),
     /// Ends the quarantine of a device and forgets its highest state epoch, so that its next Evidence sets it anew.
     /// `Missing` if there is no such device.
@@ -65,7 +94,7 @@ pub enum StoreOp {
         /// Device.
         device: DeviceId,
     },
-    /// Records an Update that is about to be sent; the oldest of its device beyond [`crate::MAX_PENDING`] give way.
+    /// Records an Update or command that is about to be sent; the oldest of its device beyond [`crate::MAX_PENDING`] give way.
     /// `Exists` if its token hash is known.
     InsertPending(PendingUpdate),
     /// Accepts the one answer to an Update. `Missing` if the token is unknown, burned before, or expired by the highest
@@ -120,6 +149,7 @@ impl StoreOp {
     pub fn check_range(&self) -> Result<(), Conflict> {
         let number = match self {
             Self::Publish(row) => row.sequence.max(row.size),
+            Self::InsertDomain(row) | Self::UpdateDomain(row) => row.quota.unwrap_or(0),
             Self::PutDevice(row) => row.state.as_ref().map_or(0, |mark| mark.epoch),
             _ => 0,
         };

@@ -2,14 +2,19 @@ use tamarack_cbor::Encoder;
 use tamarack_crypto::{HashAlgorithm, Hasher, Provider as Crypto};
 use tamarack_model::ComponentId;
 
-use crate::encoding::{components, entries, keys, write_component, write_entries};
-use crate::rows::{AuditEntry, AuditRecord, CatalogueEntry, Device, Held, Policy, Provider};
+use crate::encoding::{
+    components, domain_signers, entries, keys, otrp_device, write_component, write_entries,
+};
+use crate::rows::{
+    AuditEntry, AuditRecord, CatalogueEntry, Device, Domain, Held, Personalization, Policy, Provider,
+};
 use crate::{Read, StoreError};
 
 /// Devices are read in pages of this many.
 const PAGE: usize = 256;
 
-/// SHA-256 over all that a TAM decides by: providers, catalogue, policy and devices of all tenants. A refused request
+/// SHA-256 over all that a TAM decides by: providers, domains, catalogue, policy, devices and what they are given, of all
+/// tenants. A refused request
 /// leaves it as it was.
 pub fn registry_digest(read: &dyn Read, crypto: &Crypto) -> Result<[u8; 32], StoreError> {
     let mut hasher = crypto.sha2.start(HashAlgorithm::Sha256);
@@ -20,6 +25,9 @@ pub fn registry_digest(read: &dyn Read, crypto: &Crypto) -> Result<[u8; 32], Sto
         });
         for row in read.providers(&tenant)? {
             add(&mut *hasher, |e| write_provider(e, &row));
+        }
+        for row in read.domains(&tenant)? {
+            add(&mut *hasher, |e| write_domain(e, &row));
         }
         for row in read.catalogue(&tenant)? {
             add(&mut *hasher, |e| write_entry(e, &row));
@@ -33,7 +41,12 @@ pub fn registry_digest(read: &dyn Read, crypto: &Crypto) -> Result<[u8; 32], Sto
         let mut after = None;
         loop {
             let page = read.devices(&tenant, after.as_ref(), PAGE)?;
-            page.iter().for_each(|row| add(&mut *hasher, |e| write_device(e, row)));
+            for row in &page {
+                add(&mut *hasher, |e| write_device(e, row));
+                for given in read.personalizations(&tenant, &row.id)? {
+                    add(&mut *hasher, |e| write_personalization(e, &given));
+                }
+            }
             match page.last() {
                 Some(last) if page.len() == PAGE => after = Some(last.id),
                 _ => break,
@@ -83,6 +96,29 @@ fn write_provider(e: &mut Encoder, row: &Provider) {
         .bool(*enabled);
 }
 
+fn write_domain(e: &mut Encoder, row: &Domain) {
+    let Domain { tenant: _, name, provider, signers, quota, created, deleted } = row;
+    e.array(7).text("domain").text(name).text(provider).raw(&domain_signers(signers));
+    optional_number(e, *quota);
+    e.uint(*created);
+    optional_number(e, *deleted);
+}
+
+fn write_personalization(e: &mut Encoder, row: &Personalization) {
+    let Personalization { tenant: _, device, manifest, data, set, delivered } = row;
+    e.array(6).text("personalization").bytes(&device.0);
+    write_component(e, manifest);
+    e.bytes(data).uint(*set);
+    optional_number(e, *delivered);
+}
+
+fn optional_number(e: &mut Encoder, number: Option<u64>) {
+    match number {
+        Some(number) => e.uint(number),
+        None => e.null(),
+    };
+}
+
 fn write_entry(e: &mut Encoder, row: &CatalogueEntry) {
     let CatalogueEntry {
         tenant: _,
@@ -115,8 +151,8 @@ fn write_device(e: &mut Encoder, row: &Device) {
         tenant: _,
         id,
         revision,
-        teep_key,
-        teep_key_id,
+        teep,
+        otrp,
         ueid,
         grade,
         claims,
@@ -127,7 +163,15 @@ fn write_device(e: &mut Encoder, row: &Device) {
         reported,
         attested,
     } = row;
-    e.array(14).text("device").bytes(&id.0).uint(*revision).bytes(&teep_key.to_point()).bytes(teep_key_id);
+    e.array(14).text("device").bytes(&id.0).uint(*revision);
+    match teep {
+        Some(teep) => e.array(2).bytes(&teep.key.to_point()).bytes(&teep.id),
+        None => e.null(),
+    };
+    match otrp {
+        Some(otrp) => e.raw(&otrp_device(otrp)),
+        None => e.null(),
+    };
     e.bytes(ueid).text(grade).raw(&crate::encoding::claims(claims));
     match state {
         Some(mark) => e.array(2).uint(mark.epoch).bytes(&mark.root),

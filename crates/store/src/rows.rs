@@ -197,6 +197,15 @@ pub struct Held {
     pub proof: Proof,
 }
 
+/// The key that signs a device's TEEP messages, as its latest Evidence binds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TeepKey {
+    /// The key.
+    pub key: PublicKey,
+    /// Its RFC 9679 thumbprint.
+    pub id: [u8; 32],
+}
+
 /// A point in the history of a device's sealed state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateMark {
@@ -206,19 +215,107 @@ pub struct StateMark {
     pub root: [u8; 32],
 }
 
+/// A Security Domain: the namespace of one provider on each device, named by segment 0 of the component ids in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Tenant.
+    pub tenant: TenantId,
+    /// Its name: segment 0.
+    pub name: String,
+    /// The provider that it belongs to.
+    pub provider: String,
+    /// Whose manifests a device is to take into it; the first is the one that creates it.
+    pub signers: Vec<DomainSigner>,
+    /// Most bytes that it may take on a device, as people agreed on; no message carries it.
+    pub quota: Option<u64>,
+    /// When it was created.
+    pub created: UnixTime,
+    /// When it was deleted. Devices that still hold it are told to delete it with all that is in it.
+    pub deleted: Option<UnixTime>,
+}
+
+/// A certificate that a device pins for a domain, and the provider whose key it certifies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainSigner {
+    /// The provider: the domain's own, or a guest.
+    pub provider: String,
+    /// DER of the certificate.
+    pub certificate: Vec<u8>,
+}
+
+/// What a device is given for one manifest and for it alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Personalization {
+    /// Tenant.
+    pub tenant: TenantId,
+    /// Device.
+    pub device: DeviceId,
+    /// Manifest component id.
+    pub manifest: ComponentId,
+    /// What the TA reads.
+    pub data: Vec<u8>,
+    /// When it was set.
+    pub set: UnixTime,
+    /// When the device said that it has it.
+    pub delivered: Option<UnixTime>,
+}
+
+/// A device as OTrP knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtrpDevice {
+    /// DER of its TEE certificate, which verifies its later messages.
+    pub certificate: Vec<u8>,
+    /// SHA-256 of that certificate (section 9.1.7 of the draft).
+    pub did: [u8; 32],
+    /// Name of its TEE.
+    pub name: String,
+    /// Version of its TEE.
+    pub version: String,
+    /// Whether it takes our extensions, profile `otrp-h1`.
+    pub extended: bool,
+    /// Whether it wants the TAM's certificate status with every request (`signerreq`).
+    pub wants_status: bool,
+    /// Public keys of providers on it.
+    pub aiks: Vec<ProviderKey>,
+    /// Domains of this TAM on it, as it told or as this TAM brought about.
+    pub domains: Vec<HeldDomain>,
+}
+
+/// A provider's public key on one device ("SP AIK").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderKey {
+    /// The provider.
+    pub provider: String,
+    /// What it is for, where the device tells: `sig` or `enc`.
+    pub purpose: Option<String>,
+    /// DER of its SubjectPublicKeyInfo.
+    pub key: Vec<u8>,
+}
+
+/// A domain on one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldDomain {
+    /// Its name.
+    pub name: String,
+    /// The provider that it belongs to.
+    pub provider: String,
+    /// SHA-256 of the certificates that it pins.
+    pub signers: Vec<[u8; 32]>,
+}
+
 /// A device that has proved itself by Evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     /// Tenant.
     pub tenant: TenantId,
-    /// Thumbprint of the attestation key.
+    /// Thumbprint of the attestation key; of the TEE key, if it knows only OTrP as the draft has it.
     pub id: DeviceId,
     /// How often this row was written; [`crate::StoreOp::PutDevice`] takes the number that was read, 0 for a new device.
     pub revision: u64,
-    /// The key that signs its TEEP messages, as the latest Evidence binds it.
-    pub teep_key: PublicKey,
-    /// RFC 9679 thumbprint of that key.
-    pub teep_key_id: [u8; 32],
+    /// The key that signs its TEEP messages, if it speaks TEEP.
+    pub teep: Option<TeepKey>,
+    /// What OTrP knows of it, if it speaks OTrP.
+    pub otrp: Option<OtrpDevice>,
     /// Its ueid claim towards this TAM.
     pub ueid: Vec<u8>,
     /// Grade of the latest appraisal: `none`, `software` or `hardware`.
@@ -239,12 +336,12 @@ pub struct Device {
     pub attested: Option<Held>,
 }
 
-/// An Update that was sent and not answered yet (security rule C4).
+/// A request that was sent and not answered yet (security rule C4): a TEEP Update or an OTrP command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingUpdate {
     /// Tenant.
     pub tenant: TenantId,
-    /// SHA-256 of the token.
+    /// SHA-256 of the token; of OTrP, of what names the answer: message name, rid and tid.
     pub token_hash: [u8; 32],
     /// The device that may answer it.
     pub device: DeviceId,
@@ -258,6 +355,25 @@ pub struct PendingUpdate {
     pub sent: UnixTime,
     /// When an answer stops being accepted.
     pub expires: UnixTime,
+    /// What an OTrP command does besides, and how far its session is; none of a TEEP Update.
+    pub command: Option<PendingCommand>,
+}
+
+/// An OTrP command on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingCommand {
+    /// How many commands the session has sent, this one included.
+    pub round: u64,
+    /// Whether the session began again once because the device's state was another one.
+    pub restarted: bool,
+    /// SHA-256 of the TEE certificate that may answer.
+    pub did: [u8; 32],
+    /// The domain that it is about, as the device will have it once it is done; none if the domain stays as it is.
+    pub domain: Option<HeldDomain>,
+    /// Whether the domain will be gone.
+    pub drops: bool,
+    /// The manifest whose personalization data it carries, and when that was set.
+    pub personalizes: Option<(ComponentId, UnixTime)>,
 }
 
 /// How a session ended.

@@ -12,7 +12,7 @@ use tamarack_model::codes;
 use tamarack_pki::{certificates_from_pem, is_development};
 use tamarack_store::{Read, Store, StoreOp};
 use tamarack_store_sqlite::SqliteStore;
-use tamarack_tam::{Tam, TamConfig, TamSigner};
+use tamarack_tam::{Tam, TamConfig, TamSigner, TeeRules};
 use tamarack_x509::Anchor;
 use tokio::sync::Semaphore;
 
@@ -21,7 +21,9 @@ use crate::clock::Clock;
 use crate::config::{Config, GradeName, Limits, Profile, SignerFiles, TeeCaFile};
 use crate::gate::Gate;
 use crate::http::Idempotency;
-use crate::{Error, telemetry};
+use crate::lists::{self, Lists};
+use crate::staple::Staples;
+use crate::{Error, otrp, telemetry};
 
 pub(crate) struct App {
     pub tam: RwLock<Tam>,
@@ -34,6 +36,9 @@ pub(crate) struct App {
     pub in_flight: Arc<Semaphore>,
     pub idempotency: Idempotency,
     pub metrics: PrometheusHandle,
+    /// The status of the TAM's own certificates, if it speaks OTrP.
+    staples: Option<Staples>,
+    lists: Lists,
     challenges: Mutex<(PathBuf, ChallengeFile)>,
 }
 
@@ -52,12 +57,21 @@ impl App {
 
         let signers = signers(config, &crypto)?;
         let keys = challenges.keys();
-        let mut tam = TamConfig::new(signers, policy(config)?, keys.current, challenges.replay_group);
+        let (policy, tee_rules) = policy(config)?;
+        let lists = Lists::new(config, &policy);
+        let mut tam = TamConfig::new(signers, policy, keys.current, challenges.replay_group);
         tam.challenge_keys.previous = keys.previous;
         tam.challenge_ttl = *config.evidence.challenge_ttl.get_ref();
         tam.limits.bytes = config.limits.body;
         tam.update_limit = config.limits.body - config.limits.body.min(16 * 1024) / 2;
-        Ok(Self {
+        let staples = match otrp::open(config, tee_rules, clock.now(), &crypto)? {
+            Some((otrp, staples)) => {
+                tam.otrp = Some(otrp);
+                Some(staples)
+            }
+            None => None,
+        };
+        let app = Self {
             tam: RwLock::new(Tam::new(tam, crypto)),
             store,
             crypto,
@@ -67,8 +81,12 @@ impl App {
             in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
             idempotency: Idempotency::default(),
             metrics: telemetry::metrics(),
+            staples,
+            lists,
             challenges: Mutex::new((challenge_path, challenges)),
-        })
+        };
+        app.renew_staple();
+        Ok(app)
     }
 
     /// How long a request body may take.
@@ -89,7 +107,46 @@ impl App {
             tracing::info!("made a new challenge key");
         }
         self.store.apply(vec![StoreOp::AdvanceTime(now), StoreOp::Prune(now)])?;
+        self.renew_staple();
+        self.reread_lists();
         Ok(())
+    }
+
+    /// Takes the revocation lists of TEE CAs from their files again. A file that cannot be read leaves what was read before,
+    /// until that is over.
+    fn reread_lists(&self) {
+        match self.lists.reread() {
+            Ok(None) => {}
+            Ok(Some(lists)) => {
+                tracing::info!("took new revocation lists of TEE CAs");
+                self.tam.write().unwrap_or_else(PoisonError::into_inner).set_revocation_lists(lists);
+            }
+            Err(e) => tracing::error!(code = %e.code(), error = %e, "no new revocation lists of TEE CAs"),
+        }
+    }
+
+    /// Fetches the status of the TAM's own certificates, if that is due. What fails is logged and tried again with the next
+    /// housekeeping; without a status that is in force the engine refuses OTrP, and TEEP goes on.
+    fn renew_staple(&self) {
+        let Some(staples) = &self.staples else { return };
+        let now = self.clock.now();
+        if !staples.is_due(now) {
+            return;
+        }
+        let set = |staple| self.tam.write().unwrap_or_else(PoisonError::into_inner).set_staple(staple);
+        match staples.renew(now) {
+            Ok(staple) => {
+                tracing::info!(until = staple.until, "the TAM's certificates for OTrP are good");
+                set(Some(staple));
+            }
+            Err(e) => {
+                tracing::error!(code = %e.code(), error = %e, "no new certificate status for OTrP");
+                // A status from before does not outweigh a revocation.
+                if e.code() == codes::X509_REVOKED {
+                    set(None);
+                }
+            }
+        }
     }
 }
 
@@ -135,9 +192,11 @@ fn signers(config: &Config, crypto: &Provider) -> Result<Vec<TamSigner>, Error> 
     Ok(signers)
 }
 
-fn policy(config: &Config) -> Result<Policy, Error> {
+/// The rules of Evidence, and for each of their CAs those of OTrP.
+fn policy(config: &Config) -> Result<(Policy, Vec<TeeRules>), Error> {
     let mut tee_cas = Vec::new();
-    for TeeCaFile { file, cap } in &config.tee_cas {
+    let mut tee_rules = Vec::new();
+    for TeeCaFile { file, cap, crl, draft } in &config.tee_cas {
         let path = config.path(file.get_ref());
         let wrong = |message: String| config.wrong(file.span(), "tee_ca.file", message);
         let pem = fs::read_to_string(&path).map_err(|e| wrong(Error::unreadable(&path, &e).to_string()))?;
@@ -154,15 +213,25 @@ fn policy(config: &Config) -> Result<Policy, Error> {
                     .into(),
             ));
         }
+        let crls = match crl {
+            Some(crl) => {
+                let read = lists::read(&config.path(crl.get_ref()));
+                read.map_err(|e| config.wrong(crl.span(), "tee_ca.crl", e))?
+            }
+            None => Vec::new(),
+        };
         for der in &certificates {
             let anchor = Anchor::from_der(der).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
             tee_cas.push(TeeCa { anchor, cap: cap.into() });
+            tee_rules.push(TeeRules { draft: *draft, crls: crls.clone() });
         }
     }
-    Ok(Policy::new(tee_cas, config.minimum().into()))
+    let mut policy = Policy::new(tee_cas, config.minimum().into());
+    policy.crls = tee_rules.iter().map(|rules: &TeeRules| rules.crls.clone()).collect();
+    Ok((policy, tee_rules))
 }
 
-fn refuse_development(config: &Config, certificates: &[Vec<u8>]) -> Result<(), String> {
+pub(crate) fn refuse_development(config: &Config, certificates: &[Vec<u8>]) -> Result<(), String> {
     if config.profile == Profile::Production && certificates.iter().any(|der| is_development(der)) {
         return Err(
             "is a development certificate, which the production profile refuses; use one of your own CA"

@@ -60,6 +60,34 @@ pub struct TeeCaFile {
     pub file: Spanned<PathBuf>,
     /// The best grade that a device under it can have.
     pub cap: Spanned<GradeName>,
+    /// Revocation lists, PEM, of the CA and of those under it: then one in force must speak for each certificate of a
+    /// device. Read anew every minute.
+    pub crl: Option<Spanned<PathBuf>>,
+    /// Take OTrP certificates without our extended key usages, as the OTrP draft has them.
+    #[serde(default)]
+    pub draft: bool,
+}
+
+/// What it takes to speak OTrP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtrpFiles {
+    /// Private key, P-256, PEM of PKCS#8: not one of those that sign TEEP messages.
+    pub key: Spanned<PathBuf>,
+    /// Certificate chain, PEM: leaf first, root last. The leaf's one object identifier, else its one URI, is the `tamid`.
+    pub chain: Spanned<PathBuf>,
+    /// Where to ask for the status of these certificates, `http://..`; OCSP responses are signed, so TLS adds nothing.
+    pub ocsp_url: Option<Spanned<String>>,
+    /// Files with OCSP responses, DER, that something else renews; read anew when they are half over.
+    pub ocsp_files: Option<Spanned<Vec<PathBuf>>>,
+}
+
+/// A certification authority of trusted firmware, for OTrP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirmwareCaFile {
+    /// Its certificate, PEM.
+    pub file: Spanned<PathBuf>,
 }
 
 /// TLS of the listener.
@@ -136,6 +164,9 @@ struct File {
     #[serde(default)]
     tee_ca: Vec<TeeCaFile>,
     #[serde(default)]
+    firmware_ca: Vec<FirmwareCaFile>,
+    otrp: Option<OtrpFiles>,
+    #[serde(default)]
     evidence: EvidenceRules,
     #[serde(default)]
     limits: Limits,
@@ -163,6 +194,10 @@ pub struct Config {
     pub signers: Vec<SignerFiles>,
     /// Authorities of TEEs.
     pub tee_cas: Vec<TeeCaFile>,
+    /// Authorities of trusted firmware.
+    pub firmware_cas: Vec<FirmwareCaFile>,
+    /// What it takes to speak OTrP; without it only TEEP is spoken.
+    pub otrp: Option<OtrpFiles>,
     /// What is accepted from devices.
     pub evidence: EvidenceRules,
     /// Bounds of requests.
@@ -194,6 +229,8 @@ impl Config {
             tls,
             signer,
             tee_ca,
+            firmware_ca,
+            otrp,
             evidence,
             limits,
         } = file;
@@ -208,6 +245,8 @@ impl Config {
             tls,
             signers: signer,
             tee_cas: tee_ca,
+            firmware_cas: firmware_ca,
+            otrp,
             evidence,
             limits,
         };
@@ -274,7 +313,36 @@ impl Config {
                 "{name}: limits: payload, body_seconds, in_flight and connections must be above 0"
             )));
         }
+        self.check_otrp()?;
         self.check_plain_http(self.listen)
+    }
+
+    fn check_otrp(&self) -> Result<(), Error> {
+        let Some(otrp) = &self.otrp else {
+            return match self.firmware_cas.first() {
+                Some(ca) => {
+                    let message = "only OTrP looks at it; add [otrp], or remove it";
+                    Err(self.wrong(ca.file.span(), "firmware_ca.file", message))
+                }
+                None => Ok(()),
+            };
+        };
+        match (&otrp.ocsp_url, &otrp.ocsp_files) {
+            (None, None) | (Some(_), Some(_)) => Err(self.wrong(
+                otrp.key.span(),
+                "otrp",
+                "devices want the status of the TAM's certificates: give either ocsp_url or ocsp_files",
+            )),
+            (Some(url), None) if !url.get_ref().starts_with("http://") => {
+                Err(self.wrong(url.span(), "otrp.ocsp_url", "give the http:// URL of an OCSP responder"))
+            }
+            (None, Some(files)) if files.get_ref().is_empty() => Err(self.wrong(
+                files.span(),
+                "otrp.ocsp_files",
+                "name a file for each certificate but the root",
+            )),
+            (Some(_), None) | (None, Some(_)) => Ok(()),
+        }
     }
 
     /// Plain HTTP is for loopback, or for who says so.

@@ -10,6 +10,7 @@ use tamarack_model::{UnixTime, codes};
 use tamarack_pki::{Authority, Subject, Validity};
 use tamarack_store::{Role, TenantId};
 use tamarack_store_sqlite::SqliteStore;
+use tamarack_x509::Name;
 
 use crate::challenge_file::ChallengeFile;
 use crate::token::NewToken;
@@ -27,6 +28,8 @@ pub struct InitOptions {
     /// Authority that certifies the TAM's keys (`PREFIX.pem` and `PREFIX.key`) and the URI that names the TAM; without it
     /// Agents know the raw keys.
     pub ca: Option<(PathBuf, String)>,
+    /// Speak OTrP too; the authority must be one that certifies TAMs for it.
+    pub otrp: Option<OtrpInit>,
     /// TEE CA certificates with their grade caps.
     pub tee_cas: Vec<(PathBuf, GradeName)>,
     /// Lowest grade that gets anything; what the profile says without it.
@@ -35,6 +38,17 @@ pub struct InitOptions {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Now.
     pub now: UnixTime,
+}
+
+/// What a new TAM needs for OTrP.
+#[derive(Clone, Debug)]
+pub struct OtrpInit {
+    /// The `tamid`.
+    pub name: Name,
+    /// The OCSP responder of the authority, `http://..`.
+    pub ocsp_url: String,
+    /// Certificates of the CAs of trusted firmware.
+    pub firmware_cas: Vec<PathBuf>,
 }
 
 /// What was made.
@@ -86,6 +100,15 @@ pub fn init(options: &InitOptions) -> Result<Initialised, Error> {
             line(&mut signers, format_args!("chain = \"keys/{name}.pem\""));
         }
     }
+    if let Some(otrp) = &options.otrp {
+        let Some((authority, _)) = &authority else {
+            return Err(Error::new(
+                codes::USAGE,
+                "OTrP needs a certificate: name the authority that makes it",
+            ));
+        };
+        write_otrp(&keys, otrp, authority, options.now)?;
+    }
     let challenge_key = folder.join("challenge.key");
     secret_file::create(&challenge_key, &ChallengeFile::generate(options.now, &crypto)?.text())?;
     write(&config, &config_text(options, &signers)?)?;
@@ -99,6 +122,17 @@ pub fn init(options: &InitOptions) -> Result<Initialised, Error> {
     };
     let operator_token = token::add(&store, &operator, "tam init", options.now, &crypto)?;
     Ok(Initialised { config, public_keys, operator_token })
+}
+
+/// Makes the key for OTrP with its chain.
+fn write_otrp(keys: &Path, otrp: &OtrpInit, authority: &Authority, now: UnixTime) -> Result<(), Error> {
+    let pem = tamarack_pki::generate_key(KeyType::P256).map_err(pki)?;
+    secret_file::create(&keys.join("otrp.key"), &pem)?;
+    let public = tamarack_pki::load_key(&pem).map_err(pki)?.public_key();
+    let validity = Validity::days(now.saturating_sub(3600), 365);
+    let (name, role) = (&otrp.name, tamarack_x509::Role::OtrpTam);
+    let leaf = authority.issue_named(public, role, name, name.text(), validity).map_err(pki)?;
+    write(&keys.join("otrp.pem"), &[&leaf, authority.cert_pem()].concat())
 }
 
 fn config_text(options: &InitOptions, signers: &str) -> Result<String, Error> {
@@ -117,6 +151,14 @@ fn config_text(options: &InitOptions, signers: &str) -> Result<String, Error> {
     text.push_str(signers);
     for (file, cap) in &options.tee_cas {
         line(&mut text, format_args!("\n[[tee_ca]]\nfile = {}\ncap = \"{}\"", quoted(file)?, grade(*cap)));
+    }
+    if let Some(OtrpInit { ocsp_url, firmware_cas, .. }) = &options.otrp {
+        let url = toml::Value::String(ocsp_url.clone());
+        let files = "key = \"keys/otrp.key\"\nchain = \"keys/otrp.pem\"";
+        line(&mut text, format_args!("\n[otrp]\n{files}\nocsp_url = {url}"));
+        for file in firmware_cas {
+            line(&mut text, format_args!("\n[[firmware_ca]]\nfile = {}", quoted(file)?));
+        }
     }
     if let Some(minimum) = options.minimum {
         line(&mut text, format_args!("\n[evidence]\nminimum = \"{}\"", grade(minimum)));

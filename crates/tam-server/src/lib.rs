@@ -3,7 +3,7 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `POST /tam`, `POST /t/{tenant}/tam` | TEEP over HTTP (draft-ietf-teep-otrp-over-http-15) |
+//! | `POST /tam`, `POST /t/{tenant}/tam` | TEEP and OTrP over HTTP (draft-ietf-teep-otrp-over-http-15), told apart by media type |
 //! | `/api/v1/..` | REST with bearer tokens; errors are RFC 9457 problem details |
 //! | `GET /artifacts/{sha256}` | envelopes and payloads by digest, for payloads by URI |
 //! | `/livez`, `/readyz`, `/metrics` | health, and metrics for loopback clients or with a token |
@@ -21,15 +21,21 @@ mod gate;
 mod http;
 mod init;
 mod listener;
+mod lists;
 mod maintenance;
+mod otrp;
 mod secret_file;
+mod staple;
 mod telemetry;
 mod token;
 mod wiring;
 
-pub use config::{Config, EvidenceRules, GradeName, Limits, Profile, SignerFiles, TeeCaFile, TlsFiles};
+pub use config::{
+    Config, EvidenceRules, FirmwareCaFile, GradeName, Limits, OtrpFiles, Profile, SignerFiles, TeeCaFile,
+    TlsFiles,
+};
 pub use error::Error;
-pub use init::{InitOptions, Initialised, init};
+pub use init::{InitOptions, Initialised, OtrpInit, init};
 pub use maintenance::{add_token, backup, restore};
 pub use tamarack_store::{Role, TenantId};
 pub use tamarack_store_sqlite::Summary;

@@ -8,7 +8,7 @@ use core::fmt;
 use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::Provider as Crypto;
 use tamarack_model::{Code, ComponentId, Sha256Digest, TcEntry, codes};
-use tamarack_store::{Provider, Read, StoreError};
+use tamarack_store::{Domain, Provider, Read, StoreError, TenantId};
 use tamarack_suit::command::{Argument, Instruction, Selection};
 use tamarack_suit::parameter::{CONTENT, IMAGE_DIGEST, IMAGE_SIZE, URI, Value};
 use tamarack_suit::{DigestAlgorithm, Envelope, Limits, Manifest, Member, SuitDigest, TrustedKeys};
@@ -55,8 +55,57 @@ impl fmt::Display for PublishError {
 
 impl core::error::Error for PublishError {}
 
+/// The domain that segment 0 of an id names, deleted or not.
+pub fn domain_of(read: &dyn Read, tenant: &TenantId, id: &ComponentId) -> Result<Option<Domain>, StoreError> {
+    match core::str::from_utf8(id.domain()) {
+        Ok(name) => read.domain(tenant, name),
+        // No domain has such a name.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether `provider` may publish under `id`: within its prefixes, or as a guest of the domain, and never in a deleted one.
+pub fn may_publish(read: &dyn Read, provider: &Provider, id: &ComponentId) -> Result<bool, StoreError> {
+    let domain = domain_of(read, &provider.tenant, id)?;
+    let guest = |domain: &Domain| domain.signers.iter().any(|signer| signer.provider == provider.id);
+    Ok(match domain {
+        Some(domain) if domain.deleted.is_some() => false,
+        Some(domain) => provider.owns(id) || guest(&domain),
+        None => provider.owns(id),
+    })
+}
+
+/// Whether `id` and `other` belong to one TA: segments 0 and 1 are the same.
+fn same_ta(id: &ComponentId, other: &ComponentId) -> bool {
+    id.segments().get(..2).is_some_and(|ta| other.starts_with(ta)) || id == other
+}
+
+/// Refuses what would touch a TA that another provider published: a guest brings TAs of its own ids.
+fn check_others(
+    read: &dyn Read,
+    provider: &Provider,
+    manifest: &ComponentId,
+    components: &[ComponentId],
+) -> Result<(), PublishError> {
+    let ids = || core::iter::once(manifest).chain(components);
+    let shared = |domain: &Domain| domain.signers.iter().any(|signer| signer.provider != provider.id);
+    let alone = ids().all(|id| provider.owns(id))
+        && !domain_of(read, &provider.tenant, manifest)?.is_some_and(|domain| shared(&domain));
+    if alone {
+        return Ok(());
+    }
+    for entry in read.catalogue(&provider.tenant)?.into_iter().filter(|e| e.provider != provider.id) {
+        let theirs = || core::iter::once(&entry.manifest).chain(entry.components.iter().map(|c| &c.id));
+        if let Some(id) = ids().find(|id| theirs().any(|their| same_ta(id, their))) {
+            let reason = format!("{id} belongs to a TA that another provider published");
+            return Err(PublishError::new(codes::PUBLISH_PREFIX, reason));
+        }
+    }
+    Ok(())
+}
+
 /// Checks an envelope that `provider` wants to publish: signed by one of its signers, names itself, writes only within its
-/// prefixes, is newer than what was published, and carries the payloads that its manifest asks for.
+/// prefixes and the domains that it is a guest of, is newer than what was published, touches no other provider's TA, and carries the payloads that its manifest asks for.
 ///
 /// The sequence number is checked again in the transaction that publishes ([`tamarack_store::StoreOp::Publish`]).
 pub fn check_publication(
@@ -85,10 +134,16 @@ pub fn check_publication(
     let id = manifest.manifest_component_id.clone().ok_or_else(|| {
         PublishError::new(codes::SUIT_NO_MANIFEST_ID, "the manifest has no manifest-component-id (5)")
     })?;
-    if let Some(outside) = core::iter::once(&id).chain(&manifest.components).find(|id| !provider.owns(id)) {
-        let reason = format!("{outside} lies outside the prefixes of {}", provider.id);
-        return Err(PublishError::new(codes::PUBLISH_PREFIX, reason));
+    for id in core::iter::once(&id).chain(&manifest.components) {
+        if !may_publish(read, provider, id)? {
+            let reason = format!(
+                "{id} lies outside the prefixes of {} and is in no domain that it may publish into",
+                provider.id
+            );
+            return Err(PublishError::new(codes::PUBLISH_PREFIX, reason));
+        }
     }
+    check_others(read, provider, &id, &manifest.components)?;
     let highest = read.highest_sequence(&provider.tenant, &id)?;
     if let Some(highest) = highest.filter(|highest| manifest.sequence_number <= *highest) {
         let reason = format!("sequence number {} is not higher than {highest}", manifest.sequence_number);

@@ -1,10 +1,13 @@
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_attest::Policy;
 use tamarack_cbor::Limits;
 use tamarack_cose::{KeyId, thumbprint};
-use tamarack_crypto::{Provider, Secret, Sign};
+use tamarack_crypto::{KeyAgree, Provider, Secret, Sign};
+use tamarack_model::UnixTime;
+use tamarack_x509::Anchor;
 
 /// What an operator decides. Everything else is in the store.
 pub struct TamConfig {
@@ -29,6 +32,8 @@ pub struct TamConfig {
     pub limits: Limits,
     /// Most bytes of envelopes in one Update; what does not fit waits for the next session.
     pub update_limit: usize,
+    /// What it takes to speak OTrP; without it only TEEP is spoken.
+    pub otrp: Option<OtrpConfig>,
 }
 
 impl TamConfig {
@@ -51,7 +56,86 @@ impl TamConfig {
             update_ttl: 24 * 3600,
             limits,
             update_limit: limits.bytes - 16 * 1024,
+            otrp: None,
         }
+    }
+}
+
+/// What an operator decides about OTrP.
+pub struct OtrpConfig {
+    /// The key that signs requests and that answers are encrypted to.
+    pub signer: OtrpSigner,
+    /// One for each of [`TamConfig::evidence`]'s TEE CAs, in the same order; a CA without rules has the default.
+    pub tee_rules: Vec<TeeRules>,
+    /// The authorities of trusted firmware.
+    pub firmware_cas: Vec<Anchor>,
+    /// Bounds of messages.
+    pub limits: tamarack_otrp::Limits,
+    /// The status of the signer's certificates; without one that is in force no request is sent.
+    pub staple: Option<Staple>,
+    /// How long applications may rely on keys of providers that this TAM signed, in seconds.
+    pub keys_ttl: u64,
+}
+
+impl OtrpConfig {
+    /// The usual limits; no staple and no firmware authorities yet.
+    pub fn new(signer: OtrpSigner) -> Self {
+        Self {
+            signer,
+            tee_rules: Vec::new(),
+            firmware_cas: Vec::new(),
+            limits: tamarack_otrp::Limits::default(),
+            staple: None,
+            keys_ttl: 24 * 3600,
+        }
+    }
+}
+
+/// How TEEs under one CA are looked at.
+#[derive(Clone, Debug, Default)]
+pub struct TeeRules {
+    /// Take certificates without the extended key usage of the role, as the draft has it.
+    pub draft: bool,
+    /// Revocation lists, DER, of that CA and those under it; if there are any, one must speak for each certificate.
+    pub crls: Vec<Vec<u8>>,
+}
+
+/// OCSP responses for a TAM's certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Staple {
+    /// DER, for the leaf and each CA below the root.
+    pub responses: Vec<Vec<u8>>,
+    /// The last second in which all of them are in force.
+    pub until: UnixTime,
+}
+
+/// The key of a TAM in OTrP. The draft has one key for signing and for decrypting, which security rules K5 and K6 forbid
+/// anywhere else.
+pub struct OtrpSigner {
+    pub(crate) sign: Box<dyn Sign>,
+    pub(crate) agree: Box<dyn KeyAgree>,
+    pub(crate) chain: Vec<Vec<u8>>,
+    pub(crate) leaf_hash: [u8; 32],
+    pub(crate) tamid: String,
+}
+
+impl OtrpSigner {
+    /// Signs with `sign` and decrypts with `agree`, two handles of one P-256 key. `chain` (DER, leaf first) certifies it
+    /// under the name `tamid`.
+    pub fn new(
+        sign: Box<dyn Sign>,
+        agree: Box<dyn KeyAgree>,
+        chain: Vec<Vec<u8>>,
+        tamid: String,
+        crypto: &Provider,
+    ) -> Self {
+        let leaf_hash = crypto.sha256(chain.first().map_or(&[][..], |leaf| leaf));
+        Self { sign, agree, chain, leaf_hash, tamid }
+    }
+
+    /// The name in its certificate.
+    pub fn tamid(&self) -> &str {
+        &self.tamid
     }
 }
 

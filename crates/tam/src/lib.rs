@@ -16,26 +16,33 @@
 //! | [`catalog`] | whether an envelope may be published |
 //! | `policy` | what a device should hold |
 //! | `planner` | what to send it for that |
-//! | `teep::correlate` | which request an answer belongs to: stateless challenges and tokens (security rules C1 to C4) |
+//! | `challenge` | which question an answer belongs to, without having kept it (security rules C1 to C3) |
 //! | `teep::appraise` | whose device it is and what it may be believed (E1 to E4, R9) |
 //! | `teep::outcome` | what came of an Update |
 //! | `teep::state` | the order of all that |
 //! | `teep::reply` | the messages, and the one mapping from codes to TEEP error codes |
+//! | `otrp` | the same for OTrP, which brings one change at a time: [`OtrpExchange`] |
 //!
 //! An empty POST and everything that fails before the TEEP signature and the Evidence both verify leave no trace in the
-//! store (security rule C2).
+//! store (security rule C2); so does an OTrP response before the TEE's signature and chain do.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 pub mod catalog;
+mod challenge;
 mod config;
+mod history;
+mod otrp;
 mod planner;
 mod policy;
 mod teep;
 
-pub use config::{ChallengeKey, ChallengeKeys, TamConfig, TamSigner};
+pub use config::{
+    ChallengeKey, ChallengeKeys, OtrpConfig, OtrpSigner, Staple, TamConfig, TamSigner, TeeRules,
+};
+pub use otrp::OtrpExchange;
 pub use planner::{Plan, Problem, plan};
 pub use teep::{Event, Exchange, Input, Output, Reply, Subject};
 
@@ -75,6 +82,57 @@ impl Tam {
                 Output::Reply(reply) => return reply,
             }
         }
+    }
+
+    /// Begins to answer one request of OTrP to the endpoint of `tenant`. At the end of an exchange a sender that
+    /// `accepts_keys` gets the providers' keys on the device.
+    pub fn otrp_exchange(&self, tenant: TenantId, accepts_keys: bool) -> OtrpExchange<'_> {
+        OtrpExchange::new(self, tenant, accepts_keys)
+    }
+
+    /// Answers one request of OTrP, waiting for the store.
+    pub fn respond_otrp(
+        &self,
+        now: UnixTime,
+        store: &dyn Store,
+        tenant: TenantId,
+        body: &[u8],
+        accepts_keys: bool,
+    ) -> Reply {
+        let mut exchange = self.otrp_exchange(tenant, accepts_keys);
+        let mut output = exchange.handle(now, store, Input::Request(body.to_vec()));
+        loop {
+            match output {
+                Output::Persist(ops) => {
+                    let outcome = store.apply(ops);
+                    output = exchange.handle(now, store, Input::Persisted(outcome));
+                }
+                Output::Reply(reply) => return reply,
+            }
+        }
+    }
+
+    /// Whether it speaks OTrP.
+    pub fn speaks_otrp(&self) -> bool {
+        self.config.otrp.is_some()
+    }
+
+    /// Takes a new status of the TAM's own certificates into use, or none. Changes nothing in a TAM that does not speak
+    /// OTrP.
+    pub fn set_staple(&mut self, staple: Option<Staple>) {
+        if let Some(otrp) = &mut self.config.otrp {
+            otrp.staple = staple;
+        }
+    }
+
+    /// Takes new revocation lists (DER) into use, for each TEE CA of the configuration in its order.
+    pub fn set_revocation_lists(&mut self, lists: Vec<Vec<Vec<u8>>>) {
+        if let Some(otrp) = &mut self.config.otrp {
+            for (rules, lists) in otrp.tee_rules.iter_mut().zip(&lists) {
+                rules.crls.clone_from(lists);
+            }
+        }
+        self.config.evidence.crls = lists;
     }
 
     /// Makes `key` the current challenge key; challenges under the one before it stay valid until they expire.

@@ -7,6 +7,7 @@ use core::fmt;
 use tamarack_model::{Code, ComponentId, View, codes};
 use tamarack_store::{CatalogueEntry, Read, StoreError, TenantId};
 
+use crate::catalog::{domain_of, may_publish};
 use crate::policy::{Wanted, wanted};
 
 /// What to do for a device.
@@ -31,6 +32,12 @@ pub enum Problem {
     Foreign(ComponentId),
     /// Too large for one Update.
     TooLarge(ComponentId),
+    /// OTrP has no name for a manifest of this id.
+    Nameless(ComponentId),
+    /// The domain has no certificate of its provider that a device could pin.
+    NoSigner(ComponentId),
+    /// The device told no key that a TA of this domain could be encrypted to.
+    NoKey(ComponentId),
 }
 
 impl Problem {
@@ -40,6 +47,9 @@ impl Problem {
             Self::NotOffered(_) | Self::TooOld(_) => codes::API_NOT_FOUND,
             Self::Foreign(_) => codes::SUIT_ROLLBACK,
             Self::TooLarge(_) => codes::SUIT_LIMIT,
+            Self::Nameless(_) => codes::OTRP_MALFORMED,
+            Self::NoSigner(_) => codes::OTRP_SPCERT_INVALID,
+            Self::NoKey(_) => codes::OTRP_TEE_FAIL,
         }
     }
 }
@@ -53,6 +63,9 @@ impl fmt::Display for Problem {
                 write!(f, "the device holds {id} in a version that the catalogue does not know")
             }
             Self::TooLarge(id) => write!(f, "{id} does not fit into one Update"),
+            Self::Nameless(id) => write!(f, "{id} has no name in OTrP"),
+            Self::NoSigner(id) => write!(f, "the domain of {id} has no certificate of its provider"),
+            Self::NoKey(id) => write!(f, "the device told no key of the provider of {id}"),
         }
     }
 }
@@ -99,7 +112,7 @@ pub fn plan(read: &dyn Read, tenant: &TenantId, view: &View) -> Result<Plan, Sto
     let mut install: BTreeMap<ComponentId, CatalogueEntry> = BTreeMap::new();
     let mut problems = Vec::new();
 
-    let remove = removals(view, &installed, &wanted);
+    let remove = removals(read, tenant, view, &installed, &wanted)?;
     for (id, entry) in &installed.known {
         if !remove.contains(id)
             && let Some(newest) = offered(read, read.newest(tenant, id)?)?
@@ -129,14 +142,26 @@ pub fn plan(read: &dyn Read, tenant: &TenantId, view: &View) -> Result<Plan, Sto
     Ok(Plan { install: install.into_values().collect(), remove: remove.into_iter().collect(), problems })
 }
 
-/// What nobody on the device needs any more and neither policy nor a request of the same message wants. A foreign manifest
-/// is left alone.
-fn removals(view: &View, installed: &Installed, wanted: &[Wanted]) -> BTreeSet<ComponentId> {
+/// What nobody on the device needs any more and neither policy nor a request of the same message wants, and what is in a
+/// deleted domain. A foreign manifest is left alone.
+fn removals(
+    read: &dyn Read,
+    tenant: &TenantId,
+    view: &View,
+    installed: &Installed,
+    wanted: &[Wanted],
+) -> Result<BTreeSet<ComponentId>, StoreError> {
     let unneeded = view.unneeded.iter().filter_map(|id| installed.known.get(id));
-    unneeded
+    let mut remove: BTreeSet<ComponentId> = unneeded
         .filter(|entry| !wanted.iter().any(|want| want.is_in(entry)))
         .map(|e| e.manifest.clone())
-        .collect()
+        .collect();
+    for id in installed.known.keys() {
+        if domain_of(read, tenant, id)?.is_some_and(|domain| domain.deleted.is_some()) {
+            remove.insert(id.clone());
+        }
+    }
+    Ok(remove)
 }
 
 fn held(installed: &Installed, want: &Wanted) -> bool {
@@ -151,9 +176,10 @@ fn offer(read: &dyn Read, tenant: &TenantId, id: &ComponentId) -> Result<Option<
     }
 }
 
-/// The entry, if its provider is enabled and still owns its manifest id.
+/// The entry, if its provider is enabled and may still publish it, and its domain is not deleted.
 fn offered(read: &dyn Read, entry: Option<CatalogueEntry>) -> Result<Option<CatalogueEntry>, StoreError> {
     let Some(entry) = entry else { return Ok(None) };
-    let provider = read.provider(&entry.tenant, &entry.provider)?;
-    Ok(provider.is_some_and(|p| p.enabled && p.owns(&entry.manifest)).then_some(entry))
+    let Some(provider) = read.provider(&entry.tenant, &entry.provider)? else { return Ok(None) };
+    let offered = provider.enabled && may_publish(read, &provider, &entry.manifest)?;
+    Ok(offered.then_some(entry))
 }

@@ -27,7 +27,7 @@ pub(crate) fn seed(enrolment: &Enrolment, provider: &Provider) -> Result<Seed, F
         provider.random.fill(&mut owner).map_err(|e| Failure::new(codes::INTERNAL, e.to_string()))?;
         tams.push(TamAnchor {
             owner: OwnerId(owner),
-            principal: principal(&tam.proof)?,
+            principal: tam.proof.as_ref().map_or(Ok(Principal::Keys(Vec::new())), principal)?,
             uri: tam.uri.clone(),
             scopes: tam.scopes.clone(),
             require_binding: tam.require_binding,

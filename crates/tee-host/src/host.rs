@@ -7,7 +7,7 @@ use tamarack_channel::{
 };
 use tamarack_cose::thumbprint;
 use tamarack_crypto::Provider;
-use tamarack_model::{ComponentId, Outcome, UnixTime, codes};
+use tamarack_model::{ComponentId, Outcome, Protocol, UnixTime, codes};
 use tamarack_tee::{Params, Platform, TaError};
 use tamarack_tee_sandbox::isolation::Report;
 use tamarack_tee_sandbox::platform::{CertificateError, Measured, SoftwarePlatform};
@@ -117,6 +117,9 @@ impl Host {
             Request::ChangeAnchor(order) => {
                 self.with_agent(|agent, _| agent.change_anchor(&order).map(|()| Value::Done))
             }
+            Request::ProcessOtrpMessage(_) | Request::GetTaInformation { .. } => {
+                Err(Failure::new(codes::CONFIG_INVALID, "the device does not speak OTrP"))
+            }
         }
     }
 
@@ -147,8 +150,12 @@ impl Host {
 
     fn act(&mut self, output: Output, actions: &mut Vec<Action>) -> Result<(), Failure> {
         match output {
-            Output::Connect { tam_uri } => actions.push(Action::Connect { tam_uri }),
-            Output::Transmit { tam_uri, message } => actions.push(Action::Send { tam_uri, message }),
+            Output::Connect { tam_uri } => {
+                actions.push(Action::Connect { tam_uri, protocol: Protocol::Teep })
+            }
+            Output::Transmit { tam_uri, message } => {
+                actions.push(Action::Send { tam_uri, protocol: Protocol::Teep, message })
+            }
             Output::Fetch { fetch: id, uri, max_size } => {
                 (self.follow.received, self.follow.total) = (0, max_size);
                 actions.extend(self.follow.progress(TaState::Downloading));
@@ -273,6 +280,9 @@ impl Host {
             enrolled: false,
             installed: Vec::new(),
             peripherals: Vec::new(),
+            otrp_name: None,
+            otrp_ready: false,
+            domains: Vec::new(),
         };
         let agent = match &self.device {
             Device::Blank { .. } => return Ok(status),

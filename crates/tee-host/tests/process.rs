@@ -13,7 +13,7 @@ use tamarack_channel::{
     TamSeed, Target, Value,
 };
 use tamarack_crypto::KeyType;
-use tamarack_model::{Code, ComponentId, codes};
+use tamarack_model::{Code, ComponentId, Protocol, codes};
 use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem, generate_key, load_key};
 use tamarack_tee_host::{COUNTER_SUFFIX, LaunchError, LaunchOptions, launch};
 use tamarack_x509::Role;
@@ -110,6 +110,7 @@ fn profile() -> Profile {
         hwmodel: b"model".to_vec(),
         hwversion: "1".into(),
         key_type: KeyType::Ed25519,
+        otrp: None,
     }
 }
 
@@ -129,8 +130,14 @@ fn enrolment(csr: &str) -> Enrolment {
     let signer = load_key(&generate_key(KeyType::Ed25519).unwrap()).unwrap();
     Enrolment {
         chain,
+        otrp_chain: Vec::new(),
+        firmware_chain: Vec::new(),
         tams: vec![TamSeed {
-            proof: Proof::Certificate { root: tam.cert_der().to_vec(), uri: TAM_URI.into() },
+            proof: Some(Proof::Certificate { root: tam.cert_der().to_vec(), uri: TAM_URI.into() }),
+            otrp: None,
+            protocol: Protocol::Teep,
+            domains: 0,
+            domain_quota: 0,
             uri: Some(TAM_URI.into()),
             scopes: vec![Vec::new()],
             require_binding: true,
@@ -168,6 +175,8 @@ fn enrolment_survives_restarts() {
         Request::OpenSession { target: Target::Uuid([0; 16]), tam_uri: None, params: Vec::new() },
         Request::Enrol(Enrolment {
             chain: Vec::new(),
+            otrp_chain: Vec::new(),
+            firmware_chain: Vec::new(),
             tams: Vec::new(),
             signers: Vec::new(),
             peripherals: Vec::new(),
@@ -216,7 +225,7 @@ fn enrolment_survives_restarts() {
     let (result, actions) = tee.ask(Request::RequestTa { component: component.clone(), tam_uri: None });
     assert_eq!(result, Ok(Value::Done));
     let pending = Action::Progress { component, state: TaState::Pending, received: 0, total: None };
-    assert_eq!(actions, [pending, Action::Connect { tam_uri: TAM_URI.into() }]);
+    assert_eq!(actions, [pending, Action::Connect { tam_uri: TAM_URI.into(), protocol: Protocol::Teep }]);
     let (_, actions) = tee.ask(Request::ProcessTeepMessage(b"not a message".to_vec()));
     assert!(
         actions.iter().any(|a| matches!(a, Action::Finished { failure: Some(_) })),

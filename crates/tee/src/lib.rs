@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+mod otrp;
 mod param;
 mod runtime;
 mod state;
@@ -21,9 +22,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use tamarack_crypto::{Secret, Sign};
+use tamarack_crypto::{PublicKey, Secret, Sign};
 use tamarack_model::{Code, codes};
 
+pub use otrp::{FirmwareSignature, OtrpIdentity};
 pub use param::{MAX_PARAMS, Param, Params};
 pub use runtime::{TaError, TaInstance, TaLimits, TaReturn, TaServices};
 pub use state::state_digest;
@@ -79,6 +81,11 @@ pub trait Platform {
     /// Makes Evidence about this device now (security rule E2). The attestation key is used inside and is reachable in no
     /// other way.
     fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error>;
+
+    /// What the device is in OTrP; None if it speaks TEEP only.
+    fn otrp(&self) -> Option<&dyn OtrpIdentity> {
+        None
+    }
 
     /// Loads a TA from the one buffer whose digest the Agent has checked (security rule L1), ready for
     /// [`TaInstance::create`].
@@ -144,6 +151,9 @@ pub struct EvidenceRequest<'a> {
     pub ueid: &'a [u8],
     /// Sequence number of the trust store, for the private claims.
     pub trust_store_sequence: u64,
+    /// The key that the cnf claim vouches for; None stands for the TEEP key. Besides that, only the key of
+    /// [`OtrpIdentity::signer`] is one: a platform refuses to vouch for any other ([`Error::NotOwnKey`]).
+    pub confirm: Option<PublicKey>,
 }
 
 /// Evidence as it travels in attestation-payload.
@@ -171,6 +181,8 @@ pub enum Error {
     Quota,
     /// The cryptographic provider failed.
     Crypto,
+    /// Evidence was asked for a key that is not this device's.
+    NotOwnKey,
 }
 
 impl Error {
@@ -178,6 +190,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Quota => codes::TA_QUOTA,
+            Self::NotOwnKey => codes::INTERNAL,
             Self::Storage(_) | Self::NotAuthentic | Self::RolledBack | Self::Blob | Self::Crypto => {
                 codes::TEE_STORAGE
             }
@@ -194,6 +207,7 @@ impl fmt::Display for Error {
             Self::Blob => f.write_str("no such payload in sealed storage"),
             Self::Quota => f.write_str("the storage quota is exhausted"),
             Self::Crypto => f.write_str("the cryptographic provider failed"),
+            Self::NotOwnKey => f.write_str("Evidence was asked for a key that is not this device's"),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use tamarack_crypto::{Error, HashAlgorithm, KeyType, Provider, PublicKey, is_strict_ed25519_point};
 
+mod jose;
 mod vectors;
 
 /// The public key of RFC 8410 section 10.3.
@@ -22,6 +23,16 @@ pub struct Counts {
     pub hmac: usize,
     /// HKDF-SHA-256.
     pub hkdf: usize,
+    /// HMAC-SHA-512.
+    pub hmac512: usize,
+    /// AES-CBC with PKCS#7 padding, keys of 16 and 32 bytes.
+    pub aes_cbc: usize,
+    /// AES Key Wrap, keys of 16 and 32 bytes.
+    pub aes_wrap: usize,
+    /// ECDH on P-256.
+    pub ecdh: usize,
+    /// ECDSA P-384 with SHA-384, RSA signatures and RSA-OAEP; zero if the provider has none of them.
+    pub optional: usize,
 }
 
 /// Checks everything that a [`Provider`] promises and prints how many vectors were run.
@@ -36,10 +47,13 @@ pub fn check_provider(provider: &Provider) {
     check_malformed_signatures(provider);
     check_hkdf_limit(provider);
     check_aead(provider);
+    jose::check(provider);
     let counts = vectors::check_wycheproof(provider);
     println!("{}: Wycheproof vectors run: {counts:?}", provider.name);
-    let Counts { ecdsa, eddsa, aes_gcm, hmac, hkdf } = counts;
-    assert!([ecdsa, eddsa, aes_gcm, hmac, hkdf].iter().all(|n| *n > 0), "{counts:?}");
+    let Counts { ecdsa, eddsa, aes_gcm, hmac, hkdf, hmac512, aes_cbc, aes_wrap, ecdh, optional } = counts;
+    let always = [ecdsa, eddsa, aes_gcm, hmac, hkdf, hmac512, aes_cbc, aes_wrap, ecdh];
+    assert!(always.iter().all(|n| *n > 0), "{counts:?}");
+    assert_eq!(optional > 0, provider.rsa.is_some(), "{counts:?}");
 }
 
 /// Checks that keys made by `maker` work in `checker`: PKCS#8 is read and signatures verify.
@@ -63,6 +77,7 @@ pub fn check_pair(maker: &Provider, checker: &Provider) {
     let sealed = maker.aead.seal(&key, &nonce, b"aad", b"plaintext").expect("seals");
     assert_eq!(checker.aead.open(&key, &nonce, b"aad", &sealed).expect("opens"), b"plaintext");
     assert_eq!(maker.hmac.tag(b"key", &[b"a", b"bc"]), checker.hmac.tag(b"key", &[b"ab", b"c"]));
+    jose::check_pair(maker, checker);
 }
 
 /// The encodings of Ed25519 points of small order: the eight canonical ones.
@@ -143,6 +158,8 @@ fn check_keys(provider: &Provider) {
     let x = "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6";
     let y = "7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299";
     let expected = PublicKey::P256 { x: array(&bytes(x)), y: array(&bytes(y)) };
+    let agrees = |der: &[u8]| provider.agree.load_pkcs8(der).map(|key| key.public_key());
+    assert_eq!(agrees(&bytes(rfc8410_v1)), Err(Error::InvalidKey), "Ed25519 does not agree on keys");
     let ids = "301306072a8648ce3d020106082a8648ce3d030107";
     let ec = format!("306b0201010420{private}a14403420004{x}{y}");
     let ec_without_public = format!("30250201010420{private}");
@@ -156,6 +173,7 @@ fn check_keys(provider: &Provider) {
             Ok(key) => assert_eq!(key.public_key(), expected, "P-256 {name}"),
             Err(error) => panic!("P-256 {name}: {error}"),
         }
+        assert_eq!(agrees(&bytes(der)), Ok(expected), "P-256 {name} for key agreement");
     }
 
     let mismatched = format!("3051020101{}812100{}", &rfc8410_v1[10..], "58".repeat(32));
@@ -172,6 +190,7 @@ fn check_keys(provider: &Provider) {
     ];
     for (name, der) in refused {
         assert_eq!(provider.keys.load_pkcs8(&der).err(), Some(Error::InvalidKey), "{name}");
+        assert_eq!(agrees(&der), Err(Error::InvalidKey), "{name} for key agreement");
     }
 }
 

@@ -157,7 +157,7 @@ fn storage_keys(make: &mut dyn FnMut() -> Subject) {
 fn evidence(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     let Subject { platform, attestation_key } = make();
     let ask = |nonce: &[u8]| {
-        let request = EvidenceRequest { nonce, ueid: &[1; 17], trust_store_sequence: 3 };
+        let request = EvidenceRequest { nonce, ueid: &[1; 17], trust_store_sequence: 3, confirm: None };
         platform.evidence(&request).unwrap()
     };
     let evidence = ask(&[7; 32]);

@@ -3,9 +3,10 @@
 use tamarack_crypto::{Provider as Crypto, PublicKey};
 use tamarack_model::{ComponentId, DeviceId, Sha256Digest, TcEntry, codes};
 use tamarack_store::{
-    ApiToken, AuditEntry, CatalogueEntry, Conflict, Device, Held, PendingUpdate, Policy, Proof, Provider,
-    Role, Session, SessionOutcome, StateMark, Store, StoreError, StoreOp, Tenant, TenantId, registry_digest,
-    verify_audit,
+    ApiToken, AuditEntry, CatalogueEntry, Conflict, Device, Domain, DomainSigner, Held, HeldDomain,
+    OtrpDevice, PendingCommand, PendingUpdate, Personalization, Policy, Proof, Provider, ProviderKey, Role,
+    Session, SessionOutcome, StateMark, Store, StoreError, StoreOp, TeepKey, Tenant, TenantId,
+    registry_digest, verify_audit,
 };
 
 /// Makes a fresh store with `open` for each rule and checks that it is kept.
@@ -20,6 +21,9 @@ pub fn contract<S: Store>(crypto: &Crypto, mut open: impl FnMut() -> S) {
     providers_do_not_overlap(&open());
     tokens_are_revoked_once(&open());
     sequence_numbers_only_rise(&open());
+    a_manifest_id_stays_with_its_provider(&open());
+    domains_are_created_and_deleted(&open());
+    personalization_is_delivered_as_it_was_set(&open());
     the_newest_is_offered(&open());
     device_rows_are_written_by_one(&open());
     c2_a_challenge_burns_once(&open());
@@ -80,8 +84,8 @@ pub fn device(number: u8) -> Device {
         tenant: TenantId::default(),
         id: DeviceId([number; 32]),
         revision: 0,
-        teep_key: PublicKey::Ed25519([number; 32]),
-        teep_key_id: [number ^ 0x80; 32],
+        teep: Some(TeepKey { key: PublicKey::Ed25519([number; 32]), id: [number ^ 0x80; 32] }),
+        otrp: Some(otrp_device(number)),
         ueid: vec![1, number],
         grade: "software".into(),
         claims: vec![("class".into(), "software-tee".into()), ("dbgstat".into(), "1".into())],
@@ -91,6 +95,53 @@ pub fn device(number: u8) -> Device {
         last_seen: 20,
         reported: Some(Held { entries: entries.clone(), at: 15, proof: Proof::Report }),
         attested: Some(Held { entries, at: 16, proof: Proof::Evidence }),
+    }
+}
+
+fn held_domain() -> HeldDomain {
+    HeldDomain { name: "acme".into(), provider: "acme".into(), signers: vec![[1; 32], [2; 32]] }
+}
+
+fn otrp_device(number: u8) -> OtrpDevice {
+    let aik = |purpose: Option<&str>| ProviderKey {
+        provider: "acme".into(),
+        purpose: purpose.map(Into::into),
+        key: vec![4, number],
+    };
+    OtrpDevice {
+        certificate: vec![0x30, number],
+        did: [number ^ 0x40; 32],
+        name: "tee".into(),
+        version: "1".into(),
+        extended: true,
+        wants_status: false,
+        aiks: vec![aik(None), aik(Some("enc"))],
+        domains: vec![held_domain()],
+    }
+}
+
+/// A domain of provider `acme` with two signers, one of them a guest.
+pub fn domain(name: &str) -> Domain {
+    let signer = |provider: &str| DomainSigner { provider: provider.into(), certificate: vec![0x30, 1] };
+    Domain {
+        tenant: TenantId::default(),
+        name: name.into(),
+        provider: "acme".into(),
+        signers: vec![signer("acme"), signer("isv")],
+        quota: Some(1 << 20),
+        created: 30,
+        deleted: None,
+    }
+}
+
+fn personalization(set: u64) -> Personalization {
+    Personalization {
+        tenant: TenantId::default(),
+        device: DeviceId([1; 32]),
+        manifest: id("acme/w/suit"),
+        data: vec![1, 2, 3],
+        set,
+        delivered: None,
     }
 }
 
@@ -109,6 +160,7 @@ pub fn pending(device: u8, number: u8) -> PendingUpdate {
         removals: vec![id("acme/old/suit")],
         sent: 100,
         expires: 200,
+        command: None,
     }
 }
 
@@ -196,14 +248,36 @@ fn rows_read_back(store: &impl Store) {
     assert_eq!(store.policies(&t).unwrap(), vec![policy.clone()]);
     let stored = Device { revision: 1, ..phone };
     assert_eq!(store.device(&t, &stored.id).unwrap(), Some(stored.clone()));
-    assert_eq!(store.device_by_teep_key(&t, &stored.teep_key_id).unwrap(), Some(stored.clone()));
-    let bare = Device { state: None, quarantine: None, reported: None, attested: None, ..device(2) };
+    assert_eq!(store.device_by_teep_key(&t, &stored.teep.unwrap().id).unwrap(), Some(stored.clone()));
+    assert_eq!(store.device_by_did(&t, &stored.otrp.as_ref().unwrap().did).unwrap(), Some(stored.clone()));
+    let bare = Device {
+        teep: None,
+        otrp: None,
+        state: None,
+        quarantine: None,
+        reported: None,
+        attested: None,
+        ..device(2)
+    };
     apply(store, [put(bare.clone())]);
+    // No key at all is nobody's key twice.
+    apply(store, [put(Device { id: DeviceId([3; 32]), ..bare.clone() })]);
     let bare = Device { revision: 1, ..bare };
-    assert_eq!(store.devices(&t, None, 10).unwrap(), vec![stored.clone(), bare.clone()]);
+    assert_eq!(
+        store.devices(&t, None, 10).unwrap(),
+        vec![stored.clone(), bare.clone(), Device { id: DeviceId([3; 32]), ..bare.clone() }]
+    );
     assert_eq!(store.devices(&t, None, 1).unwrap(), vec![stored.clone()]);
-    assert_eq!(store.devices(&t, Some(&stored.id), 10).unwrap(), vec![bare]);
+    assert_eq!(store.devices(&t, Some(&stored.id), 1).unwrap(), vec![bare]);
     assert_eq!(store.pending(&t, &[1; 32]).unwrap(), Some(pending(1, 1)));
+    for (number, (domain, drops)) in [(2, (Some(held_domain()), false)), (3, (None, true))] {
+        let personalizes = drops.then(|| (id("acme/w/suit"), 9));
+        let command =
+            PendingCommand { round: 3, restarted: drops, did: [7; 32], domain, drops, personalizes };
+        let row = PendingUpdate { command: Some(command), ..pending(1, number) };
+        apply(store, [StoreOp::InsertPending(row.clone())]);
+        assert_eq!(store.pending(&t, &[number; 32]).unwrap(), Some(row));
+    }
     assert_eq!(store.session(&t, &[1; 16]).unwrap(), Some(session(1)));
     apply(store, [StoreOp::ClearPolicy { tenant: t.clone(), component: policy.component.clone() }]);
     refused(
@@ -306,6 +380,61 @@ fn sequence_numbers_only_rise(store: &impl Store) {
     assert_eq!(store.highest_sequence(&t, &id("acme/x/suit")).unwrap(), None);
 }
 
+fn a_manifest_id_stays_with_its_provider(store: &impl Store) {
+    let acme =
+        [StoreOp::InsertProvider(provider("acme", "acme")), StoreOp::InsertProvider(provider("isv", "isv"))];
+    apply(store, acme);
+    apply(store, [StoreOp::Publish(entry("acme/w/suit", "acme/w/ta", 1))]);
+    let guest = CatalogueEntry { provider: "isv".into(), ..entry("acme/w/suit", "acme/w/ta", 2) };
+    refused(store, StoreOp::Publish(guest), Conflict::Exists("catalogue entry"));
+    let own = CatalogueEntry { provider: "isv".into(), ..entry("acme/v/suit", "acme/v/ta", 2) };
+    apply(store, [StoreOp::Publish(own)]);
+}
+
+fn domains_are_created_and_deleted(store: &impl Store) {
+    let t = TenantId::default();
+    apply(store, [StoreOp::InsertDomain(domain("b")), StoreOp::InsertDomain(domain("a"))]);
+    refused(store, StoreOp::InsertDomain(domain("a")), Conflict::Exists("domain"));
+    assert_eq!(store.domain(&t, "a").unwrap(), Some(domain("a")));
+    assert_eq!(store.domain(&TenantId::new("other").unwrap(), "a").unwrap(), None);
+    let wider = Domain { signers: Vec::new(), quota: None, ..domain("a") };
+    apply(store, [StoreOp::UpdateDomain(wider.clone())]);
+    assert_eq!(store.domains(&t).unwrap(), vec![wider, domain("b")]);
+    refused(store, StoreOp::UpdateDomain(domain("c")), Conflict::Missing("domain"));
+    let delete = |name: &str| StoreOp::DeleteDomain { tenant: t.clone(), name: name.into(), at: 40 };
+    apply(store, [delete("a")]);
+    for late in [delete("a"), delete("c"), StoreOp::UpdateDomain(domain("a"))] {
+        refused(store, late, Conflict::Missing("domain"));
+    }
+    assert_eq!(store.domain(&t, "a").unwrap().unwrap().deleted, Some(40));
+    apply(store, [StoreOp::InsertDomain(domain("a"))]);
+    assert_eq!(store.domain(&t, "a").unwrap(), Some(domain("a")), "a new one in its place");
+    refused(store, StoreOp::UpdateDomain(Domain { quota: Some(1 << 63), ..domain("a") }), Conflict::TooLarge);
+}
+
+fn personalization_is_delivered_as_it_was_set(store: &impl Store) {
+    let (t, device) = (TenantId::default(), DeviceId([1; 32]));
+    let deliver = |set| StoreOp::DeliverPersonalization {
+        tenant: t.clone(),
+        device,
+        manifest: id("acme/w/suit"),
+        set,
+        at: 50,
+    };
+    apply(
+        store,
+        [StoreOp::SetPersonalization(personalization(1)), StoreOp::SetPersonalization(personalization(2))],
+    );
+    apply(store, [deliver(1)]);
+    assert_eq!(store.personalizations(&t, &device).unwrap(), vec![personalization(2)], "set anew since");
+    apply(store, [deliver(2)]);
+    let delivered = Personalization { delivered: Some(50), ..personalization(2) };
+    assert_eq!(store.personalizations(&t, &device).unwrap(), vec![delivered]);
+    apply(store, [StoreOp::SetPersonalization(personalization(3))]);
+    assert_eq!(store.personalizations(&t, &device).unwrap(), vec![personalization(3)]);
+    assert!(store.personalizations(&t, &DeviceId([2; 32])).unwrap().is_empty());
+}
+
 fn the_newest_is_offered(store: &impl Store) {
     let t = TenantId::default();
     apply(store, [StoreOp::InsertProvider(provider("acme", "acme"))]);
@@ -334,8 +463,14 @@ fn device_rows_are_written_by_one(store: &impl Store) {
     apply(store, [put(second.clone())]);
     refused(store, put(second), Conflict::Changed);
     refused(store, put(Device { revision: 1, ..device(2) }), Conflict::Changed);
-    let stolen_key = Device { teep_key_id: device(1).teep_key_id, ..device(2) };
-    refused(store, put(stolen_key), Conflict::Exists("device key"));
+    let stolen = [
+        Device { teep: device(1).teep, ..device(2) },
+        Device { otrp: device(1).otrp, ..device(2) },
+        Device { teep: None, otrp: device(1).otrp, ..device(2) },
+    ];
+    for stolen_key in stolen {
+        refused(store, put(stolen_key), Conflict::Exists("device key"));
+    }
     let t = TenantId::default();
     apply(store, [StoreOp::ReleaseDevice { tenant: t.clone(), device: DeviceId([1; 32]) }]);
     let released = store.device(&t, &DeviceId([1; 32])).unwrap().unwrap();
@@ -453,11 +588,23 @@ fn the_registry_digest_sees_every_row<S: Store>(open: &mut impl FnMut() -> S, cr
     let steps = [
         StoreOp::InsertProvider(provider("acme", "acme")),
         StoreOp::UpdateProvider(Provider { enabled: false, ..provider("acme", "acme") }),
+        StoreOp::InsertDomain(domain("acme")),
+        StoreOp::UpdateDomain(Domain { signers: Vec::new(), ..domain("acme") }),
+        StoreOp::DeleteDomain { tenant: tenant.clone(), name: "acme".into(), at: 9 },
         StoreOp::Publish(entry("acme/w/suit", "acme/w/ta", 1)),
         StoreOp::Withdraw { tenant: tenant.clone(), manifest: id("acme/w/suit"), sequence: 1, at: 5 },
         StoreOp::SetPolicy(Policy { tenant: tenant.clone(), component: id("acme/w/ta"), since: 1 }),
         put(device(1)),
         put(Device { revision: 1, last_seen: 99, ..device(1) }),
+        put(Device { revision: 2, otrp: None, ..device(1) }),
+        StoreOp::SetPersonalization(personalization(1)),
+        StoreOp::DeliverPersonalization {
+            tenant: tenant.clone(),
+            device: DeviceId([1; 32]),
+            manifest: id("acme/w/suit"),
+            set: 1,
+            at: 2,
+        },
         StoreOp::ReleaseDevice { tenant, device: DeviceId([1; 32]) },
     ];
     let (one, two) = (open(), open());

@@ -24,6 +24,7 @@ impl Anchor {
     pub fn from_der(der: &[u8]) -> Result<Self, Error> {
         let profile = Profile::read(der)?;
         profile.check_ca()?;
+        profile.check_key_strength()?;
         let certificate = CertificateDer::from(der);
         let trust = webpki::anchor_from_trusted_cert(&certificate).map_err(|_| Error::Malformed)?.to_owned();
         Ok(Self { der: der.to_vec(), trust, profile })
@@ -34,9 +35,14 @@ impl Anchor {
         &self.der
     }
 
-    /// The key of the CA.
-    pub fn key(&self) -> &PublicKey {
-        &self.profile.key
+    /// The key of the CA, if it is P-256 or Ed25519.
+    pub fn key(&self) -> Option<&PublicKey> {
+        self.profile.key.as_ref()
+    }
+
+    /// The key of the CA as DER SubjectPublicKeyInfo.
+    pub fn spki(&self) -> &[u8] {
+        &self.profile.spki
     }
 
     /// Whether its extended key usages name this role.

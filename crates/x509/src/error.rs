@@ -2,19 +2,23 @@ use core::fmt;
 
 use tamarack_model::{Code, UnixTime, codes};
 
-use crate::{MAX_CHAIN, Role};
+use crate::Role;
 
 /// Why a certificate or chain is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// A certificate is not DER of a version 3 certificate that this crate reads, or its keys or signatures are neither
-    /// P-256 with SHA-256 nor Ed25519.
+    /// A certificate is not DER of a version 3 certificate that this crate reads, or its keys or signatures are of a
+    /// kind that the function asked does not know.
     Malformed,
-    /// The chain is empty or has more than [`MAX_CHAIN`] certificates.
+    /// A key or signature is too weak (RSA below 2,048 bits, SHA-1, MD5) or of a kind that nobody here checks.
+    Algorithm,
+    /// The chain is empty or too long.
     ChainLength {
         /// How many certificates were given.
         length: usize,
+        /// How many are accepted.
+        limit: usize,
     },
     /// No path leads to one of the anchors.
     UnknownIssuer,
@@ -32,7 +36,7 @@ pub enum Error {
     },
     /// A certificate may not be used as the chain uses it.
     Usage(Usage),
-    /// The leaf does not have exactly one URI as subject alternative name.
+    /// The leaf does not have exactly one subject alternative name of the type asked for.
     Name,
 }
 
@@ -48,6 +52,8 @@ pub enum Usage {
     PathLength,
     /// The leaf's keyUsage is missing or lacks digitalSignature.
     LeafKeyUsage,
+    /// The leaf's keyUsage lacks keyAgreement (keyEncipherment of an RSA key), so nothing may be encrypted to it.
+    LeafKeyAgreement,
     /// A CA's keyUsage is missing or lacks keyCertSign.
     CaKeyUsage,
     /// The extended key usages do not include this role, or include another one.
@@ -59,6 +65,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Malformed => codes::X509_MALFORMED,
+            Self::Algorithm => codes::X509_ALGORITHM,
             Self::ChainLength { .. } | Self::UnknownIssuer | Self::Signature => codes::X509_PATH,
             Self::Expired { .. } | Self::NotYetValid { .. } => codes::X509_EXPIRED,
             Self::Usage(_) => codes::X509_USAGE,
@@ -71,8 +78,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("a certificate is malformed or of an unsupported kind"),
-            Self::ChainLength { length } => {
-                write!(f, "the chain has {length} certificates; 1 to {MAX_CHAIN} are accepted")
+            Self::Algorithm => {
+                f.write_str("a key or signature of the certificate chain is too weak or not supported")
+            }
+            Self::ChainLength { length, limit } => {
+                write!(f, "the chain has {length} certificates; 1 to {limit} are accepted")
             }
             Self::UnknownIssuer => f.write_str("the chain does not lead to a trusted anchor"),
             Self::Signature => f.write_str("a signature in the certificate chain does not verify"),
@@ -81,7 +91,7 @@ impl fmt::Display for Error {
                 write!(f, "a certificate is not valid before {not_before} (Unix time)")
             }
             Self::Usage(usage) => usage.fmt(f),
-            Self::Name => f.write_str("the certificate does not have exactly one URI name"),
+            Self::Name => f.write_str("the certificate does not have exactly one name of the type asked for"),
         }
     }
 }
@@ -93,6 +103,7 @@ impl fmt::Display for Usage {
             Self::LeafIsCa => f.write_str("a CA certificate stands where an end entity is needed"),
             Self::PathLength => f.write_str("the chain is longer than a CA's path length allows"),
             Self::LeafKeyUsage => f.write_str("the leaf's key usage lacks digitalSignature"),
+            Self::LeafKeyAgreement => f.write_str("the leaf's key usage lacks keyAgreement"),
             Self::CaKeyUsage => f.write_str("a CA's key usage lacks keyCertSign"),
             Self::Role(role) => write!(f, "a certificate is not one for the role {role} alone"),
         }

@@ -1,15 +1,14 @@
-use alloc::string::String;
 use alloc::vec::Vec;
 
-use der::asn1::ObjectIdentifier;
-use der::{Decode, Encode};
+use der::asn1::{BitStringRef, ObjectIdentifier, UintRef};
+use der::{Decode, Encode, Reader};
 use tamarack_crypto::PublicKey;
 use tamarack_model::UnixTime;
-use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 use x509_cert::{Certificate, Version};
 
-use crate::{Error, Role, Usage};
+use crate::signature::is_p384;
+use crate::{Error, Name, NameKind, PathOptions, Role, Usage, raw};
 
 /// The organization (O) in the subject of every certificate that `tamarack pki` makes.
 pub const DEVELOPMENT_ORGANIZATION: &str = "Tamarack development";
@@ -30,10 +29,13 @@ pub fn is_development(der: &[u8]) -> bool {
 /// What this crate itself reads of a certificate.
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
-    pub key: PublicKey,
+    /// The key, if it is P-256 or Ed25519.
+    pub key: Option<PublicKey>,
+    pub spki: Vec<u8>,
+    strength: Strength,
     pub not_before: UnixTime,
     pub not_after: UnixTime,
-    pub uris: Vec<String>,
+    pub names: Vec<Name>,
     basic_constraints: Option<BasicConstraints>,
     key_usage: Option<KeyUsage>,
     purposes: Option<Vec<ObjectIdentifier>>,
@@ -48,26 +50,68 @@ impl Profile {
     fn decode(der: &[u8]) -> Result<Option<Self>, der::Error> {
         let certificate = Certificate::from_der(der)?;
         let body = certificate.tbs_certificate();
-        let Ok(key) = PublicKey::from_spki(&body.subject_public_key_info().to_der()?) else {
-            return Ok(None);
-        };
         if body.version() != Version::V3 {
             return Ok(None);
         }
+        let spki = body.subject_public_key_info().to_der()?;
         let names = body.get_extension::<SubjectAltName>()?.map(|(_, names)| names.0).unwrap_or_default();
-        let uris = names.into_iter().filter_map(|name| match name {
-            GeneralName::UniformResourceIdentifier(uri) => Some(uri.as_str().into()),
-            _ => None,
-        });
         Ok(Some(Self {
-            key,
+            key: PublicKey::from_spki(&spki).ok(),
+            strength: Strength::of(&spki)?,
+            spki,
             not_before: body.validity().not_before.to_unix_duration().as_secs(),
             not_after: body.validity().not_after.to_unix_duration().as_secs(),
-            uris: uris.collect(),
+            names: names.iter().filter_map(Name::from_general).collect(),
             basic_constraints: body.get_extension::<BasicConstraints>()?.map(|(_, value)| value),
             key_usage: body.get_extension::<KeyUsage>()?.map(|(_, value)| value),
             purposes: body.get_extension::<ExtendedKeyUsage>()?.map(|(_, value)| value.0),
         }))
+    }
+
+    /// The one name of this type (security rule K2).
+    pub fn name(&self, kind: NameKind) -> Option<&str> {
+        let mut names = self.names.iter().filter(|name| name.kind() == kind);
+        match (names.next(), names.next()) {
+            (Some(name), None) => Some(name.text()),
+            _ => None,
+        }
+    }
+
+    /// Refuses keys that are too weak or of an unknown kind.
+    pub fn check_key_strength(&self) -> Result<(), Error> {
+        match self.strength {
+            Strength::Elliptic => Ok(()),
+            Strength::Rsa { bits } if bits >= MIN_RSA_BITS => Ok(()),
+            Strength::Rsa { .. } | Strength::Unknown => Err(Error::Algorithm),
+        }
+    }
+
+    /// Whether something may be encrypted to the key: keyAgreement, of an RSA key keyEncipherment.
+    pub fn may_agree(&self) -> bool {
+        self.key_usage.as_ref().is_some_and(|usage| match self.strength {
+            Strength::Rsa { .. } => usage.key_encipherment(),
+            Strength::Elliptic | Strength::Unknown => usage.key_agreement(),
+        })
+    }
+
+    /// Whether keyUsage allows signatures over anything but certificates and lists.
+    pub fn may_sign(&self) -> bool {
+        self.key_usage.as_ref().is_some_and(KeyUsage::digital_signature)
+    }
+
+    /// Whether keyUsage allows signatures over revocation lists.
+    pub fn may_sign_lists(&self) -> bool {
+        self.key_usage.as_ref().is_some_and(KeyUsage::crl_sign)
+    }
+
+    /// Whether it is a CA.
+    pub fn is_ca(&self) -> bool {
+        self.basic_constraints.as_ref().is_some_and(|basic| basic.ca)
+    }
+
+    /// Whether it is a certificate for any [`Role`].
+    pub fn has_any_role(&self) -> bool {
+        Role::ALL.into_iter().any(|role| self.has_purpose(&role.object_identifier()))
     }
 
     /// Whether the extended key usages contain this one.
@@ -75,13 +119,17 @@ impl Profile {
         self.purposes.as_ref().is_some_and(|purposes| purposes.contains(purpose))
     }
 
-    /// Checks what a leaf of this role must be.
-    pub fn check_leaf(&self, role: Role) -> Result<(), Error> {
-        if self.basic_constraints.as_ref().is_some_and(|basic| basic.ca) {
+    /// Checks what a leaf of this role must be. Where the role is not required, a leaf without any extended key usage
+    /// passes too.
+    pub fn check_leaf(&self, role: Role, options: &PathOptions) -> Result<(), Error> {
+        if self.is_ca() {
             return Err(Error::Usage(Usage::LeafIsCa));
         }
-        if !self.key_usage.as_ref().is_some_and(KeyUsage::digital_signature) {
+        if !self.may_sign() {
             return Err(Error::Usage(Usage::LeafKeyUsage));
+        }
+        if !options.require_role && self.purposes.is_none() {
+            return Ok(());
         }
         let has = |role: Role| self.has_purpose(&role.object_identifier());
         // One purpose a key (security rule K5): a certificate for two roles serves neither.
@@ -93,7 +141,7 @@ impl Profile {
 
     /// Checks what a CA must be, whatever the role of the leaf.
     pub fn check_ca(&self) -> Result<(), Error> {
-        if !self.basic_constraints.as_ref().is_some_and(|basic| basic.ca) {
+        if !self.is_ca() {
             return Err(Error::Usage(Usage::IssuerIsNotCa));
         }
         if !self.key_usage.as_ref().is_some_and(KeyUsage::key_cert_sign) {
@@ -125,5 +173,36 @@ impl Profile {
             return Err(Error::Expired { not_after: self.not_after });
         }
         Ok(())
+    }
+}
+
+/// What a key is worth.
+#[derive(Clone, Copy, Debug)]
+enum Strength {
+    /// P-256, P-384 or Ed25519.
+    Elliptic,
+    /// RSA with a modulus of so many bits.
+    Rsa { bits: usize },
+    /// Of another kind.
+    Unknown,
+}
+
+const MIN_RSA_BITS: usize = 2048;
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+impl Strength {
+    fn of(spki: &[u8]) -> Result<Self, der::Error> {
+        if PublicKey::from_spki(spki).is_ok() || is_p384(spki) {
+            return Ok(Self::Elliptic);
+        }
+        let mut reader = raw::body(spki)?;
+        let mut identifier = raw::body(reader.tlv_bytes()?)?;
+        if ObjectIdentifier::decode(&mut identifier)? != RSA_ENCRYPTION {
+            return Ok(Self::Unknown);
+        }
+        let key = raw::octets(BitStringRef::decode(&mut reader)?)?;
+        let modulus = UintRef::decode(&mut raw::body(key)?)?.as_bytes();
+        let unused = modulus.first().map_or(0, |first| first.leading_zeros() as usize);
+        Ok(Self::Rsa { bits: modulus.len() * 8 - unused })
     }
 }

@@ -13,11 +13,18 @@ pub enum Role {
     Tee,
     /// Signs manifests as a Trusted Component Signer.
     Developer,
+    /// Signs OTrP messages as a TAM, and has answers encrypted to itself.
+    OtrpTam,
+    /// Signs OTrP messages as a TEE, and has requests encrypted to itself.
+    OtrpTee,
+    /// Signs the trusted firmware data of OTrP.
+    Firmware,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 3] = [Self::Tam, Self::Tee, Self::Developer];
+    pub const ALL: [Self; 6] =
+        [Self::Tam, Self::Tee, Self::Developer, Self::OtrpTam, Self::OtrpTee, Self::Firmware];
 
     /// The arcs of the extended key usage.
     pub fn oid(self) -> &'static [u64] {
@@ -25,6 +32,9 @@ impl Role {
             Self::Tam => &[1, 3, 6, 1, 4, 1, 61999, 1, 1],
             Self::Tee => &[1, 3, 6, 1, 4, 1, 61999, 1, 2],
             Self::Developer => &[1, 3, 6, 1, 4, 1, 61999, 1, 3],
+            Self::OtrpTam => &[1, 3, 6, 1, 4, 1, 61999, 1, 4],
+            Self::OtrpTee => &[1, 3, 6, 1, 4, 1, 61999, 1, 5],
+            Self::Firmware => &[1, 3, 6, 1, 4, 1, 61999, 1, 6],
         }
     }
 
@@ -34,6 +44,9 @@ impl Role {
             Self::Tam => ObjectIdentifier::new_unwrap("1.3.6.1.4.1.61999.1.1"),
             Self::Tee => ObjectIdentifier::new_unwrap("1.3.6.1.4.1.61999.1.2"),
             Self::Developer => ObjectIdentifier::new_unwrap("1.3.6.1.4.1.61999.1.3"),
+            Self::OtrpTam => ObjectIdentifier::new_unwrap("1.3.6.1.4.1.61999.1.4"),
+            Self::OtrpTee => ObjectIdentifier::new_unwrap("1.3.6.1.4.1.61999.1.5"),
+            Self::Firmware => ObjectIdentifier::new_unwrap("1.3.6.1.4.1.61999.1.6"),
         }
     }
 }
@@ -44,6 +57,9 @@ impl core::fmt::Display for Role {
             Self::Tam => "TAM",
             Self::Tee => "TEE",
             Self::Developer => "developer",
+            Self::OtrpTam => "OTrP TAM",
+            Self::OtrpTee => "OTrP TEE",
+            Self::Firmware => "firmware",
         })
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn answer(teep: &mut Teep, asked: &Asked<'_>, query: &QueryRequest) -
         }
         let ueid = ueid(asked.platform, &asked.tam.owner)?;
         let trust_store_sequence = asked.trust_store_sequence;
-        let request = EvidenceRequest { nonce, ueid: &ueid, trust_store_sequence };
+        let request = EvidenceRequest { nonce, ueid: &ueid, trust_store_sequence, confirm: None };
         Some(asked.platform.evidence(&request).map_err(Error::from)?)
     } else {
         None

@@ -11,7 +11,7 @@ use tamarack_eat::{
     SOFTWARE_TEE_PROFILE, TeepClaims, Token,
 };
 use tamarack_model::{Code, DeviceId, Hex, codes};
-use tamarack_x509::{Anchor, Role, validate};
+use tamarack_x509::{Anchor, Role, crl, validate};
 
 use crate::reference::component;
 use crate::{EvidenceFormat, Expectations, Genuine, Grade, Hints, Policy, Refusal};
@@ -59,6 +59,10 @@ impl EvidenceFormat for SoftwareTee {
         let Some(ca) = policy.tee_cas.get(chain.anchor_index()) else {
             return Err(untrusted("the chain leads to no TEE CA".into()));
         };
+        if let Some(lists) = policy.crls.get(chain.anchor_index()).filter(|lists| !lists.is_empty()) {
+            crl::check(&chain.path(), lists, expected.now, provider)
+                .map_err(|e| untrusted(format!("attestation key: {e}")))?;
+        }
         let key = VerificationKey::new(*chain.leaf_key(), Purpose::Evidence, provider);
         let device = DeviceId(key.id().0);
         let verified = token.verify(&[key], Purpose::Evidence, provider).map_err(|e| match e {

@@ -14,7 +14,7 @@ use tamarack_broker::{Broker, HttpOptions, Server, TamClient, TeeChannel};
 use tamarack_channel::{
     Enrolment, PeripheralSeed, Profile, Proof, Request, SignerSeed, Status, TamSeed, Value,
 };
-use tamarack_model::{ComponentId, codes};
+use tamarack_model::{ComponentId, Protocol, codes};
 use tamarack_tee_host::LaunchOptions;
 use tamarack_tee_sandbox::Layers;
 
@@ -275,6 +275,7 @@ fn init(args: Init) -> Outcome {
         hwmodel: args.class.bytes().take(32).collect(),
         hwversion: env!("CARGO_PKG_VERSION").into(),
         key_type: args.key_type.into(),
+        otrp: None,
     };
     let mut tee = Tee::launch(&dir, &fuse, true, false)?;
     let Value::Csr(csr) = tee.ask(Request::Csr(profile))? else {
@@ -322,7 +323,11 @@ fn enrolment(pending: &Pending, chain: Vec<Vec<u8>>) -> Result<Enrolment, String
     for (i, anchor) in pending.tams.iter().enumerate() {
         let default = if i == 0 { pending.tam_uri.clone() } else { None };
         tams.push(TamSeed {
-            proof: anchor.proof()?,
+            proof: Some(anchor.proof()?),
+            otrp: None,
+            protocol: Protocol::Teep,
+            domains: 0,
+            domain_quota: 0,
             uri: default.or_else(|| anchor.uri.clone()),
             scopes: vec![Vec::new()],
             require_binding: pending.require_binding,
@@ -341,7 +346,15 @@ fn enrolment(pending: &Pending, chain: Vec<Vec<u8>>) -> Result<Enrolment, String
     for (name, manifest) in &pending.peripherals {
         peripherals.push(PeripheralSeed { name: name.clone(), tam: 0, manifest: id(manifest)? });
     }
-    Ok(Enrolment { chain, tams, signers, peripherals, authority: None })
+    Ok(Enrolment {
+        chain,
+        otrp_chain: Vec::new(),
+        firmware_chain: Vec::new(),
+        tams,
+        signers,
+        peripherals,
+        authority: None,
+    })
 }
 
 /// Runs the device in `dir` as `agent run` does without options; `ready` is told what `agent run` prints.

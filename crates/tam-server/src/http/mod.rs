@@ -2,8 +2,9 @@
 
 mod api;
 mod artifacts;
+mod exchange;
 mod health;
-mod teep;
+mod protocol;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,8 @@ use crate::app::App;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/tam", any(teep::default_tenant))
-        .route("/t/{tenant}/tam", any(teep::named_tenant))
+        .route("/tam", any(exchange::default_tenant))
+        .route("/t/{tenant}/tam", any(exchange::named_tenant))
         .route("/artifacts/{digest}", get(artifacts::get))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

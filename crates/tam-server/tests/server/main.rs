@@ -3,6 +3,7 @@
 mod api;
 mod config;
 mod keep;
+mod otrp;
 mod publish;
 mod support;
 mod teep;

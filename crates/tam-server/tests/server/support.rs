@@ -59,6 +59,7 @@ pub fn options(folder: &TempDir) -> InitOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         profile: Profile::Development,
         ca: None,
+        otrp: None,
         tee_cas: Vec::new(),
         minimum: Some(GradeName::Software),
         tls: None,
@@ -78,6 +79,24 @@ impl World {
         change(&mut config);
         let running = Some(start(&config).unwrap());
         Self { folder, config, operator: made.operator_token, running }
+    }
+
+    /// As `init` makes it with these options. `folder` is kept as long as the world.
+    pub fn of(folder: TempDir, options: &InitOptions) -> Self {
+        let made = init(options).unwrap();
+        Self::made(folder, Config::read(&made.config).unwrap(), made.operator_token)
+    }
+
+    /// With this configuration.
+    pub fn made(folder: TempDir, config: Config, operator: String) -> Self {
+        let running = Some(start(&config).unwrap());
+        Self { folder, config, operator, running }
+    }
+
+    /// Stops and starts it.
+    pub fn restart_whole(&mut self) {
+        self.stop();
+        self.restart();
     }
 
     pub fn stop(&mut self) {

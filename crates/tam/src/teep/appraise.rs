@@ -1,18 +1,17 @@
 //! Whose device it is and what it may be believed: the TEEP signature, the Evidence, the device's history.
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
 use tamarack_attest::{Appraisal, Expectations, Hints, Refusal, appraise, hints_unverified};
 use tamarack_cose::{KeyId, Purpose, VerificationKey, Verified, thumbprint};
 use tamarack_model::{Code, UnixTime, codes};
-use tamarack_store::{Device, Held, Proof, Read, StateMark, StoreError, TenantId};
-use tamarack_teep::{Message, QueryResponse, SignedMessage};
+use tamarack_store::{Device, Held, Proof, Read, StateMark, StoreError, TeepKey, TenantId};
+use tamarack_teep::{DataItems, Message, QueryResponse, SignedMessage};
 
-use super::correlate::{Challenge, Invalid};
 use crate::Tam;
+use crate::challenge::{Challenge, Invalid, Question};
+use crate::history::{state_fault, summary};
 
 /// Why a QueryResponse is not believed.
 pub(crate) enum Disbelief {
@@ -36,6 +35,8 @@ impl From<StoreError> for Disbelief {
 pub(crate) struct Believed {
     pub response: QueryResponse,
     pub challenge: Challenge,
+    /// What was asked for.
+    pub items: DataItems,
     pub device: Box<Device>,
     /// Why it gets nothing all the same.
     pub refused: Option<Code>,
@@ -72,6 +73,9 @@ pub(crate) fn believe(
         Invalid::Foreign => evidence(codes::EVIDENCE_STALE, "the nonce is not one of this endpoint"),
         Invalid::Expired => evidence(codes::EVIDENCE_STALE, "the challenge has expired"),
     })?;
+    let Question::Evidence(items) = challenge.question else {
+        return Err(evidence(codes::EVIDENCE_STALE, "the nonce is not one of this endpoint"));
+    };
     if read.is_burned(&challenge.id)? {
         return Err(Disbelief::Burned);
     }
@@ -88,7 +92,7 @@ pub(crate) fn believe(
         true => codes::DEVICE_QUARANTINED,
         false => codes::EVIDENCE_ROLLED_BACK,
     });
-    Ok(Believed { response, challenge, device: Box::new(device), refused })
+    Ok(Believed { response, challenge, items, device: Box::new(device), refused })
 }
 
 /// Proof of possession: the key in the Evidence signed the message. A message that names another key is one whose Evidence
@@ -145,8 +149,8 @@ fn device_row(
         tenant: tenant.clone(),
         id: appraisal.device,
         revision: known.as_ref().map_or(0, |device| device.revision),
-        teep_key,
-        teep_key_id: teep_key_id.0,
+        teep: Some(TeepKey { key: teep_key, id: teep_key_id.0 }),
+        otrp: known.as_ref().and_then(|device| device.otrp.clone()),
         ueid: claims.ueid.clone().unwrap_or_default(),
         grade: appraisal.grade.to_string(),
         claims: summary(appraisal),
@@ -157,34 +161,4 @@ fn device_row(
         reported: Some(attested.clone()),
         attested: Some(attested),
     })
-}
-
-/// Why a state cannot follow the highest one that was proved, if it cannot.
-fn state_fault(highest: &StateMark, mark: &StateMark) -> Option<String> {
-    if mark.epoch < highest.epoch {
-        return Some(format!("state epoch fell from {} to {}", highest.epoch, mark.epoch));
-    }
-    let forked = mark.epoch == highest.epoch && mark.root != highest.root;
-    forked.then(|| format!("state forked at epoch {}: two roots were proved", mark.epoch))
-}
-
-/// The claims that people want to see.
-fn summary(appraisal: &Appraisal) -> Vec<(String, String)> {
-    let claims = &appraisal.claims;
-    let mut rows: Vec<(String, String)> = Vec::new();
-    let mut row = |name: &str, value: Option<String>| {
-        rows.extend(value.map(|value| (String::from(name), crate::printable(&value))));
-    };
-    row("hwmodel", claims.hwmodel.as_ref().map(|model| String::from_utf8_lossy(model).into_owned()));
-    row("hwversion", claims.hwversion.as_ref().map(|version| version.version.clone()));
-    row("dbgstat", claims.dbgstat.map(|status| status.number().to_string()));
-    if let Some(platform) = &claims.platform {
-        row("class", Some(platform.class.clone()));
-        row("layers", Some(platform.layer_names().join(" ")));
-        row("root-secret", Some(platform.root_secret.clone()));
-        row("counter", Some(platform.counter_quality.clone()));
-        row("time", Some(platform.time_quality.clone()));
-        row("trust-store-sequence", Some(platform.trust_store_sequence.to_string()));
-    }
-    rows
 }

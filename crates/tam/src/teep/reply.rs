@@ -20,7 +20,15 @@ use crate::Tam;
 pub enum Reply {
     /// 200 with this message.
     Transmit {
-        /// A signed TEEP message.
+        /// A signed message of the protocol that was spoken.
+        message: Vec<u8>,
+        /// For the log.
+        event: Event,
+    },
+    /// 200 with the providers' keys on the device, signed for its applications: the end of an exchange of OTrP whose sender
+    /// asked for them.
+    Keys {
+        /// A JWS.
         message: Vec<u8>,
         /// For the log.
         event: Event,
@@ -45,7 +53,10 @@ impl Reply {
     /// What is to be logged.
     pub fn event(&self) -> &Event {
         match self {
-            Self::Transmit { event, .. } | Self::NoContent { event } | Self::Refuse { event, .. } => event,
+            Self::Transmit { event, .. }
+            | Self::Keys { event, .. }
+            | Self::NoContent { event }
+            | Self::Refuse { event, .. } => event,
         }
     }
 }
@@ -61,7 +72,13 @@ pub enum Subject {
     Success,
     /// An Error.
     Error,
-    /// Nothing that an Agent sends.
+    /// A GetDeviceStateResponse of OTrP.
+    DeviceState,
+    /// A response to another command of OTrP.
+    CommandResponse,
+    /// An OTrPBrokerError.
+    BrokerError,
+    /// Nothing that an Agent or Broker sends.
     Unknown,
 }
 
@@ -73,6 +90,9 @@ impl Subject {
             Self::QueryResponse => "query-response",
             Self::Success => "success",
             Self::Error => "error",
+            Self::DeviceState => "device-state",
+            Self::CommandResponse => "command-response",
+            Self::BrokerError => "broker-error",
             Self::Unknown => "unknown",
         }
     }

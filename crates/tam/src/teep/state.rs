@@ -15,9 +15,9 @@ use tamarack_teep::{
 };
 
 use super::appraise::{Believed, Disbelief, believe};
-use super::correlate::Challenge;
 use super::outcome::{self, Conclusion};
 use super::reply::{self, Event, Reply, Subject, failed, refuse, refusing_update};
+use crate::challenge::{Challenge, Question};
 use crate::planner::{Plan, Problem, plan};
 use crate::{Tam, random};
 
@@ -209,7 +209,8 @@ impl Request<'_> {
     fn connect(&self) -> Result<Reply, Reply> {
         let Tam { config, crypto } = self.tam;
         let random = random(crypto).map_err(|e| failed(Subject::Connect, codes::INTERNAL, e))?;
-        let challenge = Challenge::issue(config, self.tenant, reply::ITEMS, self.now, random, crypto);
+        let question = Question::Evidence(reply::ITEMS);
+        let challenge = Challenge::issue(config, self.tenant, question, self.now, random, crypto);
         let message =
             reply::query_request(self.tam, challenge).map_err(|e| failed(Subject::Connect, e.code(), e))?;
         Ok(Reply::Transmit { message, event: Event::new(Subject::Connect, "sent a QueryRequest") })
@@ -236,8 +237,8 @@ impl Request<'_> {
     /// The device is who it says: decide what it gets.
     fn plan(&self, believed: Believed, suite: Option<CipherSuite>) -> Result<Step, Reply> {
         let subject = Subject::QueryResponse;
-        let Believed { response, challenge, device, refused } = believed;
-        if !challenge.items.contains(DataItems::TRUSTED_COMPONENTS) || response.tc_list.is_empty() {
+        let Believed { response, challenge, items, device, refused } = believed;
+        if !items.contains(DataItems::TRUSTED_COMPONENTS) || response.tc_list.is_empty() {
             let event = Event::new(subject, "the component list that was asked for is missing");
             return Err(refuse(Situation::Malformed, codes::TEEP_MALFORMED, event));
         }
@@ -328,6 +329,7 @@ impl Request<'_> {
             removals: plan.remove.clone(),
             sent: self.now,
             expires: self.now + self.tam.config.update_ttl,
+            command: None,
         };
         let update = Update {
             token: Some(token.to_vec()),
@@ -390,7 +392,7 @@ impl Request<'_> {
         let hash = self.tam.crypto.sha256(token);
         let pending =
             self.read.pending(self.tenant, &hash).map_err(|e| failed(subject, codes::STORE_FAILED, e))?;
-        let live = pending.filter(|pending| pending.expires >= self.now);
+        let live = pending.filter(|pending| pending.expires >= self.now && pending.command.is_none());
         live.map(|pending| (pending, token)).ok_or_else(|| unknown_token(subject))
     }
 
@@ -404,8 +406,9 @@ impl Request<'_> {
         let device = self.read.device(self.tenant, &pending.device);
         let device = device.map_err(|e| failed(subject, codes::STORE_FAILED, e))?;
         let device = device.ok_or_else(|| unknown_token(subject))?;
+        let teep = device.teep.ok_or_else(|| unknown_token(subject))?;
         let purpose = tamarack_cose::Purpose::TeepMessage;
-        let key = tamarack_cose::VerificationKey::new(device.teep_key, purpose, &self.tam.crypto);
+        let key = tamarack_cose::VerificationKey::new(teep.key, purpose, &self.tam.crypto);
         match message.verify(&[key], &self.tam.crypto) {
             Ok(_) => Ok(device),
             Err(e) => Err(refuse(Situation::Malformed, e.code(), Event::new(subject, e.to_string()))),

@@ -3,18 +3,18 @@ use tamarack_teep::{DataItems, Message};
 
 use super::world::{challenge, challenge_key, sign_with};
 use super::*;
-use crate::teep::Challenge;
+use crate::challenge::{Challenge, Question};
 use crate::{Input, Output};
 
 #[test]
 fn c1_a_challenge_is_valid_only_as_it_was_made() {
     let mut world = World::new();
-    let (items, tenant) = (DataItems::ATTESTATION, TenantId::default());
+    let (question, tenant) = (Question::Evidence(DataItems::ATTESTATION), TenantId::default());
     let config = &world.tam.config;
-    let made = Challenge::issue(config, &tenant, items, NOW, [9; 10], &world.crypto);
+    let made = Challenge::issue(config, &tenant, question, NOW, [9; 10], &world.crypto);
     let verify = |bytes: &[u8]| Challenge::verify(config, &tenant, bytes, NOW, &world.crypto);
     let read = verify(&made).unwrap();
-    assert_eq!((read.items, read.expires, &read.id[..]), (items, NOW + 300, &made[..16]));
+    assert_eq!((read.question, read.expires, &read.id[..]), (question, NOW + 300, &made[..16]));
     for bit in 0..made.len() * 8 {
         let mut changed = made;
         changed[bit / 8] ^= 1 << (bit % 8);

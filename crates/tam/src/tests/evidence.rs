@@ -210,10 +210,10 @@ fn a_device_may_renew_its_teep_key_by_evidence() {
     let world = World::new();
     let mut device = world.device();
     no_content(&world.query(&device));
-    let old = world.row(&device).teep_key_id;
+    let old = world.row(&device).teep.unwrap().id;
     device.teep_key = key(KeyType::P256);
     no_content(&world.query(&device));
-    assert_ne!(world.row(&device).teep_key_id, old);
+    assert_ne!(world.row(&device).teep.unwrap().id, old);
     assert_eq!(world.store.device_by_teep_key(&TenantId::default(), &old).unwrap(), None);
     assert_eq!(world.row(&device).id.to_string().len(), 64);
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 mod challenge;
 mod evidence;
+mod otrp;
 mod outcome;
 mod planning;
 mod publish;

@@ -214,7 +214,8 @@ fn a_tee_ca_certifies_the_attestation_key_and_no_other() {
         drop(platform);
         let platform = place.open().unwrap();
         assert!(platform.is_certified());
-        let request = EvidenceRequest { nonce: &[1; 32], ueid: &[2; 17], trust_store_sequence: 0 };
+        let request =
+            EvidenceRequest { nonce: &[1; 32], ueid: &[2; 17], trust_store_sequence: 0, confirm: None };
         let token = Token::parse(&platform.evidence(&request).unwrap().payload, &Limits::default()).unwrap();
         assert_eq!(token.x5chain(), chain);
         let anchors = [Anchor::from_der(authority.cert_der()).unwrap()];
@@ -230,7 +231,8 @@ fn e2_evidence_states_only_the_layers_that_are_there() {
         drop(place.create(KeyType::Ed25519));
         let measured = Measured { layers, ..MEASURED };
         let platform = SoftwarePlatform::open(place.store().unwrap(), measured, provider()).unwrap();
-        let request = EvidenceRequest { nonce: &[1; 32], ueid: &[2; 17], trust_store_sequence: 0 };
+        let request =
+            EvidenceRequest { nonce: &[1; 32], ueid: &[2; 17], trust_store_sequence: 0, confirm: None };
         let token = Token::parse(&platform.evidence(&request).unwrap().payload, &Limits::default()).unwrap();
         token.unverified().unwrap()
     };

@@ -95,6 +95,7 @@ impl Server {
             listen: ([127, 0, 0, 1], 0).into(),
             profile: Profile::Development,
             ca: None,
+            otrp: None,
             tee_cas: vec![(tee_ca, GradeName::Software)],
             minimum: Some(GradeName::Software),
             tls: None,
@@ -216,7 +217,7 @@ impl<S: Store> Engine<S> {
         let reply = self.tam.respond(keys::now(), &self.store, TenantId::default(), body.unwrap_or_default());
         *spent += clock() - begin;
         match reply {
-            Reply::Transmit { message, .. } => Ok(Some(message)),
+            Reply::Transmit { message, .. } | Reply::Keys { message, .. } => Ok(Some(message)),
             Reply::NoContent { .. } => Ok(None),
             Reply::Refuse { code, event, .. } => Err(Fail::new(code, event.text)),
         }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tamarack_model::codes;
-use tamarack_tam_server::{Config, GradeName, InitOptions, NewToken, Profile, Role, TenantId};
+use tamarack_tam_server::{Config, GradeName, InitOptions, NewToken, OtrpInit, Profile, Role, TenantId};
+use tamarack_x509::Name;
 
 use crate::fail::{Fail, Outcome};
 use crate::{keys, out};
@@ -84,6 +85,18 @@ struct Init {
     /// The URI that names the TAM in its certificates
     #[arg(long, requires = "ca")]
     uri: Option<String>,
+    /// Speak OTrP too, under this object identifier (tamid); makes a key with a certificate of --ca
+    #[arg(long, requires_all = ["ca", "ocsp_url"], conflicts_with = "otrp_uri")]
+    otrp_oid: Option<String>,
+    /// The same under a URI
+    #[arg(long, requires_all = ["ca", "ocsp_url"])]
+    otrp_uri: Option<String>,
+    /// OCSP responder of --ca, http://..
+    #[arg(long)]
+    ocsp_url: Option<String>,
+    /// Certificate of a CA of trusted firmware, for OTrP; repeatable
+    #[arg(long = "firmware-ca", value_name = "FILE")]
+    firmware_cas: Vec<PathBuf>,
     /// Certificate of a TEE CA, with the best grade of its devices: FILE or FILE=software or FILE=hardware
     #[arg(long = "tee-ca", value_name = "FILE[=GRADE]", value_parser = tee_ca)]
     tee_cas: Vec<(PathBuf, GradeName)>,
@@ -214,6 +227,9 @@ fn kept(what: &str, folder: &Path, summary: &tamarack_tam_server::Summary, json:
 }
 
 fn init(args: Init) -> Outcome {
+    let name = args.otrp_oid.map(Name::RegisteredId).or(args.otrp_uri.map(Name::Uri));
+    let firmware_cas = args.firmware_cas;
+    let otrp = name.zip(args.ocsp_url).map(|(name, ocsp_url)| OtrpInit { name, ocsp_url, firmware_cas });
     let options = InitOptions {
         folder: args.folder,
         listen: args.listen,
@@ -222,6 +238,7 @@ fn init(args: Init) -> Outcome {
             ProfileArg::Production => Profile::Production,
         },
         ca: args.ca.zip(args.uri),
+        otrp,
         tee_cas: args.tee_cas,
         minimum: args.minimum,
         tls: args.tls_cert.zip(args.tls_key),

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 use tamarack_model::{Hex, TcEntry};
-use tamarack_store::{ApiToken, AuditRecord, CatalogueEntry, Device, Held, Policy, Provider, Session};
+use tamarack_store::{
+    ApiToken, AuditRecord, CatalogueEntry, Device, Domain, Held, OtrpDevice, Personalization, Policy,
+    Provider, Session,
+};
 
 use super::Problem;
 
@@ -56,7 +59,9 @@ pub(super) fn device(row: &Device) -> Value {
         row.claims.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
     json!({
         "id": Hex(&row.id.0).to_string(),
-        "teep_key": Hex(&row.teep_key_id).to_string(),
+        "protocols": protocols(row),
+        "teep_key": row.teep.map(|teep| Hex(&teep.id).to_string()),
+        "otrp": row.otrp.as_ref().map(otrp),
         "ueid": hex::encode(&row.ueid),
         "grade": row.grade,
         "claims": claims,
@@ -66,6 +71,63 @@ pub(super) fn device(row: &Device) -> Value {
         "last_seen": row.last_seen,
         "reported": row.reported.as_ref().map(held),
         "attested": row.attested.as_ref().map(held),
+    })
+}
+
+/// The protocols that it has proved itself by.
+fn protocols(row: &Device) -> Vec<&'static str> {
+    let teep = row.teep.map(|_| "teep");
+    teep.into_iter().chain(row.otrp.as_ref().map(|_| "otrp")).collect()
+}
+
+fn otrp(row: &OtrpDevice) -> Value {
+    let hexes = |digests: &[[u8; 32]]| digests.iter().map(hex::encode).collect::<Vec<_>>();
+    let domains: Vec<Value> = row
+        .domains
+        .iter()
+        .map(|d| json!({ "name": d.name, "provider": d.provider, "signers": hexes(&d.signers) }))
+        .collect();
+    let aiks: Vec<Value> = row
+        .aiks
+        .iter()
+        .map(|aik| json!({ "provider": aik.provider, "purpose": aik.purpose, "key": hex::encode(&aik.key) }))
+        .collect();
+    json!({
+        "did": hex::encode(row.did),
+        "tee": row.name,
+        "version": row.version,
+        "extended": row.extended,
+        "wants_status": row.wants_status,
+        "provider_keys": aiks,
+        "domains": domains,
+    })
+}
+
+pub(super) fn domain(row: &Domain) -> Value {
+    let signers: Vec<Value> = row
+        .signers
+        .iter()
+        .map(|signer| {
+            let pem = tamarack_pki::certificate_to_pem(&signer.certificate).ok();
+            json!({ "provider": signer.provider, "certificate": pem })
+        })
+        .collect();
+    json!({
+        "name": row.name,
+        "provider": row.provider,
+        "signers": signers,
+        "quota": row.quota,
+        "created": row.created,
+        "deleted": row.deleted,
+    })
+}
+
+pub(super) fn personalization(row: &Personalization) -> Value {
+    json!({
+        "manifest": row.manifest.to_string(),
+        "size": row.data.len(),
+        "set": row.set,
+        "delivered": row.delivered,
     })
 }
 

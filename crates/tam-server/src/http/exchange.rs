@@ -1,4 +1,4 @@
-//! TEEP over HTTP: bytes in, engine, bytes out. The engine runs on a thread of its own, so that signatures and storage do
+//! TEEP and OTrP over HTTP: bytes in, engine, bytes out. The engine runs on a thread of its own, so that signatures and storage do
 //! not hold up other connections.
 
 use std::net::SocketAddr;
@@ -7,14 +7,16 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use tamarack_model::{Code, Hex, codes};
+use tamarack_model::{Code, Hex, Protocol, codes};
 use tamarack_store::{Read, TenantId};
 use tamarack_tam::{Reply, Subject};
-use tamarack_teep::http::{ERROR_HEADER, MEDIA_TYPE, METHOD, RESPONSE_HEADERS, Situation};
+// What both protocols answer alike is taken from TEEP's table; `protocol` has what differs.
+use tamarack_teep::http::{ERROR_HEADER, METHOD, Situation};
 
+use super::protocol::{self, Wanted};
 use super::{BodyError, read_body};
 use crate::app::App;
 use crate::listener::Peer;
@@ -37,7 +39,7 @@ pub(super) async fn named_tenant(
 ) -> Response {
     match TenantId::new(&tenant) {
         Ok(tenant) => answer(app, tenant, peer, request).await,
-        Err(_) => log(peer, Instant::now(), Answer::no_tenant()),
+        Err(_) => log(peer, Instant::now(), Wanted::of(request.headers()).protocol, Answer::no_tenant()),
     }
 }
 
@@ -46,6 +48,8 @@ struct Answer {
     status: u16,
     code: Option<Code>,
     message: Vec<u8>,
+    /// The type of `message`, if it is not that of the protocol's messages.
+    media_type: Option<&'static str>,
     subject: Subject,
     device: String,
     session: String,
@@ -58,6 +62,7 @@ impl Answer {
             status,
             code: Some(code),
             message: Vec::new(),
+            media_type: None,
             subject: Subject::Unknown,
             device: String::new(),
             session: String::new(),
@@ -76,8 +81,13 @@ impl Answer {
 
 impl From<Reply> for Answer {
     fn from(reply: Reply) -> Self {
+        let mut media_type = None;
         let (status, message, event) = match reply {
             Reply::Transmit { message, event } => (Situation::Message.status(), message, event),
+            Reply::Keys { message, event } => {
+                media_type = Some(tamarack_otrp::http::JOSE_MEDIA_TYPE);
+                (tamarack_otrp::http::Situation::Aiks.status(), message, event)
+            }
             Reply::NoContent { event } => (Situation::NoMessage.status(), Vec::new(), event),
             Reply::Refuse { status, code, mut event } => {
                 event.code = Some(code);
@@ -88,6 +98,7 @@ impl From<Reply> for Answer {
             status,
             code: event.code,
             message,
+            media_type,
             subject: event.subject,
             device: event.device.map(|id| Hex(&id.0).to_string()).unwrap_or_default(),
             session: event.session.map(|id| Hex(&id).to_string()).unwrap_or_default(),
@@ -98,10 +109,11 @@ impl From<Reply> for Answer {
 
 async fn answer(app: Arc<App>, tenant: TenantId, peer: SocketAddr, request: Request) -> Response {
     let begin = Instant::now();
-    let answer = match exchange(app, tenant, peer, request, begin).await {
+    let wanted = Wanted::of(request.headers());
+    let answer = match exchange(app, tenant, peer, request, &wanted, begin).await {
         Ok(answer) | Err(answer) => answer,
     };
-    log(peer, begin, answer)
+    log(peer, begin, wanted.protocol, answer)
 }
 
 /// In the order that costs least: rate, method and headers, size, then the engine.
@@ -110,19 +122,21 @@ async fn exchange(
     tenant: TenantId,
     peer: SocketAddr,
     request: Request,
+    wanted: &Wanted,
     begin: Instant,
 ) -> Result<Answer, Answer> {
     if !app.gate.admit(peer.ip(), begin) {
         return Err(Answer::situation(Situation::Overloaded, "too many requests from this address"));
     }
     let (head, body) = request.into_parts();
-    check_headers(head.method.as_str(), &head.headers, body.is_end_stream())?;
+    check_headers(wanted, head.method.as_str(), &head.headers, body.is_end_stream())?;
     let Ok(_permit) = app.in_flight.clone().try_acquire_owned() else {
         return Err(Answer::situation(Situation::Overloaded, "too many requests at the same time"));
     };
     let body = bounded(&app, body).await?;
     // A chunked body shows only now that it is empty.
-    check_headers(head.method.as_str(), &head.headers, body.is_empty())?;
+    check_headers(wanted, head.method.as_str(), &head.headers, body.is_empty())?;
+    let Wanted { protocol, keys } = *wanted;
     let engine = tokio::task::spawn_blocking(move || {
         match app.store.tenant(&tenant) {
             Ok(Some(_)) => {}
@@ -131,16 +145,21 @@ async fn exchange(
         }
         let now = app.clock.now();
         let tam = app.tam.read().unwrap_or_else(PoisonError::into_inner);
-        tam.respond(now, &app.store, tenant, &body).into()
+        match protocol {
+            Protocol::Teep => tam.respond(now, &app.store, tenant, &body).into(),
+            Protocol::Otrp if tam.speaks_otrp() => {
+                tam.respond_otrp(now, &app.store, tenant, &body, keys).into()
+            }
+            Protocol::Otrp => Answer::situation(Situation::NotAcceptable, "this TAM does not speak OTrP"),
+        }
     });
     engine.await.map_err(|_| Answer::situation(Situation::Failed, "the engine ended abnormally"))
 }
 
-fn check_headers(method: &str, headers: &HeaderMap, empty: bool) -> Result<(), Answer> {
-    let value = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    tamarack_teep::http::request(method, value(ACCEPT), value(CONTENT_TYPE), empty)
-        .map(drop)
-        .map_err(|situation| Answer::situation(situation, "not a TEEP request"))
+fn check_headers(wanted: &Wanted, method: &str, headers: &HeaderMap, empty: bool) -> Result<(), Answer> {
+    protocol::check(wanted.protocol, method, headers, empty).map_err(|(status, code)| {
+        Answer::refuse(status, code, &format!("not a request of {}", wanted.protocol))
+    })
 }
 
 async fn bounded(app: &App, body: Body) -> Result<Bytes, Answer> {
@@ -152,27 +171,33 @@ async fn bounded(app: &App, body: Body) -> Result<Bytes, Answer> {
 }
 
 /// One line for each exchange, and its response.
-fn log(peer: SocketAddr, begin: Instant, answer: Answer) -> Response {
-    let Answer { status, code, message, subject, device, session, text } = answer;
+fn log(peer: SocketAddr, begin: Instant, protocol: Protocol, answer: Answer) -> Response {
+    let Answer { status, code, message, media_type, subject, device, session, text } = answer;
     let elapsed = begin.elapsed();
     let code_text = code.map(|code| code.to_string()).unwrap_or_default();
     tracing::info!(
-        target: "tamarack::teep",
-        %peer, subject = subject.as_str(), status, code = code_text, device, session,
+        target: "tamarack::tam",
+        %peer, protocol = protocol.name(), subject = subject.as_str(), status, code = code_text, device, session,
         micros = elapsed.as_micros() as u64, bytes = message.len(), "{text}"
     );
-    metrics::counter!("tam_requests_total", "subject" => subject.as_str(), "status" => status.to_string())
-        .increment(1);
-    metrics::histogram!("tam_exchange_seconds", "subject" => subject.as_str()).record(elapsed.as_secs_f64());
+    let labels = [("protocol", protocol.name()), ("subject", subject.as_str())];
+    metrics::histogram!("tam_exchange_seconds", &labels).record(elapsed.as_secs_f64());
+    let status_text = status.to_string();
+    metrics::counter!(
+        "tam_requests_total",
+        "protocol" => protocol.name(), "subject" => subject.as_str(), "status" => status_text
+    )
+    .increment(1);
 
     let mut response = Response::new(Body::from(message));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    for (name, value) in RESPONSE_HEADERS {
+    for (name, value) in protocol::response_headers(protocol) {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     if status == Situation::Message.status() {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        let media_type = media_type.unwrap_or(protocol::media_type(protocol));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     } else if status != Situation::NoMessage.status()
         && let Ok(code) = HeaderValue::from_str(&code_text)
     {
@@ -180,6 +205,9 @@ fn log(peer: SocketAddr, begin: Instant, answer: Answer) -> Response {
     }
     if status == Situation::Overloaded.status() {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if status == tamarack_otrp::http::Situation::NoStaple.status() {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
     }
     if status == Situation::Method.status() {
         headers.insert(ALLOW, HeaderValue::from_static(METHOD));

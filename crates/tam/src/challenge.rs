@@ -9,8 +9,10 @@ use crate::config::{ChallengeKey, TamConfig};
 
 /// Format of what follows, in the high half of the first byte; the low half is the key generation.
 const FORMAT: u8 = 1;
-/// Purpose "nonce of Evidence", in the high half of the second byte; the low half are the data items.
+/// Purpose "nonce of Evidence in TEEP", in the high half of the second byte; the low half are the data items.
 const EVIDENCE: u8 = 1;
+/// Purpose "tid of OTrP"; the low half is 1 in an exchange that began again.
+const DEVICE_STATE: u8 = 2;
 const LABEL: &[u8] = b"tamarack challenge 1";
 /// What is authenticated and what identifies the challenge in the replay table.
 const HEAD: usize = 16;
@@ -20,7 +22,7 @@ const HEAD: usize = 16;
 /// | bytes | content |
 /// |---|---|
 /// | 0 | format 1, key generation |
-/// | 1 | purpose 1, data items asked for |
+/// | 1 | what was asked: [`Question`] |
 /// | 2 to 5 | time of issue, seconds since 1970, big-endian |
 /// | 6 to 15 | random |
 /// | 16 to 31 | HMAC-SHA-256 over label, replay group, tenant and bytes 0 to 15, cut to 16 bytes |
@@ -28,10 +30,39 @@ const HEAD: usize = 16;
 pub(crate) struct Challenge {
     /// First 16 bytes: the key in the replay table.
     pub id: [u8; HEAD],
-    /// What was asked for.
-    pub items: DataItems,
+    /// What was asked.
+    pub question: Question,
     /// Last second in which it is valid.
     pub expires: UnixTime,
+}
+
+/// What a challenge belongs to. An answer to one question is none to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// A QueryRequest of TEEP for these data items.
+    Evidence(DataItems),
+    /// A GetDeviceStateRequest of OTrP.
+    DeviceState {
+        /// Whether it was asked because the state was another one than the TAM had planned for.
+        again: bool,
+    },
+}
+
+impl Question {
+    fn to_byte(self) -> u8 {
+        match self {
+            Self::Evidence(items) => EVIDENCE << 4 | items.bits() as u8,
+            Self::DeviceState { again } => DEVICE_STATE << 4 | u8::from(again),
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        match (byte >> 4, byte & 0x0f) {
+            (EVIDENCE, items) => DataItems::from_bits(items.into()).map(Self::Evidence),
+            (DEVICE_STATE, again @ 0..=1) => Some(Self::DeviceState { again: again == 1 }),
+            _ => None,
+        }
+    }
 }
 
 /// Why 32 bytes, or others, are no valid challenge.
@@ -48,7 +79,7 @@ impl Challenge {
     pub fn issue(
         config: &TamConfig,
         tenant: &TenantId,
-        items: DataItems,
+        question: Question,
         now: UnixTime,
         random: [u8; 10],
         crypto: &Provider,
@@ -56,7 +87,7 @@ impl Challenge {
         let key = &config.challenge_keys.current;
         let mut challenge = [0; 32];
         challenge[0] = FORMAT << 4 | key.generation & 0x0f;
-        challenge[1] = EVIDENCE << 4 | items.bits() as u8;
+        challenge[1] = question.to_byte();
         challenge[2..6].copy_from_slice(&(now as u32).to_be_bytes());
         challenge[6..HEAD].copy_from_slice(&random);
         let tag = tag(key, config, tenant, &challenge[..HEAD], crypto);
@@ -84,10 +115,10 @@ impl Challenge {
             return Err(Invalid::Foreign);
         }
         // From here on every byte is one that this TAM wrote.
-        if bytes[0] >> 4 != FORMAT || bytes[1] >> 4 != EVIDENCE {
+        if bytes[0] >> 4 != FORMAT {
             return Err(Invalid::Foreign);
         }
-        let items = DataItems::from_bits(u64::from(bytes[1] & 0x0f)).ok_or(Invalid::Foreign)?;
+        let question = Question::from_byte(bytes[1]).ok_or(Invalid::Foreign)?;
         let issued = UnixTime::from(u32::from_be_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]));
         let expires = issued + config.challenge_ttl;
         if now > expires || issued > now + config.skew {
@@ -95,7 +126,7 @@ impl Challenge {
         }
         let mut id = [0; HEAD];
         id.copy_from_slice(head);
-        Ok(Self { id, items, expires })
+        Ok(Self { id, question, expires })
     }
 }
 

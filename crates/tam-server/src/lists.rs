@@ -1,0 +1,88 @@
+//! Revocation lists of TEE CAs, from files that something else renews.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use tamarack_attest::Policy;
+use tamarack_model::codes;
+use tamarack_pki::{certificates_from_pem, lists_from_pem};
+use tamarack_x509::crl;
+
+use crate::Error;
+use crate::config::Config;
+
+/// The files, and what was last read of them.
+pub(crate) struct Lists {
+    /// For each TEE CA.
+    files: Vec<Option<PathBuf>>,
+    read: Mutex<Vec<Vec<Vec<u8>>>>,
+}
+
+impl Lists {
+    /// The files of a configuration whose `policy` was made of them.
+    pub fn new(config: &Config, policy: &Policy) -> Self {
+        let files = config.tee_cas.iter().flat_map(|ca| {
+            // One file may hold several CAs, which share its lists.
+            let pem = fs::read_to_string(config.path(ca.file.get_ref())).unwrap_or_default();
+            let count = certificates_from_pem(&pem).map_or(0, |certificates| certificates.len());
+            vec![ca.crl.as_ref().map(|crl| config.path(crl.get_ref())); count]
+        });
+        Self { files: files.collect(), read: Mutex::new(policy.crls.clone()) }
+    }
+
+    /// What the files hold now, if that is something new.
+    pub fn reread(&self) -> Result<Option<Vec<Vec<Vec<u8>>>>, Error> {
+        let lists = self.files.iter().map(|file| file.as_deref().map_or(Ok(Vec::new()), read));
+        let lists = lists.collect::<Result<Vec<_>, _>>()?;
+        let mut before = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if *before == lists {
+            return Ok(None);
+        }
+        before.clone_from(&lists);
+        Ok(Some(lists))
+    }
+}
+
+/// Reads a PEM file of revocation lists, each of which must be complete.
+pub(crate) fn read(path: &Path) -> Result<Vec<Vec<u8>>, Error> {
+    let pem = fs::read_to_string(path).map_err(|e| Error::unreadable(path, &e))?;
+    let lists = lists_from_pem(&pem).map_err(|e| Error::new(e.code(), e))?;
+    match lists.iter().all(|list| crl::is_readable(list)) {
+        true => Ok(lists),
+        false => Err(Error::new(codes::OCSP_MALFORMED, "it holds what is no complete revocation list")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tamarack_crypto::KeyType;
+    use tamarack_pki::{Authority, Revocations, Validity, list_to_pem};
+    use tamarack_x509::Role;
+
+    use super::*;
+
+    #[test]
+    fn a_changed_file_counts_and_a_broken_one_does_not() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("tee.crl");
+        let authority =
+            Authority::create(Role::Tee, "x", KeyType::P256, Validity::days(1_800_000_000, 9)).unwrap();
+        let list = |at| authority.revocation_list(&Revocations::default(), at, 60).unwrap();
+        let write = |der: &[u8]| fs::write(&file, list_to_pem(der).unwrap()).unwrap();
+        let (old, new) = (list(1_800_000_000), list(1_800_000_001));
+        let read = Mutex::new(vec![Vec::new(), vec![old.clone()]]);
+        let lists = Lists { files: vec![None, Some(file.clone())], read };
+        write(&old);
+        assert_eq!(lists.reread().unwrap(), None);
+        write(&new);
+        assert_eq!(lists.reread().unwrap(), Some(vec![vec![], vec![new.clone()]]));
+        assert_eq!(lists.reread().unwrap(), None);
+        write(&new[..9]);
+        assert_eq!(lists.reread().unwrap_err().code(), codes::OCSP_MALFORMED);
+        fs::remove_file(&file).unwrap();
+        assert_eq!(lists.reread().unwrap_err().code(), codes::FILE_UNREADABLE);
+        write(&new);
+        assert_eq!(lists.reread().unwrap(), None);
+    }
+}

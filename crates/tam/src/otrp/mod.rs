@@ -1,0 +1,9 @@
+//! OTrP on the TAM's side.
+
+mod appraise;
+mod correlate;
+mod plan;
+mod reply;
+mod state;
+
+pub use state::OtrpExchange;
