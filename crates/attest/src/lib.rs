@@ -43,7 +43,7 @@ pub use format::software_tee::SoftwareTee;
 pub use format::{EvidenceFormat, FORMATS, find};
 pub use reference::{
     Added, ComponentFinding, Endorsed, Finding, Floor, PROFILE as REFERENCE_PROFILE, ProviderRole,
-    ReferenceEntry, ReferenceProvider, References, StoredReference,
+    REPLACED as REFERENCE_REPLACED, ReferenceEntry, ReferenceProvider, References, StoredReference,
 };
 
 /// How far a device's isolation can be believed.

@@ -9,7 +9,7 @@ use tamarack_corim::{
 };
 use tamarack_model::codes;
 
-use super::{PROFILE, ReferenceEntry, ReferenceProvider, References, refuse};
+use super::{PROFILE, REPLACED, ReferenceEntry, ReferenceProvider, References, refuse};
 use crate::Refusal;
 
 /// Whether every word of it is understood and within the provider's scope.
@@ -26,6 +26,9 @@ pub(super) fn content(entry: &ReferenceEntry, provider: &ReferenceProvider) -> R
         };
         if let Some((label, _)) = tag.other_triples.first() {
             return Err(unsupported(format!("triples of kind {label} in tag {}", tag.tag_id)));
+        }
+        if tag.tag_version >= REPLACED {
+            return Err(unsupported(format!("the version of tag {} is beyond 2^63 - 2", tag.tag_id)));
         }
         if tag.linked_tags.iter().any(|link| link.tag_id == tag.tag_id) {
             return Err(unsupported(format!("tag {} is linked to itself", tag.tag_id)));
@@ -48,7 +51,7 @@ pub(super) fn content(entry: &ReferenceEntry, provider: &ReferenceProvider) -> R
 /// The versions below which tags lose their force through this one.
 pub(super) fn floors(tag: &Comid) -> Vec<(Id, u64)> {
     let replaced = tag.linked_tags.iter().filter(|link| link.relation == Relation::Replaces);
-    let mut floors: Vec<(Id, u64)> = replaced.map(|link| (link.tag_id.clone(), u64::MAX)).collect();
+    let mut floors: Vec<(Id, u64)> = replaced.map(|link| (link.tag_id.clone(), REPLACED)).collect();
     floors.push((tag.tag_id.clone(), tag.tag_version));
     floors
 }
@@ -119,7 +122,7 @@ impl References {
             if tag.tag_version < floor {
                 let Comid { tag_id, tag_version, .. } = tag;
                 let reason = match floor {
-                    u64::MAX => format!("tag {tag_id} was replaced by another"),
+                    REPLACED => format!("tag {tag_id} was replaced by another"),
                     floor => format!("tag {tag_id} has version {tag_version}, the floor is {floor}"),
                 };
                 return Err(refuse(codes::REFERENCE_ROLLBACK, reason));

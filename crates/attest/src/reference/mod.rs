@@ -130,6 +130,9 @@ pub struct StoredReference {
     pub active: bool,
 }
 
+/// The floor of a tag that another one replaced, and the first version that no tag may have: every store keeps it.
+pub const REPLACED: u64 = i64::MAX as u64;
+
 /// The lowest version of a tag that counts: `(provider, tag id, version)`.
 pub type Floor = (String, Id, u64);
 

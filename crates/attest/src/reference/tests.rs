@@ -365,6 +365,7 @@ fn what_is_not_understood_is_refused() {
         with(|m| m.values.flags = vec![(1, true)]),
         with(|m| m.values.svn = Some(Svn::AtLeast(1))),
         with(|m| m.values.digests.clear()),
+        with_tag(|t| t.tag_version = super::REPLACED),
         with_tag(|t| t.other_triples = vec![(2, vec![0x81, 0x80])]),
         with_tag(|t| {
             t.linked_tags = vec![LinkedTag { tag_id: t.tag_id.clone(), relation: Relation::Replaces }]
