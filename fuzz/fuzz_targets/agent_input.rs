@@ -84,9 +84,13 @@ fn device() -> Agent<MemoryPlatform> {
     let tam = TamAnchor {
         owner: OwnerId([1; 16]),
         principal: principal("tam"),
+        otrp: None,
+        protocol: tamarack_model::Protocol::Teep,
         uri: Some(TAM_URI.into()),
         scopes: vec![vec![]],
         require_binding: true,
+        domains: 0,
+        domain_quota: 0,
         state: AnchorState::Active,
     };
     let signer = SignerAnchor {

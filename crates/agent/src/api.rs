@@ -1,9 +1,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_model::{ComponentId, Outcome, OwnerId, Sha256Digest};
+use tamarack_model::{ComponentId, Outcome, OwnerId, Protocol, Sha256Digest};
 use tamarack_tee::StateRoot;
 
+use crate::domains::DomainStatus;
 use crate::engine::Effect;
 use crate::ta::peripheral::Peripheral;
 use crate::trust::{AnchorState, SignerAnchor, TamAnchor};
@@ -23,8 +24,10 @@ pub enum Input {
         /// The TA, by component id or manifest component id.
         component: ComponentId,
     },
-    /// A TAM sent this.
+    /// A TAM sent this in TEEP.
     ProcessTeepMessage(Vec<u8>),
+    /// A TAM sent this in OTrP.
+    ProcessOtrpMessage(Vec<u8>),
     /// It is time to ask the TAMs for news. Each call is for one of them, in turn.
     RequestPolicyCheck,
     /// The Broker could not reach the TAM.
@@ -52,12 +55,16 @@ pub enum Output {
     Connect {
         /// Its address.
         tam_uri: String,
+        /// Which of its protocols.
+        protocol: Protocol,
     },
     /// Send this to the TAM and hand over what it answers.
     Transmit {
         /// Its address.
         tam_uri: String,
-        /// A signed TEEP message.
+        /// Which of its protocols.
+        protocol: Protocol,
+        /// A signed message of that protocol.
         message: Vec<u8>,
     },
     /// Bring this payload, in chunks.
@@ -84,8 +91,15 @@ pub enum Progress {
         /// Whether Evidence went out.
         attested: bool,
     },
-    /// An Update changed something; it is durable.
+    /// An Update or a command changed something; it is durable.
     Changed(Effect),
+    /// A TAM whose anchor allows the draft's plain form of OTrP spoke in it.
+    Tolerated {
+        /// Its Owner id.
+        owner: OwnerId,
+        /// What was tolerated beyond the plain form, by name.
+        tolerated: Vec<String>,
+    },
     /// A TA logged a line.
     TaLog {
         /// Its manifest component id.
@@ -128,6 +142,8 @@ pub struct Status {
     pub tams: Vec<(OwnerId, Option<String>, AnchorState)>,
     /// What is installed.
     pub components: Vec<ComponentStatus>,
+    /// Security Domains, also those that only what is installed implies.
+    pub domains: Vec<DomainStatus>,
     /// Peripherals and their positions.
     pub peripherals: Vec<(String, Vec<u8>)>,
     /// Number of open sessions.

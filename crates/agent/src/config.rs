@@ -5,6 +5,10 @@ use tamarack_tee::TaLimits;
 pub struct AgentConfig {
     /// What a TEEP message may be.
     pub message: tamarack_cbor::Limits,
+    /// What an OTrP message may be.
+    pub otrp: tamarack_otrp::Limits,
+    /// Whether UpdateSD may give a Security Domain to another service provider (the draft's `newspid`).
+    pub new_provider: bool,
     /// What a manifest may be.
     pub manifest: tamarack_suit::Limits,
     /// Most bytes of one payload.
@@ -24,6 +28,8 @@ impl Default for AgentConfig {
     fn default() -> Self {
         Self {
             message: tamarack_cbor::Limits::default(),
+            otrp: tamarack_otrp::Limits::default(),
+            new_provider: false,
             manifest: tamarack_suit::Limits::default(),
             max_payload: 64 << 20,
             max_in_memory: 16 << 20,

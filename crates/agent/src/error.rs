@@ -39,6 +39,12 @@ pub enum Error {
     Unauthorised(String),
     /// Too many sessions are open.
     TooManySessions,
+    /// An intent that the engine does not know.
+    Intent,
+    /// The platform does not speak OTrP, or has no certificate for it yet.
+    NoOtrp,
+    /// What an application asks is no TAQuery; the code says why.
+    Query(Code),
     /// The call into the TA gave no result.
     Ta(TaError),
 }
@@ -49,9 +55,9 @@ impl Error {
         match self {
             Self::Platform(e) => e.code(),
             Self::Corrupt(_) => codes::TEE_STORAGE,
-            Self::Crypto(_) | Self::Signing => codes::INTERNAL,
+            Self::Crypto(_) | Self::Signing | Self::Intent => codes::INTERNAL,
             Self::Busy => codes::DEVICE_BUSY,
-            Self::AlreadyEnrolled | Self::NotEnrolled | Self::Seed(_) => codes::CONFIG_INVALID,
+            Self::AlreadyEnrolled | Self::NotEnrolled | Self::Seed(_) | Self::NoOtrp => codes::CONFIG_INVALID,
             Self::Authority(_) => codes::COSE_KEY_UNKNOWN,
             Self::NoTam => codes::TAM_NOT_TRUSTED,
             Self::NoFetch(_) => codes::TEEP_UNEXPECTED,
@@ -59,6 +65,7 @@ impl Error {
             Self::Unauthorised(_) => codes::TA_UNAUTHORISED,
             Self::TooManySessions => codes::TA_QUOTA,
             Self::Ta(e) => e.code(),
+            Self::Query(code) => *code,
         }
     }
 }
@@ -99,6 +106,9 @@ impl fmt::Display for Error {
             Self::NoSession => f.write_str("no such session, or it was closed"),
             Self::Unauthorised(why) => write!(f, "the TA may not start: {why}"),
             Self::TooManySessions => f.write_str("too many sessions are open"),
+            Self::NoOtrp => f.write_str("the device does not speak OTrP, or its key is not certified yet"),
+            Self::Query(code) => write!(f, "{code}: not a TAQuery"),
+            Self::Intent => f.write_str("an intent that the engine does not know"),
             Self::Ta(e) => e.fmt(f),
         }
     }

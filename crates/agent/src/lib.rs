@@ -26,32 +26,39 @@
 extern crate alloc;
 
 mod agent;
+mod aik;
 mod answers;
 mod api;
 mod authority;
 mod config;
 mod counters;
+mod domains;
 mod engine;
 mod error;
 mod journal;
 mod measure;
 mod notes;
+mod otrp;
+mod processing;
 mod record;
 mod reports;
+mod requests;
 mod slots;
 mod staging;
 mod ta;
 mod teep;
 mod trust;
+mod views;
 
 pub use agent::Agent;
 pub use api::{ComponentStatus, Finished, Input, Output, Progress, Seed, Status};
 pub use config::AgentConfig;
+pub use domains::DomainStatus;
 pub use engine::Effect;
 pub use error::Error;
 pub use ta::peripheral::Peripheral;
 pub use ta::sessions::{SessionId, TaName};
 pub use trust::{
-    AnchorChange, AnchorOrder, AnchorState, DEVICE_DOMAIN, Operations, Prefix, Principal, SignerAnchor,
+    AnchorChange, AnchorOrder, AnchorState, DEVICE_DOMAIN, Operations, OtrpPrincipal, Prefix, Principal, SignerAnchor,
     Subject, TamAnchor,
 };

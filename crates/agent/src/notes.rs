@@ -116,6 +116,22 @@ pub(crate) fn time(platform: &dyn Platform, owner: &OwnerId, now: UnixTime) -> R
     Ok(floor.map_or(now, |Number(floor)| now.max(floor)))
 }
 
+/// Raises the time floor of `owner` to a time that somebody whom it trusts signed.
+pub(crate) fn raise_floor(
+    journal: &mut Journal,
+    platform: &dyn Platform,
+    owner: &OwnerId,
+    signed: UnixTime,
+) -> Result<(), Error> {
+    let key = record::owned(TIME_FLOOR, owner);
+    let floor = journal.get(platform, &key)?;
+    let floor = floor.map(|value| record::read::<Number>(&value, "time floor")).transpose()?;
+    if floor.is_none_or(|Number(floor)| signed > floor) {
+        journal.put(key, Number(signed).to_cbor());
+    }
+    Ok(())
+}
+
 /// Raises the time floor of `owner` after one of its messages was verified at `now`.
 pub(crate) fn raise_time(
     journal: &mut Journal,

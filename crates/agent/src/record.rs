@@ -33,6 +33,12 @@ pub(crate) const FLOOR: &[u8] = b"s/floor/";
 pub(crate) const SALT: &[u8] = b"s/salt/";
 /// Objects and keys of TAs, by Owner, manifest component id and name.
 pub(crate) const TA_DATA: &[u8] = b"s/ta/";
+/// Security Domains, by Owner and label.
+pub(crate) const DOMAIN: &[u8] = b"s/domain/";
+/// AIKs, by Owner and service provider.
+pub(crate) const AIK: &[u8] = b"s/aik/";
+/// What was told in OTrP, by Owner.
+pub(crate) const VIEW: &[u8] = b"s/otrp/";
 /// Stored answers, by Owner and number.
 pub(crate) const ANSWER: &[u8] = b"n/answer/";
 /// What applications ask for, by component id.

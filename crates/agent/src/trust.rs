@@ -10,8 +10,9 @@ use alloc::vec::Vec;
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, ErrorKind};
 use tamarack_cose::{CoseKey, Purpose, Sign1, VerificationKey};
 use tamarack_crypto::{Provider, PublicKey};
-use tamarack_model::{ComponentId, OwnerId};
+use tamarack_model::{ComponentId, OwnerId, Protocol};
 use tamarack_tee::Platform;
+use tamarack_x509::Name;
 
 use crate::Error;
 use crate::journal::Journal;
@@ -48,20 +49,42 @@ pub enum AnchorState {
     Revoked,
 }
 
-/// A TAM that the device obeys: one Owner. Stored as `[state, principal, uri / null, scopes, require_binding]` under
-/// its Owner id.
+/// Who an OTrP TAM is. Stored as `[root, kind, name, draft]`, kind 0 for a registered id and 1 for a URI.
+///
+/// It is the same Owner as the TEEP principal of its [`TamAnchor`] because the anchor says so, and for no other reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtrpPrincipal {
+    /// The root that its certificates chain to, DER.
+    pub anchor: Vec<u8>,
+    /// The one subject alternative name of its kind, matched exactly: what the draft calls tamid.
+    pub name: Name,
+    /// Whether the draft's plain form will do: no x5t#S256 in the protected header (security rule K4), and certificates
+    /// without extended key usages.
+    pub draft: bool,
+}
+
+/// A TAM that the device obeys: one Owner. Stored under its Owner id as `[state, principal, uri / null, scopes,
+/// require_binding, otrp / null, protocol, domains, domain_quota]`, in older stores without the last four.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TamAnchor {
     /// The opaque id of this Owner on this device (security rule K1).
     pub owner: OwnerId,
-    /// How it proves who it is.
+    /// How it proves who it is in TEEP; with no keys it speaks OTrP only.
     pub principal: Principal,
+    /// How it proves who it is in OTrP, if it speaks that.
+    pub otrp: Option<OtrpPrincipal>,
+    /// In which of them the device speaks to it first. It answers either.
+    pub protocol: Protocol,
     /// Where to reach it when an application names no URI.
     pub uri: Option<String>,
     /// Component ids that it may install, update and delete.
     pub scopes: Vec<Prefix>,
     /// Whether its Updates must be bound to the exchange (security rule C6); on unless there is a reason.
     pub require_binding: bool,
+    /// Most Security Domains that it may make. To make one is to introduce signers (security rule K7); 0 forbids it.
+    pub domains: u32,
+    /// Most bytes that the components in one of these domains may take.
+    pub domain_quota: u64,
     /// What it is good for now.
     pub state: AnchorState,
 }
@@ -106,6 +129,14 @@ impl TamAnchor {
     /// Whether `id` lies in its scopes.
     pub fn covers(&self, id: &ComponentId) -> bool {
         covers(&self.scopes, id)
+    }
+}
+
+impl TamAnchor {
+    /// Whether all ids of a Security Domain lie in its scopes, and it may make domains.
+    pub(crate) fn may_make_domain(&self, label: &[u8]) -> bool {
+        let whole = |scope: &Prefix| scope.is_empty() || *scope == [label.to_vec()];
+        self.domains > 0 && label != DEVICE_DOMAIN.as_bytes() && self.scopes.iter().any(whole)
     }
 }
 
@@ -185,13 +216,55 @@ impl TrustStore {
             if !owners.insert(tam.owner) {
                 return Err(Error::Seed("two TAM anchors have the same Owner id"));
             }
-            if let Principal::Certificate { anchor, uri } = &tam.principal
-                && !names.insert((anchor, uri))
-            {
+            // One name under one root is one principal, and so one anchor, whichever protocol it speaks.
+            let mut own = BTreeSet::new();
+            if let Principal::Certificate { anchor, uri } = &tam.principal {
+                own.insert((anchor, 1, uri));
+            }
+            if let Some(OtrpPrincipal { anchor, name, .. }) = &tam.otrp {
+                let (kind, text) = name_parts(name)?;
+                own.insert((anchor, kind, text));
+            }
+            if own.is_empty() && tam.principal.keys().is_empty() {
+                return Err(Error::Seed("a TAM anchor has no principal"));
+            }
+            if tam.protocol == Protocol::Otrp && tam.otrp.is_none() {
+                return Err(Error::Seed("a TAM anchor prefers OTrP without a principal for it"));
+            }
+            if own.into_iter().any(|name| !names.insert(name)) {
                 return Err(Error::Seed("two TAM anchors have the same root and name"));
             }
         }
         Ok(())
+    }
+
+    /// Whether `key` can be no signer's that a TAM introduces: it has another purpose (rule K5), or its anchor was revoked.
+    pub fn denies(&self, key: &PublicKey) -> bool {
+        let of_tam = self.tams.iter().any(|tam| tam.principal.keys().contains(key));
+        let revoked = self.signers.iter().any(|signer| {
+            signer.state == AnchorState::Revoked && signer.principal.keys().contains(key)
+        });
+        of_tam || revoked || self.authority.as_ref() == Some(key)
+    }
+
+    /// Whether any OTrP anchor takes the draft's plain form.
+    pub fn has_draft(&self) -> bool {
+        self.tams.iter().any(|tam| tam.otrp.as_ref().is_some_and(|otrp| otrp.draft))
+    }
+
+    /// Which protocol the TAM at `tam_uri` is spoken to in; TEEP if none is known there.
+    pub fn protocol_at(&self, tam_uri: &str) -> Protocol {
+        let known = self.tams.iter().find(|tam| tam.uri.as_deref() == Some(tam_uri));
+        known.map_or(Protocol::Teep, |tam| tam.protocol)
+    }
+}
+
+/// A name as it is stored and compared: kind and text.
+fn name_parts(name: &Name) -> Result<(u64, &String), Error> {
+    match name {
+        Name::RegisteredId(text) => Ok((0, text)),
+        Name::Uri(text) => Ok((1, text)),
+        Name::Dns(_) => Err(Error::Seed("an OTrP TAM is named by a registered id or a URI")),
     }
 }
 
@@ -399,20 +472,32 @@ struct Tam(TamAnchor);
 
 impl Encode for Tam {
     fn encode(&self, e: &mut Encoder) {
-        e.array(5).item(&self.0.state).item(&self.0.principal);
-        match &self.0.uri {
+        let tam = &self.0;
+        e.array(9).item(&tam.state).item(&tam.principal);
+        match &tam.uri {
             Some(uri) => e.text(uri),
             None => e.null(),
         };
-        encode_prefixes(e, &self.0.scopes);
-        e.bool(self.0.require_binding);
+        encode_prefixes(e, &tam.scopes);
+        e.bool(tam.require_binding);
+        match &tam.otrp {
+            Some(otrp) => e.item(otrp),
+            None => e.null(),
+        };
+        e.uint(match tam.protocol {
+            Protocol::Teep => 0,
+            Protocol::Otrp => 1,
+        });
+        e.uint(tam.domains.into()).uint(tam.domain_quota);
     }
 }
 
 impl<'b> Decode<'b> for Tam {
     fn decode(d: &mut Decoder<'b>) -> Result<Self, tamarack_cbor::Error> {
-        d.array_of(5, "a TAM anchor")?;
-        Ok(Self(TamAnchor {
+        let at = d.position();
+        let wrong = |expected| tamarack_cbor::Error::new(at, ErrorKind::Value(expected));
+        let count = d.array()?;
+        let mut tam = TamAnchor {
             owner: OwnerId([0; 16]),
             state: AnchorState::decode(d)?,
             principal: Principal::decode(d)?,
@@ -422,7 +507,54 @@ impl<'b> Decode<'b> for Tam {
             },
             scopes: decode_prefixes(d)?,
             require_binding: d.bool()?,
-        }))
+            otrp: None,
+            protocol: Protocol::Teep,
+            domains: 0,
+            domain_quota: 0,
+        };
+        match count {
+            5 => {}
+            9 => {
+                tam.otrp = match d.peek() {
+                    tamarack_cbor::Kind::Null => d.null().map(|()| None)?,
+                    _ => Some(OtrpPrincipal::decode(d)?),
+                };
+                tam.protocol = match d.uint()? {
+                    0 => Protocol::Teep,
+                    1 => Protocol::Otrp,
+                    _ => return Err(wrong("protocol 0 or 1")),
+                };
+                tam.domains = u32::try_from(d.uint()?).map_err(|_| wrong("a number of domains"))?;
+                tam.domain_quota = d.uint()?;
+            }
+            _ => return Err(wrong("a TAM anchor")),
+        }
+        Ok(Self(tam))
+    }
+}
+
+impl Encode for OtrpPrincipal {
+    fn encode(&self, e: &mut Encoder) {
+        let (kind, text) = match &self.name {
+            Name::RegisteredId(text) => (0, text),
+            Name::Uri(text) => (1, text),
+            Name::Dns(text) => (2, text),
+        };
+        e.array(4).bytes(&self.anchor).uint(kind).text(text).bool(self.draft);
+    }
+}
+
+impl<'b> Decode<'b> for OtrpPrincipal {
+    fn decode(d: &mut Decoder<'b>) -> Result<Self, tamarack_cbor::Error> {
+        d.array_of(4, "an OTrP principal")?;
+        let anchor = d.bytes()?.to_vec();
+        let at = d.position();
+        let name = match d.uint()? {
+            0 => Name::RegisteredId(d.text()?.into()),
+            1 => Name::Uri(d.text()?.into()),
+            _ => return Err(tamarack_cbor::Error::new(at, ErrorKind::Value("a name of kind 0 or 1"))),
+        };
+        Ok(Self { anchor, name, draft: d.bool()? })
     }
 }
 

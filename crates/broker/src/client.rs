@@ -4,11 +4,15 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use tamarack_channel::{Action, Message, Reply, Request, Status, TaState, Target, Value};
-use tamarack_model::ComponentId;
+use tamarack_model::{ComponentId, Protocol};
+use tamarack_otrp::ta_information::TaQuery;
 use tamarack_tee::Params;
 
 use crate::channel::read_reply;
-use crate::{Error, Failure};
+use crate::{Error, Failure, Processed};
+
+/// Most replies to one OTrP message: its progress, the answer and the end.
+const MAX_REPLIES: usize = 10_000;
 
 /// How far a component is, as an app sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,15 @@ pub struct Returned {
     pub code: u32,
     /// The parameters as it left them; they count also after an error.
     pub params: Params,
+}
+
+/// What came of announcing a TA.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// Where it stands, if the Agent says.
+    pub state: Option<TaState>,
+    /// The TAM to ask, and the protocol that the device speaks with it; none if there is nothing to ask.
+    pub connect: Option<(String, Protocol)>,
 }
 
 /// A normal app's connection to the Broker of its device.
@@ -80,6 +93,66 @@ impl Client {
         following.try_for_each(|progress| progress.map(drop))
     }
 
+    /// Says that a component is needed, like [`Self::request_ta`], and leaves it to the app to carry the messages: it asks
+    /// the TAM itself, and hands what the TAM says to [`Self::process_otrp_message`].
+    pub fn announce_ta(
+        &mut self,
+        component: &ComponentId,
+        tam_uri: Option<&str>,
+    ) -> Result<Announced, Error> {
+        let tam_uri = tam_uri.map(String::from);
+        let actions = self.collect(Request::AnnounceTa { component: component.clone(), tam_uri })?;
+        let mut announced = Announced::default();
+        for action in actions {
+            match action {
+                Action::Connect { tam_uri, protocol } => announced.connect = Some((tam_uri, protocol)),
+                Action::Progress { state, .. } => announced.state = Some(state),
+                Action::Finished { failure: Some(failure) } => return Err(Error::Failed(failure)),
+                Action::Finished { failure: None } => {}
+                Action::Send { .. } | Action::Fetch { .. } | Action::CancelFetch { .. } => {
+                    return Err(Error::Unexpected);
+                }
+            }
+        }
+        Ok(announced)
+    }
+
+    /// ProcessOTrPMessage (section 6.4.1 of draft-ietf-teep-opentrustprotocol-03): what a TAM said to the app, for the TEE.
+    /// What comes back goes to the TAM.
+    pub fn process_otrp_message(&mut self, message: &[u8]) -> Result<Processed, Error> {
+        let mut processed = None;
+        let mut said = None;
+        for action in self.collect(Request::ProcessOtrpMessage(message.to_vec()))? {
+            match action {
+                Action::Send { protocol: Protocol::Otrp, message, .. } if processed.is_none() => {
+                    processed = Some(message);
+                }
+                Action::Finished { failure } => said = failure,
+                Action::Progress { .. } => {}
+                Action::Send { .. }
+                | Action::Connect { .. }
+                | Action::Fetch { .. }
+                | Action::CancelFetch { .. } => return Err(Error::Unexpected),
+            }
+        }
+        match (processed, said) {
+            (Some(response), failure) => Ok(Processed { response, failure }),
+            (None, Some(failure)) => Err(Error::Failed(failure)),
+            (None, None) => Err(Error::Unexpected),
+        }
+    }
+
+    /// GetTAInformation (section 6.4.2): what the TEE says of an installed TA, as it came. It is worth what the key is that
+    /// it is verified with: [`crate::Aiks::verify_information`].
+    pub fn ta_information(&mut self, query: &TaQuery, tam_uri: Option<&str>) -> Result<Vec<u8>, Error> {
+        let request =
+            Request::GetTaInformation { query: query.to_vec(), tam_uri: tam_uri.map(String::from) };
+        match self.call(request)? {
+            Value::TaInformation(information) => Ok(information),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
     /// Opens a session with a TA. It belongs to this connection and is closed with it. `tam_uri` is the TAM that the app
     /// is bound to, where several have a TA of this name.
     pub fn open_session(
@@ -125,6 +198,22 @@ impl Client {
         self.next_id = self.next_id.wrapping_add(1);
         self.stream.write_all(&Message { id, body: request }.to_frames()?)?;
         Ok(id)
+    }
+
+    /// All actions of a request that is answered several times, to the end.
+    fn collect(&mut self, request: Request) -> Result<Vec<Action>, Error> {
+        let id = self.send(request)?;
+        let mut actions = Vec::new();
+        // An honest Broker tells little; another one shall neither fill the app's memory nor keep it for ever.
+        for _ in 0..MAX_REPLIES {
+            let reply = read_reply(&mut self.stream, id)?;
+            reply.result.map_err(Error::Failed)?;
+            actions.extend(reply.actions);
+            if matches!(actions.last(), Some(Action::Finished { .. })) {
+                return Ok(actions);
+            }
+        }
+        Err(Error::Unexpected)
     }
 
     fn follow(&mut self, request: Request) -> Result<Following<'_>, Error> {

@@ -1,10 +1,11 @@
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tamarack_channel::{Action, Failure, Reply, Request};
-use tamarack_model::{ComponentId, codes};
+use tamarack_channel::{Action, Failure, Reply, Request, Value};
+use tamarack_model::{ComponentId, Protocol};
 
+use crate::rate::Rate;
 use crate::{Error, TamClient, TeeChannel};
 
 /// Most HTTP requests to TAMs in one exchange; a TAM and an Agent that never end are cut off.
@@ -12,7 +13,7 @@ pub const MAX_ROUNDS: usize = 64;
 /// Most TAMs that one policy check visits.
 const MAX_TAMS: usize = 16;
 
-/// Which way a TEEP message goes.
+/// Which way a TEEP or OTrP message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the TAM to the Agent.
@@ -21,7 +22,8 @@ pub enum Direction {
     ToTam,
 }
 
-/// Sees every TEEP message on its way, and may do to it what any Broker could do. For logs, tests and demonstrations.
+/// Sees every TEEP or OTrP message on its way, and may do to it what any Broker could do. For logs, tests and
+/// demonstrations.
 pub type Relay = Box<dyn Fn(Direction, &mut Vec<u8>) + Send + Sync>;
 
 /// What came of an exchange.
@@ -33,36 +35,81 @@ pub struct Exchange {
     pub rounds: usize,
 }
 
-/// Drives exchanges between one TEE and its TAMs. All methods may be called from several threads: exchanges queue, and
-/// TA calls go between their steps.
+/// A TEE of the device.
+#[derive(Debug)]
+pub(crate) struct Tee {
+    pub(crate) channel: Mutex<TeeChannel>,
+    /// Its name in OTrP, once it was asked for it; None within if it speaks no OTrP.
+    name: OnceLock<Option<String>>,
+}
+
+impl Tee {
+    fn new(channel: TeeChannel) -> Self {
+        Self { channel: Mutex::new(channel), name: OnceLock::new() }
+    }
+
+    pub(crate) fn call(&self, request: Request) -> Result<Reply, Error> {
+        lock(&self.channel).call(request)
+    }
+
+    /// The name that OTrP messages call it by.
+    pub(crate) fn name(&self) -> Result<Option<&str>, Error> {
+        if self.name.get().is_none() {
+            let name = match self.call(Request::Status)?.result.map_err(Error::Failed)? {
+                Value::Status(status) => status.otrp_name,
+                _ => return Err(Error::Unexpected),
+            };
+            // Two threads may ask at once; the TEE says the same to both.
+            let _ = self.name.set(name);
+        }
+        Ok(self.name.get().and_then(Option::as_deref))
+    }
+}
+
+/// Drives exchanges between the device's TEEs and their TAMs. All methods may be called from several threads: exchanges
+/// queue, and TA calls go between their steps.
 pub struct Broker {
-    tee: Mutex<TeeChannel>,
-    /// Held during an exchange; the Agent handles one at a time.
-    exchange: Mutex<()>,
+    /// The TEE of the apps' requests first, then others that only OTrP messages reach.
+    pub(crate) tees: Vec<Tee>,
+    /// Held during a TEEP exchange and during one OTrP message; the Agent handles one at a time.
+    pub(crate) exchange: Mutex<()>,
     http: TamClient,
     relay: Option<Relay>,
+    pub(crate) rate: Mutex<Rate>,
 }
 
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Broker").field("tee", &self.tee).field("http", &self.http).finish_non_exhaustive()
+        f.debug_struct("Broker").field("tees", &self.tees).field("http", &self.http).finish_non_exhaustive()
     }
 }
 
 impl Broker {
     /// A Broker for this TEE.
     pub fn new(tee: TeeChannel, http: TamClient, relay: Option<Relay>) -> Self {
-        Self { tee: Mutex::new(tee), exchange: Mutex::new(()), http, relay }
+        let rate = Mutex::new(Rate::default());
+        Self { tees: vec![Tee::new(tee)], exchange: Mutex::new(()), http, relay, rate }
+    }
+
+    /// The same with another TEE, which gets the OTrP messages that name it, and its part in every GetDeviceState.
+    pub fn with_tee(mut self, tee: TeeChannel) -> Self {
+        self.tees.push(Tee::new(tee));
+        self
+    }
+
+    fn tee(&self) -> &Tee {
+        // `new` makes the first, and none is ever taken away.
+        &self.tees[0]
     }
 
     /// Asks the TEE one thing, outside any exchange: sessions, status, enrolment.
     pub fn call(&self, request: Request) -> Result<Reply, Error> {
-        lock(&self.tee).call(request)
+        self.tee().call(request)
     }
 
     /// Whether the TEE can no longer be reached.
     pub fn is_broken(&self) -> bool {
-        lock(&self.tee).is_broken()
+        lock(&self.tee().channel).is_broken()
     }
 
     /// RequestTA: drives everything that follows until the TAM or the Agent has no more to say. `observe` sees progress.
@@ -129,23 +176,31 @@ impl Broker {
         observe: &mut dyn FnMut(&Action),
         stop: impl FnOnce(&VecDeque<Action>) -> bool,
     ) -> Result<Exchange, Error> {
-        let _one_at_a_time = lock(&self.exchange);
+        let mut one_at_a_time = lock(&self.exchange);
         let mut exchange = Exchange::default();
         let mut todo = VecDeque::new();
-        self.ask(first, &mut exchange, &mut todo)?;
+        self.ask(self.tee(), first, &mut exchange, &mut todo)?;
         if stop(&todo) {
             return Ok(exchange);
         }
         while let Some(action) = todo.pop_front() {
             match &action {
-                Action::Connect { tam_uri, .. } => {
+                Action::Connect { tam_uri, protocol: Protocol::Teep } => {
                     self.post(tam_uri, None, &mut exchange, &mut todo, observe)?;
                 }
-                Action::Send { tam_uri, message, .. } => {
+                Action::Send { tam_uri, protocol: Protocol::Teep, message } => {
                     self.post(tam_uri, Some(message.clone()), &mut exchange, &mut todo, observe)?;
                 }
+                Action::Connect { tam_uri, protocol: Protocol::Otrp } => {
+                    // An OTrP exchange that never completes must not keep others from the TEE (section 14.12 of OTrP).
+                    drop(one_at_a_time);
+                    self.otrp_exchange(tam_uri, &mut exchange, observe)?;
+                    one_at_a_time = lock(&self.exchange);
+                }
+                // Outside an answer there is nothing that it could answer.
+                Action::Send { protocol: Protocol::Otrp, .. } => return Err(Error::Unexpected),
                 Action::Fetch { id, uri, max_size } => {
-                    self.fetch(*id, uri, *max_size, &mut exchange, &mut todo, observe)?;
+                    self.fetch(self.tee(), (*id, uri, *max_size), &mut exchange, &mut todo, observe)?;
                 }
                 // A fetch runs to its end or its cancellation before the next action is looked at.
                 Action::CancelFetch { .. } => {}
@@ -161,13 +216,14 @@ impl Broker {
 
     /// Asks the TEE; puts what it wants done at the end of the list. A refusal is remembered, and what the Agent wants
     /// done about it (an Error message to the TAM) is done all the same.
-    fn ask(
+    pub(crate) fn ask(
         &self,
+        tee: &Tee,
         request: Request,
         exchange: &mut Exchange,
         todo: &mut VecDeque<Action>,
     ) -> Result<(), Error> {
-        let reply = self.call(request)?;
+        let reply = tee.call(request)?;
         if let Err(failure) = reply.result {
             if reply.actions.is_empty() && todo.is_empty() {
                 return Err(Error::Failed(failure));
@@ -178,6 +234,32 @@ impl Broker {
         Ok(())
     }
 
+    /// POSTs; None is the end of the session. Counts the round.
+    pub(crate) fn round(
+        &self,
+        uri: &str,
+        protocol: Protocol,
+        message: Option<Vec<u8>>,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        exchange.rounds += 1;
+        if exchange.rounds > MAX_ROUNDS {
+            return Err(Error::endless());
+        }
+        let answer = match message {
+            None => self.http.connect(uri, protocol),
+            Some(mut message) => {
+                self.relayed(Direction::ToTam, &mut message);
+                self.http.send(uri, protocol, &message)
+            }
+        };
+        let mut answer = answer.map_err(Error::Http)?;
+        if let Some(message) = &mut answer {
+            self.relayed(Direction::ToAgent, message);
+        }
+        Ok(answer)
+    }
+
     fn post(
         &self,
         uri: &str,
@@ -186,44 +268,31 @@ impl Broker {
         todo: &mut VecDeque<Action>,
         observe: &mut dyn FnMut(&Action),
     ) -> Result<(), Error> {
-        exchange.rounds += 1;
-        let answer = if exchange.rounds > MAX_ROUNDS {
-            Err(Error::Failed(Failure::new(
-                codes::TEEP_UNEXPECTED,
-                format!("the exchange did not end after {MAX_ROUNDS} messages"),
-            )))
-        } else {
-            match message {
-                None => self.http.connect(uri),
-                Some(mut message) => {
-                    self.relayed(Direction::ToTam, &mut message);
-                    self.http.send(uri, &message)
-                }
-            }
-            .map_err(Error::Http)
-        };
-        match answer {
-            Ok(Some(mut message)) => {
-                self.relayed(Direction::ToAgent, &mut message);
-                self.ask(Request::ProcessTeepMessage(message), exchange, todo)
+        match self.round(uri, Protocol::Teep, message, exchange) {
+            Ok(Some(message)) => {
+                self.ask(self.tee(), Request::ProcessTeepMessage(message), exchange, todo)
             }
             // The session is complete (section 5.4).
             Ok(None) => Ok(()),
             Err(error) => {
-                // Section 5.6: the Agent is told, and the session is over; what it says about progress still counts.
                 todo.clear();
-                let reply = self.call(Request::ProcessError)?;
-                reply.actions.iter().filter(|a| is_report(a)).for_each(observe);
+                self.process_error(observe)?;
                 Err(error)
             }
         }
     }
 
-    fn fetch(
+    /// Section 5.6: the Agent is told, and the session is over; what it says about progress still counts.
+    pub(crate) fn process_error(&self, observe: &mut dyn FnMut(&Action)) -> Result<(), Error> {
+        let reply = self.call(Request::ProcessError)?;
+        reply.actions.iter().filter(|a| is_report(a)).for_each(observe);
+        Ok(())
+    }
+
+    pub(crate) fn fetch(
         &self,
-        id: u64,
-        uri: &str,
-        max_size: Option<u64>,
+        tee: &Tee,
+        (id, uri, max_size): (u64, &str, Option<u64>),
         exchange: &mut Exchange,
         todo: &mut VecDeque<Action>,
         observe: &mut dyn FnMut(&Action),
@@ -231,7 +300,7 @@ impl Broker {
         let mut broken = None;
         let fetched = self.http.fetch(uri, max_size, |data, last| {
             let mut wanted = VecDeque::new();
-            if let Err(error) = self.ask(Request::Chunk { fetch: id, data, last }, exchange, &mut wanted) {
+            if let Err(error) = self.ask(tee, Request::Chunk { fetch: id, data, last }, exchange, &mut wanted) {
                 broken = Some(error);
                 return false;
             }
@@ -251,7 +320,7 @@ impl Broker {
         }
         if let Err(error) = fetched {
             tracing::warn!(code = %error.code(), "payload: {error}");
-            self.ask(Request::FetchFailed { fetch: id }, exchange, todo)?;
+            self.ask(tee, Request::FetchFailed { fetch: id }, exchange, todo)?;
         }
         Ok(())
     }
@@ -269,6 +338,6 @@ fn is_report(action: &Action) -> bool {
 
 /// A thread that panicked has not left anything half-done behind these locks that matters: a channel in the middle of a
 /// call marks itself broken.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! TEEP over HTTP, the client's side (draft-ietf-teep-otrp-over-http-15 section 5), and payloads by URI.
+//! TEEP and OTrP over HTTP, the client's side (draft-ietf-teep-otrp-over-http-15 section 5), and payloads by URI.
 
 use std::io::Read;
 use std::net::IpAddr;
@@ -8,8 +8,9 @@ use std::time::Duration;
 use std::{fmt, fs};
 
 use tamarack_channel::MAX_CHUNK;
-use tamarack_model::{Code, codes};
-use tamarack_teep::http::{ACCEPT, CONTENT_TYPE, ERROR_HEADER, MEDIA_TYPE};
+use tamarack_model::{Code, Protocol, codes};
+use tamarack_otrp::http::{JOSE_MEDIA_TYPE, MEDIA_TYPE as OTRP};
+use tamarack_teep::http::{ACCEPT, CONTENT_TYPE, ERROR_HEADER, MEDIA_TYPE as TEEP};
 use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
@@ -84,10 +85,12 @@ pub enum HttpError {
         /// The stable code that the TAM gave, if it is one of ours.
         code: Option<Code>,
     },
-    /// The body is of another type than a TEEP message.
+    /// The body is of another type than was asked for.
     MediaType {
         /// The URI asked.
         uri: String,
+        /// The type that was asked for.
+        expected: &'static str,
         /// The type, if one was given.
         found: Option<String>,
     },
@@ -125,17 +128,17 @@ impl fmt::Display for HttpError {
             Self::Insecure(uri) => write!(f, "{uri} is plain HTTP to another machine"),
             Self::Transport { uri, why } => write!(f, "no answer from {uri}: {why}"),
             Self::Redirect { uri, status } => {
-                write!(f, "{uri} redirects (status {status}), which TEEP forbids")
+                write!(f, "{uri} redirects (status {status}), which TEEP and OTrP forbid")
             }
             Self::Status { uri, status, code: Some(code) } => {
                 write!(f, "{uri} answered with status {status} and {code}")
             }
             Self::Status { uri, status, code: None } => write!(f, "{uri} answered with status {status}"),
-            Self::MediaType { uri, found: Some(found) } => {
-                write!(f, "{uri} answered with {found}, expected {MEDIA_TYPE}")
+            Self::MediaType { uri, expected, found: Some(found) } => {
+                write!(f, "{uri} answered with {found}, expected {expected}")
             }
-            Self::MediaType { uri, found: None } => {
-                write!(f, "{uri} answered without a content type, expected {MEDIA_TYPE}")
+            Self::MediaType { uri, expected, found: None } => {
+                write!(f, "{uri} answered without a content type, expected {expected}")
             }
             Self::TooLarge { uri, limit } => write!(f, "{uri} answered with more than {limit} bytes"),
             Self::Roots(path, why) => write!(f, "{} cannot be used as trusted roots: {why}", path.display()),
@@ -145,7 +148,18 @@ impl fmt::Display for HttpError {
 
 impl std::error::Error for HttpError {}
 
-/// Speaks TEEP over HTTP to TAMs, and fetches payloads.
+/// What a TAM answers to an app that speaks OTrP with it itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppAnswer {
+    /// A message for the TEE.
+    Message(Vec<u8>),
+    /// The end, with the providers' keys signed by the TAM: JOSE, not verified.
+    SignedAiks(Vec<u8>),
+    /// The end.
+    Nothing,
+}
+
+/// Speaks TEEP and OTrP over HTTP to TAMs, and fetches payloads.
 #[derive(Debug)]
 pub struct TamClient {
     agent: Agent,
@@ -173,19 +187,51 @@ impl TamClient {
     }
 
     /// Begins an exchange: POST with Accept and an empty body (section 5.1.1). None if the TAM has nothing to say.
-    pub fn connect(&self, uri: &str) -> Result<Option<Vec<u8>>, HttpError> {
-        self.check(uri)?;
-        let request = self.agent.post(uri).header(ACCEPT, MEDIA_TYPE);
-        let request = request.config().timeout_global(Some(self.options.message_timeout)).build();
-        self.message(uri, request.send_empty())
+    pub fn connect(&self, uri: &str, protocol: Protocol) -> Result<Option<Vec<u8>>, HttpError> {
+        let media_type = media_type(protocol);
+        self.message(uri, self.post(uri, media_type, media_type, None)?, media_type)
     }
 
     /// Sends a message (section 5.3). None if the TAM has nothing more to say.
-    pub fn send(&self, uri: &str, message: &[u8]) -> Result<Option<Vec<u8>>, HttpError> {
+    pub fn send(
+        &self,
+        uri: &str,
+        protocol: Protocol,
+        message: &[u8],
+    ) -> Result<Option<Vec<u8>>, HttpError> {
+        let media_type = media_type(protocol);
+        self.message(uri, self.post(uri, media_type, media_type, Some(message))?, media_type)
+    }
+
+    /// OTrP as an app speaks it that carries the messages itself: like [`Self::connect`] without a message and like
+    /// [`Self::send`] with one, and at the end the TAM may give the providers' signed keys.
+    pub fn app(&self, uri: &str, message: Option<&[u8]>) -> Result<AppAnswer, HttpError> {
+        let accept = format!("{OTRP}, {JOSE_MEDIA_TYPE}");
+        let response = self.post(uri, &accept, OTRP, message)?;
+        if content_type(&response).as_deref().is_some_and(|found| is_type(found, JOSE_MEDIA_TYPE)) {
+            let signed = self.message(uri, response, JOSE_MEDIA_TYPE)?;
+            return Ok(signed.map_or(AppAnswer::Nothing, AppAnswer::SignedAiks));
+        }
+        Ok(self.message(uri, response, OTRP)?.map_or(AppAnswer::Nothing, AppAnswer::Message))
+    }
+
+    fn post(
+        &self,
+        uri: &str,
+        accept: &str,
+        content_type: &str,
+        message: Option<&[u8]>,
+    ) -> Result<Response<Body>, HttpError> {
         self.check(uri)?;
-        let request = self.agent.post(uri).header(ACCEPT, MEDIA_TYPE).header(CONTENT_TYPE, MEDIA_TYPE);
+        let request = self.agent.post(uri).header(ACCEPT, accept);
         let request = request.config().timeout_global(Some(self.options.message_timeout)).build();
-        self.message(uri, request.send(message))
+        checked(
+            uri,
+            match message {
+                None => request.send_empty(),
+                Some(message) => request.header(CONTENT_TYPE, content_type).send(message),
+            },
+        )
     }
 
     /// Gets a payload and gives it to `sink` in pieces of at most [`MAX_CHUNK`] bytes; the flag says that it is the last
@@ -234,13 +280,13 @@ impl TamClient {
         }
     }
 
-    /// Reads a TAM's response (section 5.4).
+    /// Reads a TAM's response (section 5.4), which must be of this type.
     fn message(
         &self,
         uri: &str,
-        response: Result<Response<Body>, ureq::Error>,
+        mut response: Response<Body>,
+        expected: &'static str,
     ) -> Result<Option<Vec<u8>>, HttpError> {
-        let mut response = checked(uri, response)?;
         let limit = self.options.max_message;
         let body = response.body_mut().with_config().limit(limit + 1).read_to_vec();
         let body = match body {
@@ -252,14 +298,29 @@ impl TamClient {
         if body.is_empty() {
             return Ok(None);
         }
-        let found = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = found.and_then(|value| value.split(';').next()).map(str::trim);
-        if essence.is_some_and(|essence| essence.eq_ignore_ascii_case(MEDIA_TYPE)) {
+        let found = content_type(&response);
+        if found.as_deref().is_some_and(|found| is_type(found, expected)) {
             Ok(Some(body))
         } else {
-            Err(HttpError::MediaType { uri: uri.into(), found: found.map(String::from) })
+            Err(HttpError::MediaType { uri: uri.into(), expected, found })
         }
     }
+}
+
+fn media_type(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Teep => TEEP,
+        Protocol::Otrp => OTRP,
+    }
+}
+
+fn content_type(response: &Response<Body>) -> Option<String> {
+    response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(String::from)
+}
+
+/// Whether a Content-Type is this one, whatever its case and parameters.
+fn is_type(content_type: &str, expected: &str) -> bool {
+    content_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(expected))
 }
 
 fn transport(uri: &str, why: impl fmt::Display) -> HttpError {

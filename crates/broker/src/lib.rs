@@ -1,15 +1,16 @@
-//! The TEEP Broker, and the library by which normal apps reach it.
+//! The TEEP and OTrP Broker, and the library by which normal apps reach it.
 //!
-//! The Broker runs in the rich OS. It owns the channel to the TEE, carries TEEP messages between TEE and TAM over HTTP
+//! The Broker runs in the rich OS. It owns the channel to the TEE, carries TEEP and OTrP messages between TEE and TAM over HTTP
 //! (draft-ietf-teep-otrp-over-http-15), fetches payloads for the TEE, and serves normal apps on a Unix socket. It holds
 //! no key and sees no TA's data: it can drop, delay, replay and misroute what it carries, and alter nothing undetected.
 //!
 //! | part | what |
 //! |---|---|
 //! | [`Client`] | what a normal app calls: request a TA, open a session, invoke, unrequest |
-//! | [`Broker`] | drives exchanges: RequestTA, UnrequestTA, RequestPolicyCheck, payloads |
+//! | [`Broker`] | drives exchanges: RequestTA, UnrequestTA, RequestPolicyCheck, ProcessOTrPMessage, payloads |
+//! | [`AppFlow`] | an app that carries OTrP messages itself, and knows its TA by keys that its TAM vouches for |
 //! | [`Server`] | the socket of the apps |
-//! | [`TamClient`] | TEEP over HTTP |
+//! | [`TamClient`] | TEEP and OTrP over HTTP |
 //! | [`TeeChannel`] | the TEE's end of a socketpair |
 #![forbid(unsafe_code)]
 
@@ -17,12 +18,15 @@ mod channel;
 mod client;
 mod drive;
 mod http;
+mod otrp;
+mod rate;
 mod server;
 
 pub use channel::TeeChannel;
-pub use client::{Client, Progress, Returned};
+pub use client::{Announced, Client, Progress, Returned};
 pub use drive::{Broker, Direction, Exchange, MAX_ROUNDS, Relay};
-pub use http::{HttpError, HttpOptions, TamClient};
+pub use http::{AppAnswer, HttpError, HttpOptions, TamClient};
+pub use otrp::{Aiks, AppFlow, AppTa, Processed, Proven, Talked, TamTrust};
 pub use server::{SOCKET_NAME, Server};
 pub use tamarack_channel::{Failure, Installed, Status, TaState, Target};
 
@@ -44,15 +48,24 @@ pub enum Error {
     Channel(tamarack_channel::Error),
     /// An answer of another kind than the request asks for.
     Unexpected,
+    /// What came as OTrP is none, or does not hold.
+    Otrp(tamarack_otrp::Error),
 }
 
 impl Error {
+    /// A TAM and an Agent that never end.
+    pub(crate) fn endless() -> Self {
+        let text = format!("the exchange did not end after {MAX_ROUNDS} messages");
+        Self::Failed(Failure::new(codes::TEEP_UNEXPECTED, text))
+    }
+
     /// The stable code.
     pub fn code(&self) -> Code {
         match self {
             Self::Failed(failure) => failure.code,
             Self::Http(error) => error.code(),
             Self::Io(_) | Self::Channel(_) | Self::Unexpected => codes::TEE_CHANNEL,
+            Self::Otrp(error) => error.code(),
         }
     }
 
@@ -90,6 +103,7 @@ impl fmt::Display for Error {
             Self::Http(error) => error.fmt(f),
             Self::Io(error) => write!(f, "the connection broke: {error}"),
             Self::Channel(error) => write!(f, "the other end sent {error}"),
+            Self::Otrp(error) => error.fmt(f),
             Self::Unexpected => f.write_str("the other end answered something else than was asked"),
         }
     }

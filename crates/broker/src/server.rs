@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use tamarack_channel::{Action, Failure, Message, Reply, Request, Value, receive};
-use tamarack_model::{ComponentId, codes};
+use tamarack_model::{ComponentId, Protocol, codes};
 
 use crate::{Broker, Error, Exchange};
 
@@ -138,6 +138,11 @@ impl App<'_> {
             Request::RequestPolicyCheck => {
                 return self.follow(id, None, |broker, observe| broker.policy_check(observe));
             }
+            Request::AnnounceTa { component, tam_uri } => {
+                let outcome = self.broker.announce_ta(&component, tam_uri.as_deref());
+                return self.reply(id, finished(outcome.map(|actions| (actions, None))));
+            }
+            Request::ProcessOtrpMessage(message) => return self.process_otrp_message(id, &message),
             Request::Invoke { session, .. } | Request::CloseSession { session }
                 if !self.sessions.contains(&session) =>
             {
@@ -149,7 +154,6 @@ impl App<'_> {
             | Request::GetTaInformation { .. }
             | Request::Status => self.pass_on(request),
             Request::ProcessTeepMessage(_)
-            | Request::ProcessOtrpMessage(_)
             | Request::ProcessError
             | Request::Chunk { .. }
             | Request::FetchFailed { .. }
@@ -209,8 +213,33 @@ impl App<'_> {
         self.reply(id, Reply::done().with(vec![Action::Finished { failure }]))
     }
 
+    /// The app gets progress as it happens, then what goes to its TAM, then how it ended.
+    fn process_otrp_message(&self, id: u32, message: &[u8]) -> Result<(), Error> {
+        let mut gone = None;
+        let outcome = self.broker.process_otrp_message(message, &mut |action| {
+            if matches!(action, Action::Progress { .. }) && gone.is_none() {
+                gone = self.reply(id, Reply::done().with(vec![action.clone()])).err();
+            }
+        });
+        // The app knows where its TAM is.
+        let sent = |message| {
+            vec![Action::Send { tam_uri: String::new(), protocol: Protocol::Otrp, message }]
+        };
+        self.reply(id, finished(outcome.map(|processed| (sent(processed.response), processed.failure))))
+    }
+
     fn reply(&self, id: u32, reply: Reply) -> Result<(), Error> {
         (&self.stream).write_all(&Message { id, body: reply }.to_frames()?)?;
         Ok(())
     }
+}
+
+/// The last answer to a request that is answered several times.
+fn finished(outcome: Result<(Vec<Action>, Option<Failure>), Error>) -> Reply {
+    let (mut actions, failure) = outcome.unwrap_or_else(|error| {
+        tracing::warn!(code = %error.code(), "for an app: {error}");
+        (Vec::new(), Some(error.to_failure()))
+    });
+    actions.push(Action::Finished { failure });
+    Reply::done().with(actions)
 }

@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 use std::{fs, thread};
 
-use support::{HttpServer, fake_tee, no_content, options, response, teep};
+use support::{HttpServer, fake_tee, no_content, options, response, serve, status, teep};
 use tamarack_broker::{
     Broker, Client, Direction, Error, Exchange, MAX_ROUNDS, SOCKET_NAME, Server, TaState, TamClient, Target,
 };
-use tamarack_channel::{Action, Failure, MAX_CHUNK, Reply, Request, Status, Value};
+use tamarack_channel::{Action, Failure, MAX_CHUNK, Reply, Request, Value};
 use tamarack_model::{ComponentId, Protocol, codes};
 use tamarack_tee::Param;
 
@@ -232,34 +232,6 @@ fn a_tee_that_ends_breaks_the_channel_for_good() {
     assert!(broker.is_broken());
 }
 
-fn status() -> Status {
-    Status {
-        state_digest: [7; 32],
-        state_epoch: 3,
-        layers: 0xff,
-        missing_layers: Vec::new(),
-        pid: 1,
-        uid: 2,
-        device_id: Some([8; 32]),
-        report_key: None,
-        enrolled: true,
-        installed: Vec::new(),
-        otrp_name: None,
-        otrp_ready: false,
-        domains: Vec::new(),
-        peripherals: Vec::new(),
-    }
-}
-
-/// Serves apps for the rest of the test.
-fn serve(broker: Broker) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let server = Server::bind(folder.path(), Arc::new(broker)).unwrap();
-    thread::spawn(move || server.run(None));
-    folder
-}
-
 #[test]
 fn an_app_follows_its_request() {
     let tam = HttpServer::new([teep(b"QueryRequest"), teep(b"Update"), no_content()]);
@@ -290,7 +262,7 @@ fn apps_use_only_their_own_sessions() {
         Request::Invoke { params, command, .. } => {
             Reply::value(Value::Returned { code: *command, params: params.clone() })
         }
-        Request::Status => Reply::value(Value::Status(status())),
+        Request::Status => Reply::value(Value::Status(status(None))),
         _ => Reply::done(),
     });
     let folder = serve(Broker::new(tee, http(), None));
@@ -304,7 +276,7 @@ fn apps_use_only_their_own_sessions() {
         assert_eq!(attempt.unwrap().code(), codes::TA_NOT_FOUND);
     }
     let other = two.open_session(Target::Component(wallet()), None, Vec::new()).unwrap();
-    assert_eq!(two.status().unwrap(), status());
+    assert_eq!(two.status().unwrap(), status(None));
     one.close_session(session).unwrap();
     assert_eq!(one.invoke(session, 5, Vec::new()).unwrap_err().code(), codes::TA_NOT_FOUND);
 

@@ -6,10 +6,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{HttpServer, no_content, options, response, teep};
-use tamarack_broker::{HttpError, HttpOptions, TamClient};
+use support::{HttpServer, no_content, options, otrp, response, teep};
+use tamarack_broker::{AppAnswer, HttpError, HttpOptions, TamClient};
 use tamarack_channel::MAX_CHUNK;
-use tamarack_model::codes;
+use tamarack_model::{Protocol, codes};
 
 fn client() -> TamClient {
     TamClient::new(options()).unwrap()
@@ -18,7 +18,7 @@ fn client() -> TamClient {
 #[test]
 fn connecting_sends_accept_alone() {
     let server = HttpServer::new([teep(b"question")]);
-    assert_eq!(client().connect(&server.uri("/tam")), Ok(Some(b"question".to_vec())));
+    assert_eq!(client().connect(&server.uri("/tam"), Protocol::Teep), Ok(Some(b"question".to_vec())));
     let seen = &server.seen()[0];
     assert_eq!(seen.lines[0], "POST /tam HTTP/1.1");
     assert_eq!(seen.header("accept"), Some("application/teep+cbor"));
@@ -32,12 +32,29 @@ fn connecting_sends_accept_alone() {
 #[test]
 fn a_message_is_sent_with_both_headers() {
     let server = HttpServer::new([no_content()]);
-    assert_eq!(client().send(&server.uri("/t/acme/tam"), b"answer"), Ok(None));
+    assert_eq!(client().send(&server.uri("/t/acme/tam"), Protocol::Teep, b"answer"), Ok(None));
     let seen = &server.seen()[0];
     assert_eq!(seen.lines[0], "POST /t/acme/tam HTTP/1.1");
     assert_eq!(seen.header("accept"), Some("application/teep+cbor"));
     assert_eq!(seen.header("content-type"), Some("application/teep+cbor"));
     assert_eq!(seen.body, b"answer");
+}
+
+#[test]
+fn an_app_asks_for_the_keys_as_well() {
+    let keys = response("200 OK", &[("content-type", "application/jose+json")], b"{}");
+    let server = HttpServer::new([otrp(b"question"), keys, no_content(), teep(b"m")]);
+    let uri = server.uri("/tam");
+    assert_eq!(client().app(&uri, None), Ok(AppAnswer::Message(b"question".to_vec())));
+    assert_eq!(client().app(&uri, Some(b"answer")), Ok(AppAnswer::SignedAiks(b"{}".to_vec())));
+    assert_eq!(client().app(&uri, Some(b"answer")), Ok(AppAnswer::Nothing));
+    assert!(matches!(client().app(&uri, None), Err(HttpError::MediaType { .. })));
+    let seen = server.seen();
+    assert!(
+        seen.iter().all(|post| post.header("accept") == Some("application/otrp+json, application/jose+json"))
+    );
+    assert_eq!(seen[0].header("content-type"), None);
+    assert_eq!(seen[1].header("content-type"), Some("application/otrp+json"));
 }
 
 #[test]
@@ -47,7 +64,7 @@ fn every_answer_is_told_apart() {
     let check = |answer: Vec<u8>, expected: &Expected| {
         let shown = String::from_utf8_lossy(&answer[..answer.len().min(120)]).into_owned();
         let server = HttpServer::new([answer]);
-        let result = client().connect(&server.uri("/tam"));
+        let result = client().connect(&server.uri("/tam"), Protocol::Teep);
         assert!(expected(&result), "{shown}: {result:?}");
     };
     check(no_content(), &|r| *r == Ok(None));
@@ -85,7 +102,7 @@ fn redirects_are_not_followed() {
     let target = HttpServer::new([teep(b"lured")]);
     for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let server = HttpServer::new([response(status, &[("location", &target.uri("/tam"))], b"")]);
-        let result = client().send(&server.uri("/tam"), b"secret");
+        let result = client().send(&server.uri("/tam"), Protocol::Teep, b"secret");
         assert!(matches!(result, Err(HttpError::Redirect { .. })), "{status}: {result:?}");
     }
     assert!(target.seen().is_empty());
@@ -96,15 +113,15 @@ fn cookies_are_not_kept() {
     let cookie = [("content-type", "application/teep+cbor"), ("set-cookie", "id=1")];
     let server = HttpServer::new([response("200 OK", &cookie, b"m"), no_content()]);
     let client = client();
-    client.connect(&server.uri("/tam")).unwrap();
-    client.send(&server.uri("/tam"), b"m").unwrap();
+    client.connect(&server.uri("/tam"), Protocol::Teep).unwrap();
+    client.send(&server.uri("/tam"), Protocol::Teep, b"m").unwrap();
     assert_eq!(server.seen()[1].header("cookie"), None);
 }
 
 #[test]
 fn plain_http_goes_only_to_this_machine() {
     let check = |uri: &str, expected: &dyn Fn(&HttpError) -> bool| {
-        let error = client().connect(uri).unwrap_err();
+        let error = client().connect(uri, Protocol::Teep).unwrap_err();
         assert!(expected(&error), "{uri}: {error:?}");
     };
     for uri in [
@@ -131,7 +148,7 @@ fn plain_http_goes_only_to_this_machine() {
         ..options()
     });
     // 192.0.2.0/24 is for documentation and leads nowhere.
-    let error = allowed.unwrap().connect("http://192.0.2.1:9/tam").unwrap_err();
+    let error = allowed.unwrap().connect("http://192.0.2.1:9/tam", Protocol::Teep).unwrap_err();
     assert!(matches!(error, HttpError::Transport { .. }), "{error:?}");
 }
 
@@ -141,7 +158,7 @@ fn a_server_that_never_answers_times_out() {
     let uri = format!("http://{}/tam", silent.local_addr().unwrap());
     let client =
         TamClient::new(HttpOptions { message_timeout: Duration::from_millis(100), ..options() }).unwrap();
-    assert!(matches!(client.connect(&uri), Err(HttpError::Transport { .. })));
+    assert!(matches!(client.connect(&uri, Protocol::Teep), Err(HttpError::Transport { .. })));
 }
 
 #[test]
@@ -218,7 +235,7 @@ fn https_is_verified() {
         std::fs::write(&path, root).unwrap();
         let extra_root = trusted.then_some(path);
         let client = TamClient::new(HttpOptions { extra_root, ..options() }).unwrap();
-        let result = client.connect(&format!("https://localhost:{}/tam", server.address.port()));
+        let result = client.connect(&format!("https://localhost:{}/tam", server.address.port()), Protocol::Teep);
         assert_eq!(result.is_ok(), expected, "{name}, trusted {trusted}: {result:?}");
         assert!(expected || matches!(result, Err(HttpError::Transport { .. })));
         assert_eq!(server.seen().len(), usize::from(expected), "nothing was asked before it was verified");

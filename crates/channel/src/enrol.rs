@@ -32,9 +32,9 @@ pub struct Profile {
 /// What the device shall be in OTrP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtrpProfile {
-    /// Name of the TEE, the same for a whole kind of device.
+    /// Name of the TEE, the same for a whole kind of device, 1 to 64 bytes.
     pub tee_name: String,
-    /// Its version.
+    /// Its version, 1 to 64 bytes.
     pub tee_version: String,
 }
 
@@ -174,7 +174,12 @@ impl Profile {
 impl OtrpProfile {
     fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
         d.array_of(2, "name and version of the TEE")?;
-        Ok(Self { tee_name: codec::string(d)?, tee_version: codec::string(d)? })
+        let at = d.position();
+        let profile = Self { tee_name: codec::string(d)?, tee_version: codec::string(d)? };
+        match [&profile.tee_name, &profile.tee_version].iter().all(|text| (1..=64).contains(&text.len())) {
+            true => Ok(profile),
+            false => Err(Error::new(at, ErrorKind::Value("name and version of 1 to 64 bytes"))),
+        }
     }
 }
 

@@ -22,6 +22,7 @@
 //! | 14 | an order of the device authority about a trust anchor | |
 //! | 16 | ProcessOTrPMessage (draft-ietf-teep-opentrustprotocol-03 section 6.4.1) | |
 //! | 17 | GetTAInformation (section 6.4.2) | [`Value::TaInformation`] |
+//! | 18 | RequestTA of an app that carries the messages itself; for the Broker alone | |
 //! | 0 | (an answer) | |
 //! | 15 | (a part of a longer message) | |
 #![no_std]

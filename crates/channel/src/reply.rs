@@ -78,12 +78,20 @@ pub struct Status {
 pub struct Domain {
     /// Where its Owner is reached, if the device knows.
     pub tam_uri: Option<String>,
-    /// Its name: the first segment of the ids of what it holds.
-    pub name: Vec<u8>,
+    /// What OTrP calls it.
+    pub name: String,
+    /// The first segment of the ids of what it holds.
+    pub label: Vec<u8>,
     /// The service provider it belongs to.
     pub provider: String,
-    /// How many TAs are in it.
-    pub tas: u64,
+    /// SHA-256 of the certificates whose keys may sign for it.
+    pub signers: Vec<[u8; 32]>,
+    /// How many manifests are installed in it.
+    pub manifests: u64,
+    /// Bytes that its components take.
+    pub used: u64,
+    /// Most that they may take; None if only the provider's own quota holds.
+    pub quota: Option<u64>,
 }
 
 /// One installed component.
@@ -227,17 +235,24 @@ impl Status {
 
 impl Domain {
     fn encode(&self, e: &mut Encoder) {
-        codec::put_optional(e.array(4), self.tam_uri.as_ref(), |e, uri| end(e.text(uri)));
-        e.bytes(&self.name).text(&self.provider).uint(self.tas);
+        codec::put_optional(e.array(8), self.tam_uri.as_ref(), |e, uri| end(e.text(uri)));
+        e.text(&self.name).bytes(&self.label).text(&self.provider);
+        codec::put_list(e, &self.signers, |e, digest| end(e.bytes(digest)));
+        e.uint(self.manifests).uint(self.used);
+        codec::put_optional(e, self.quota, |e, quota| end(e.uint(quota)));
     }
 
     fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(4, "the 4 elements of a domain")?;
+        d.array_of(8, "the 8 elements of a domain")?;
         Ok(Self {
             tam_uri: codec::optional(d, codec::string)?,
-            name: d.bytes()?.to_vec(),
+            name: codec::string(d)?,
+            label: d.bytes()?.to_vec(),
             provider: codec::string(d)?,
-            tas: d.uint()?,
+            signers: codec::list(d, |d| d.byte_array("a SHA-256 digest"))?,
+            manifests: d.uint()?,
+            used: d.uint()?,
+            quota: codec::optional(d, Decoder::uint)?,
         })
     }
 }

@@ -76,6 +76,14 @@ pub enum Request {
     ChangeAnchor(Vec<u8>),
     /// ProcessOTrPMessage: what the TAM sent, as received.
     ProcessOtrpMessage(Vec<u8>),
+    /// RequestTA of an app that carries the messages itself: it is noted that the component is needed, and the app is told
+    /// what the TEE would have the Broker do. Only for the Broker; the TEE gets a RequestTA.
+    AnnounceTa {
+        /// The component.
+        component: ComponentId,
+        /// Where to get it, if the app says.
+        tam_uri: Option<String>,
+    },
     /// GetTAInformation (draft-ietf-teep-opentrustprotocol-03 section 6.4.2): what is known of an installed TA.
     GetTaInformation {
         /// The TAQuery, as the app gave it.
@@ -113,12 +121,13 @@ impl Body for Request {
             Self::ChangeAnchor(_) => 14,
             Self::ProcessOtrpMessage(_) => 16,
             Self::GetTaInformation { .. } => 17,
+            Self::AnnounceTa { .. } => 18,
         }
     }
 
     fn encode_body(&self, e: &mut Encoder) {
         match self {
-            Self::RequestTa { component, tam_uri } => {
+            Self::RequestTa { component, tam_uri } | Self::AnnounceTa { component, tam_uri } => {
                 codec::put_component(e.array(2), component);
                 codec::put_optional(e, tam_uri.as_ref(), |e, uri| end(e.text(uri)));
             }
@@ -170,6 +179,10 @@ impl Body for Request {
             14 => d.bytes().map(|order| Self::ChangeAnchor(order.to_vec())),
             16 => d.bytes().map(|message| Self::ProcessOtrpMessage(message.to_vec())),
             17 => ta_information(d),
+            18 => request_ta(d).map(|request| match request {
+                Request::RequestTa { component, tam_uri } => Self::AnnounceTa { component, tam_uri },
+                other => other,
+            }),
             _ => return None,
         })
     }

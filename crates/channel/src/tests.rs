@@ -121,7 +121,8 @@ fn profile() -> impl Strategy<Value = Profile> {
     let id = any::<[u8; 16]>;
     let key_type = prop::sample::select(vec![KeyType::P256, KeyType::Ed25519]);
     let hwmodel = prop::collection::vec(any::<u8>(), 1..=32);
-    let otrp = (text(), text()).prop_map(|(tee_name, tee_version)| OtrpProfile { tee_name, tee_version });
+    let short = "[ -~]{1,64}";
+    let otrp = (short, short).prop_map(|(tee_name, tee_version)| OtrpProfile { tee_name, tee_version });
     (text(), id(), id(), id(), hwmodel, text(), key_type, prop::option::of(otrp)).prop_map(
         |(common_name, vendor_id, class_id, oemid, hwmodel, hwversion, key_type, otrp)| Profile {
             common_name,
@@ -167,6 +168,8 @@ fn request() -> impl Strategy<Value = Request> {
         bytes().prop_map(Request::ProcessOtrpMessage),
         (bytes(), prop::option::of(text()))
             .prop_map(|(query, tam_uri)| Request::GetTaInformation { query, tam_uri }),
+        (component(), prop::option::of(text()))
+            .prop_map(|(component, tam_uri)| Request::AnnounceTa { component, tam_uri }),
     ]
 }
 
@@ -218,8 +221,20 @@ fn status() -> impl Strategy<Value = Status> {
             provider,
         },
     );
-    let domain = (prop::option::of(text()), bytes(), text(), any::<u64>())
-        .prop_map(|(tam_uri, name, provider, tas)| Domain { tam_uri, name, provider, tas });
+    let signers = prop::collection::vec(any::<[u8; 32]>(), 0..3);
+    let sizes = any::<(u64, u64, Option<u64>)>();
+    let domain = (prop::option::of(text()), text(), bytes(), text(), signers, sizes).prop_map(
+        |(tam_uri, name, label, provider, signers, (manifests, used, quota))| Domain {
+            tam_uri,
+            name,
+            label,
+            provider,
+            signers,
+            manifests,
+            used,
+            quota,
+        },
+    );
     (
         (digest(), any::<u64>(), any::<u64>(), prop::collection::vec(text(), 0..3), any::<(u32, u32)>()),
         (

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 const VALVE: &str = "com.acme/510b1e5c-0f5a-4b0a-8a7e-4e6b0c7d1102";
 
@@ -26,6 +26,107 @@ fn fails(folder: &Path, args: &str, code: i32, says: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{args}: {said}");
     assert!(said.contains(says), "{args}: {said}");
+}
+
+/// Starts the Broker of the folder `device`, and gives the line that it prints when it is ready.
+fn run(at: &Path) -> (Child, serde_json::Value) {
+    let mut broker = Command::new(env!("CARGO_BIN_EXE_tamarack"))
+        .args(["agent", "run", "device"])
+        .current_dir(at)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(broker.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (broker, serde_json::from_str(&line).expect("a line of JSON"))
+}
+
+/// Certifies a request of the device; gives the certificate with its CA's behind it.
+fn certify(at: &Path, ca: &str, role: &str, request: &str) -> String {
+    let out = format!("{request}.pem");
+    ok(at, &format!("pki issue --ca {ca} --role {role} --csr {request} --uri urn:x-test:device --out {out}"));
+    let root = std::fs::read_to_string(at.join(format!("{ca}.pem"))).unwrap();
+    let chain = std::fs::read_to_string(at.join(&out)).unwrap() + &root;
+    let file = format!("{request}.chain");
+    std::fs::write(at.join(&file), chain).unwrap();
+    file
+}
+
+#[test]
+fn a_device_of_both_protocols_is_made_certified_and_run() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = scratch.path();
+    for ca in ["tee", "tam", "firmware", "developer"] {
+        ok(at, &format!("pki ca --role {ca} {ca}-ca"));
+    }
+    ok(at, "pki key acme.key");
+    std::fs::write(at.join("acme.pub"), ok(at, "pki public acme.key")).unwrap();
+
+    let init = "agent init device --fuse fuse --protocol both --tam-anchor tam-ca.pem=https://tam.example \
+                --otrp-anchor tam-ca.pem=1.3.6.1.4.1.61999.2.1 --signer-anchor acme.pub:com.acme --tee-name valve-tee";
+    let init = &init.split_whitespace().collect::<Vec<_>>().join(" ");
+    fails(at, &init.replace(" --protocol both", ""), 2, "--protocol otrp or both");
+    fails(
+        at,
+        &init.replace(" --otrp-anchor tam-ca.pem=1.3.6.1.4.1.61999.2.1", ""),
+        2,
+        "need an --otrp-anchor",
+    );
+    fails(at, &init.replace(" --tam-anchor tam-ca.pem=https://tam.example", ""), 2, "needs a --tam-anchor");
+    fails(at, &init.replace("tam-ca.pem=1.3.6.1.4.1.61999.2.1", "tam-ca.pem"), 2, "CA.pem=OID-or-URI");
+    fails(at, &init.replace("=1.3.6.1.4.1.61999.2.1", "=1.3.x"), 2, "object identifier");
+    fails(at, &init.replace("tam-ca.pem=1.3", "acme.pub=1.3"), 2, "acme.pub");
+    fails(at, &init.replace("tam-ca.pem=1.3", "developer-ca.pem=1.3"), 2, "--otrp-draft");
+    fails(at, &init.replace("valve-tee", &"x".repeat(65)), 2, "64 bytes");
+    assert!(!at.join("device/device.json").exists(), "a mistake makes no device");
+    ok(at, init);
+
+    let device = certify(at, "tee-ca", "tee", "device/device.csr");
+    let otrp = certify(at, "tee-ca", "otrp-tee", "device/otrp.csr");
+    let firmware = certify(at, "firmware-ca", "firmware", "device/firmware.csr");
+    let certify = |more: &str| format!("agent certify device --cert {device}{more}");
+    fails(at, &certify(""), 2, "--otrp-cert is needed");
+    fails(at, &certify(" --firmware-cert x"), 2, "--otrp-cert");
+    fails(at, &certify(" --otrp-cert device/otrp.csr.pem"), 2, "the root last");
+    fails(at, &certify(&format!(" --otrp-cert {firmware}")), 1, "TMK-1205");
+    fails(at, &certify(&format!(" --otrp-cert {otrp} --firmware-cert {otrp}")), 1, "firmware key");
+    ok(at, &certify(&format!(" --otrp-cert {otrp} --firmware-cert {firmware}")));
+
+    let (mut broker, ready) = run(at);
+    assert_eq!(ready["otrp"], serde_json::json!({ "tee": "valve-tee", "ready": true }));
+    broker.kill().unwrap();
+    broker.wait().unwrap();
+}
+
+#[test]
+fn a_device_of_otrp_needs_neither_teep_nor_firmware() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = scratch.path();
+    ok(at, "pki ca --role tee tee-ca");
+    ok(at, "pki ca --role tam tam-ca");
+    ok(
+        at,
+        "agent init device --fuse fuse --protocol otrp --otrp-anchor tam-ca.pem=https://tam.example/otrp --domains 2",
+    );
+    let device = certify(at, "tee-ca", "tee", "device/device.csr");
+    let otrp = certify(at, "tee-ca", "otrp-tee", "device/otrp.csr");
+    ok(at, &format!("agent certify device --cert {device} --otrp-cert {otrp}"));
+    let (mut broker, ready) = run(at);
+    assert_eq!(ready["otrp"]["ready"], true);
+    broker.kill().unwrap();
+    broker.wait().unwrap();
+
+    // And the other way round.
+    ok(at, "pki key acme.key");
+    std::fs::write(at.join("acme.pub"), ok(at, "pki public acme.key")).unwrap();
+    ok(
+        at,
+        "agent init plain --fuse fuse2 --tam-anchor tam-ca.pem=https://tam.example --signer-anchor acme.pub:com.acme",
+    );
+    assert!(!at.join("plain/otrp.csr").exists());
+    let device = certify(at, "tee-ca", "tee", "plain/device.csr");
+    fails(at, &format!("agent certify plain --cert {device} --otrp-cert {otrp}"), 2, "without OTrP");
 }
 
 #[test]
@@ -57,19 +158,11 @@ fn a_device_is_made_certified_and_run() {
     ok(at, "agent certify device --cert device.pem");
     fails(at, "agent certify device --cert device.pem", 2, "certificate already");
 
-    let mut broker = Command::new(env!("CARGO_BIN_EXE_tamarack"))
-        .args(["agent", "run", "device"])
-        .current_dir(at)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(broker.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
+    let (mut broker, ready) = run(at);
     assert_eq!(ready["ready"], true);
     assert_eq!(ready["broker"]["pid"], broker.id());
     assert_ne!(ready["tee"]["pid"], broker.id());
+    assert_eq!(ready["otrp"], serde_json::Value::Null);
 
     let listed: serde_json::Value = serde_json::from_str(&ok(at, "app --device device list --json")).unwrap();
     assert_eq!(listed["device"], ready["device"]);

@@ -21,7 +21,7 @@ use crate::json::{self, Json, Members, array, object};
 use crate::{Error, Jwk, base64};
 
 mod content;
-mod kdf;
+pub(crate) mod kdf;
 
 pub use content::Enc;
 

@@ -135,7 +135,12 @@ impl Unverified {
             algorithm: SignatureAlgorithm::from_name(name).ok_or_else(|| Error::algorithm(name))?,
             x5c: header.any("x5c").map(|x5c| certificates(x5c, mode)).transpose()?.unwrap_or_default(),
             x5t_s256: header.protected("x5t#S256").map(digest).transpose()?,
-            signer: header.any("signer").map(Jwk::from_json).transpose()?,
+            // The draft's text has a JWK there, its samples a certificate, which nobody needs.
+            signer: header
+                .any("signer")
+                .filter(|signer| signer.as_str().is_none())
+                .map(Jwk::from_json)
+                .transpose()?,
             signing_input: [protected, payload].join(".").into_bytes(),
             payload: url_bytes(payload, "payload")?,
             signature: url_bytes(text(signature, "signature")?, "signature")?,

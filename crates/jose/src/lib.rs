@@ -19,8 +19,12 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod base64;
+#[cfg(test)]
+mod cookbook;
 mod error;
 mod header;
 pub mod json;

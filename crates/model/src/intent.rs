@@ -1,3 +1,4 @@
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -43,6 +44,54 @@ pub enum Intent {
         /// Manifest component id.
         manifest: ComponentId,
     },
+    /// Make a Security Domain; one that only its components imply becomes one of its own.
+    EnsureDomain {
+        /// Its name, which becomes segment 0 of the ids in it.
+        name: String,
+        /// The service provider that it is for.
+        provider: String,
+        /// Certificates whose keys may sign what is installed in it, DER.
+        signers: Vec<Vec<u8>>,
+    },
+    /// Change a Security Domain; all of it or nothing.
+    UpdateDomain {
+        /// Its name now.
+        name: String,
+        /// What changes.
+        changes: DomainChanges,
+    },
+    /// Remove a Security Domain.
+    DropDomain {
+        /// Its name.
+        name: String,
+        /// Whether what is installed in it goes too; otherwise it must be empty.
+        components: bool,
+    },
+    /// Give a TA its personalization data.
+    Personalize {
+        /// Manifest component id of the TA.
+        manifest: ComponentId,
+        /// What the TA will read.
+        data: Vec<u8>,
+    },
+    /// Replace the key that the device has for a service provider.
+    RotateKey {
+        /// The service provider.
+        provider: String,
+    },
+}
+
+/// What changes about a Security Domain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainChanges {
+    /// Its name from now on; the ids of what is in it stay.
+    pub name: Option<String>,
+    /// Its service provider from now on.
+    pub provider: Option<String>,
+    /// Certificates that are added to its signers, DER.
+    pub add_signers: Vec<Vec<u8>>,
+    /// Signers that go, by the digest of their certificate.
+    pub remove_signers: Vec<Sha256Digest>,
 }
 
 /// A component or manifest that a device reports to hold (system-property-claims of a tc-list).

@@ -2,10 +2,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use tamarack_crypto::{ConstantTimeEq, Provider};
-use tamarack_jose::{
-    Jwk, base64,
-    json::{self, Json},
-};
+use tamarack_jose::json::{self, Json};
+use tamarack_jose::{Jwk, base64};
 
 use crate::aik;
 use crate::member::{
@@ -196,7 +194,7 @@ impl TeeState {
             .member("sdlist", sdlist)
             .member("teeaiklist", Json::Array(self.teeaiklist.iter().map(Aik::to_json).collect()))
             .optional("epoch", self.epoch.map(|n| string(n.to_string())))
-            .optional("ext", some(&self.ext, |l| strings(l)))
+            .optional("ext", some(&self.ext, strings))
             .optional("eat", self.eat.as_ref().map(base64_of))
             .optional("requestedtalist", some(&self.requestedtalist, |l| array(l, requested)))
             .optional("unneededtalist", some(&self.unneededtalist, |l| array(l, unneeded)))

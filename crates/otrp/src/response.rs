@@ -8,11 +8,13 @@
 //! A TEE writes with [`device_state`], [`seal`] and [`failure`].
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_crypto::{Provider, SignatureAlgorithm};
 use tamarack_jose::json::{self, Json};
+use tamarack_jose::{Jwk, base64, jwe, jws};
 
 use crate::broker::BrokerError;
 use crate::command::DEVICE_STATE_RESPONSE;
@@ -24,7 +26,6 @@ use crate::seal::{read_jwe, sign_named};
 use crate::{
     Command, Error, ErrorCode, Limits, MessageId, Mode, Sealing, SerializedDsi, Tolerance, aik, broker,
 };
-use tamarack_jose::{base64, jwe, jwk::Jwk, jws};
 
 /// `status` of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +223,7 @@ pub enum Incoming {
     /// A GetDeviceStateResponse, TEE by TEE; each stands for itself.
     DeviceStates(Vec<Result<SignedResponse, Error>>),
     /// The response to another command.
-    Response(SignedResponse),
+    Response(Box<SignedResponse>),
     /// What a Broker says on its own, which proves nothing.
     BrokerError(BrokerError),
 }
@@ -257,7 +258,7 @@ pub fn parse(message: &[u8], mode: &Mode, limits: &Limits) -> Result<Incoming, E
                 Command::GetDeviceState,
                 outer
             )])),
-            Some(command) => Ok(Incoming::Response(SignedResponse::read(cx, command, outer)?)),
+            Some(command) => Ok(Incoming::Response(Box::new(SignedResponse::read(cx, command, outer)?))),
             None => Err(Error::UnknownMessage(name.to_owned())),
         },
     }

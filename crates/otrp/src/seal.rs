@@ -2,10 +2,10 @@ use alloc::vec::Vec;
 
 use tamarack_crypto::Provider;
 use tamarack_jose::json::{self, Json};
+use tamarack_jose::{jwe, jws};
 
 use crate::member::{Context, single};
 use crate::{Error, Tolerance};
-use tamarack_jose::{jwe, jws};
 
 /// What it takes to encrypt to one side and sign for the other.
 pub struct Sealing<'a> {

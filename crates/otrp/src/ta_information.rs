@@ -5,13 +5,13 @@ use alloc::vec::Vec;
 
 use tamarack_crypto::Provider;
 use tamarack_jose::json::{self, Json};
+use tamarack_jose::{Jwk, jws};
 
 use crate::member::{
     Context, Object, Writer, base64_list, base64_of, bytes, decimal, hash, list, name, only_member, single,
     string,
 };
 use crate::{Error, Limits, Mode};
-use tamarack_jose::{jwk::Jwk, jws};
 
 /// `{"TAQuery": {"spid", "taid", "nonce"}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]

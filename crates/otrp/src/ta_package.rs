@@ -15,10 +15,10 @@ use alloc::vec::Vec;
 
 use tamarack_crypto::{Provider, Secret};
 use tamarack_jose::json::Json;
+use tamarack_jose::jwe;
 
 use crate::member::{Context, Object, Writer, base64_of, bytes, hex_iv, hex_of, mistyped, string, text};
 use crate::{Command, Error};
-use tamarack_jose::jwe;
 
 /// What a device gets: at least one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use crate::gate::Gate;
 use crate::http::Idempotency;
 use crate::lists::{self, Lists};
 use crate::staple::Staples;
-use crate::{Error, otrp, telemetry};
+use crate::{Error, domains, otrp, telemetry};
 
 pub(crate) struct App {
     pub tam: RwLock<Tam>,
@@ -38,9 +38,14 @@ pub(crate) struct App {
     pub metrics: PrometheusHandle,
     /// The status of the TAM's own certificates, if it speaks OTrP.
     staples: Option<Staples>,
-    lists: Lists,
+    /// Revocation lists of the CAs of TEEs and of trusted firmware.
+    tee_lists: Lists,
+    firmware_lists: Lists,
     challenges: Mutex<(PathBuf, ChallengeFile)>,
 }
+
+/// Puts revocation lists of one kind of CA into use.
+type SetLists = fn(&mut Tam, Vec<Vec<Vec<u8>>>);
 
 impl App {
     /// Reads every file that the configuration names and opens the store.
@@ -57,19 +62,18 @@ impl App {
 
         let signers = signers(config, &crypto)?;
         let keys = challenges.keys();
-        let (policy, tee_rules) = policy(config)?;
-        let lists = Lists::new(config, &policy);
+        let (policy, tee_rules, tee_lists) = policy(config)?;
         let mut tam = TamConfig::new(signers, policy, keys.current, challenges.replay_group);
         tam.challenge_keys.previous = keys.previous;
         tam.challenge_ttl = *config.evidence.challenge_ttl.get_ref();
         tam.limits.bytes = config.limits.body;
         tam.update_limit = config.limits.body - config.limits.body.min(16 * 1024) / 2;
-        let staples = match otrp::open(config, tee_rules, clock.now(), &crypto)? {
-            Some((otrp, staples)) => {
-                tam.otrp = Some(otrp);
-                Some(staples)
+        let (staples, firmware_lists) = match otrp::open(config, tee_rules, clock.now(), &crypto)? {
+            Some(otrp::Opened { config, staples, firmware_lists }) => {
+                tam.otrp = Some(config);
+                (Some(staples), firmware_lists)
             }
-            None => None,
+            None => (None, Lists::default()),
         };
         let app = Self {
             tam: RwLock::new(Tam::new(tam, crypto)),
@@ -82,9 +86,11 @@ impl App {
             idempotency: Idempotency::default(),
             metrics: telemetry::metrics(),
             staples,
-            lists,
+            tee_lists,
+            firmware_lists,
             challenges: Mutex::new((challenge_path, challenges)),
         };
+        domains::ensure_all(&app, app.clock.now())?;
         app.renew_staple();
         Ok(app)
     }
@@ -112,16 +118,20 @@ impl App {
         Ok(())
     }
 
-    /// Takes the revocation lists of TEE CAs from their files again. A file that cannot be read leaves what was read before,
-    /// until that is over.
+    /// Takes revocation lists from their files again. A file that cannot be read leaves what was read before, until that is
+    /// over.
     fn reread_lists(&self) {
-        match self.lists.reread() {
-            Ok(None) => {}
-            Ok(Some(lists)) => {
-                tracing::info!("took new revocation lists of TEE CAs");
-                self.tam.write().unwrap_or_else(PoisonError::into_inner).set_revocation_lists(lists);
+        let set: [(&Lists, SetLists); 2] =
+            [(&self.tee_lists, Tam::set_tee_crls), (&self.firmware_lists, Tam::set_firmware_crls)];
+        for (lists, set) in set {
+            match lists.reread() {
+                Ok(None) => {}
+                Ok(Some(lists)) => {
+                    tracing::info!("took new revocation lists of CAs");
+                    set(&mut self.tam.write().unwrap_or_else(PoisonError::into_inner), lists);
+                }
+                Err(e) => tracing::error!(code = %e.code(), error = %e, "no new revocation lists of CAs"),
             }
-            Err(e) => tracing::error!(code = %e.code(), error = %e, "no new revocation lists of TEE CAs"),
         }
     }
 
@@ -192,10 +202,11 @@ fn signers(config: &Config, crypto: &Provider) -> Result<Vec<TamSigner>, Error> 
     Ok(signers)
 }
 
-/// The rules of Evidence, and for each of their CAs those of OTrP.
-fn policy(config: &Config) -> Result<(Policy, Vec<TeeRules>), Error> {
+/// The rules of Evidence, and for each of their CAs those of OTrP and the revocation lists.
+fn policy(config: &Config) -> Result<(Policy, Vec<TeeRules>, Lists), Error> {
     let mut tee_cas = Vec::new();
     let mut tee_rules = Vec::new();
+    let mut tee_lists = Lists::default();
     for TeeCaFile { file, cap, crl, draft } in &config.tee_cas {
         let path = config.path(file.get_ref());
         let wrong = |message: String| config.wrong(file.span(), "tee_ca.file", message);
@@ -213,22 +224,17 @@ fn policy(config: &Config) -> Result<(Policy, Vec<TeeRules>), Error> {
                     .into(),
             ));
         }
-        let crls = match crl {
-            Some(crl) => {
-                let read = lists::read(&config.path(crl.get_ref()));
-                read.map_err(|e| config.wrong(crl.span(), "tee_ca.crl", e))?
-            }
-            None => Vec::new(),
-        };
+        let (list_file, crls) = lists::named(config, crl.as_ref(), "tee_ca.crl")?;
         for der in &certificates {
             let anchor = Anchor::from_der(der).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
             tee_cas.push(TeeCa { anchor, cap: cap.into() });
             tee_rules.push(TeeRules { draft: *draft, crls: crls.clone() });
+            tee_lists.add(list_file.clone(), crls.clone());
         }
     }
     let mut policy = Policy::new(tee_cas, config.minimum().into());
-    policy.crls = tee_rules.iter().map(|rules: &TeeRules| rules.crls.clone()).collect();
-    Ok((policy, tee_rules))
+    policy.crls = tee_lists.current();
+    Ok((policy, tee_rules, tee_lists))
 }
 
 pub(crate) fn refuse_development(config: &Config, certificates: &[Vec<u8>]) -> Result<(), String> {

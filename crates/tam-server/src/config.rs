@@ -88,6 +88,8 @@ pub struct OtrpFiles {
 pub struct FirmwareCaFile {
     /// Its certificate, PEM.
     pub file: Spanned<PathBuf>,
+    /// Revocation lists, PEM, as those of a TEE CA.
+    pub crl: Option<Spanned<PathBuf>>,
 }
 
 /// TLS of the listener.

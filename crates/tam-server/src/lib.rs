@@ -16,6 +16,7 @@ mod app;
 mod challenge_file;
 mod clock;
 mod config;
+mod domains;
 mod error;
 mod gate;
 mod http;

@@ -1,34 +1,35 @@
-//! Revocation lists of TEE CAs, from files that something else renews.
+//! Revocation lists of CAs, from files that something else renews.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use tamarack_attest::Policy;
 use tamarack_model::codes;
-use tamarack_pki::{certificates_from_pem, lists_from_pem};
+use tamarack_pki::lists_from_pem;
 use tamarack_x509::crl;
+use toml::Spanned;
 
 use crate::Error;
 use crate::config::Config;
 
 /// The files, and what was last read of them.
+#[derive(Default)]
 pub(crate) struct Lists {
-    /// For each TEE CA.
+    /// For each CA.
     files: Vec<Option<PathBuf>>,
     read: Mutex<Vec<Vec<Vec<u8>>>>,
 }
 
 impl Lists {
-    /// The files of a configuration whose `policy` was made of them.
-    pub fn new(config: &Config, policy: &Policy) -> Self {
-        let files = config.tee_cas.iter().flat_map(|ca| {
-            // One file may hold several CAs, which share its lists.
-            let pem = fs::read_to_string(config.path(ca.file.get_ref())).unwrap_or_default();
-            let count = certificates_from_pem(&pem).map_or(0, |certificates| certificates.len());
-            vec![ca.crl.as_ref().map(|crl| config.path(crl.get_ref())); count]
-        });
-        Self { files: files.collect(), read: Mutex::new(policy.crls.clone()) }
+    /// The file of another CA, and what it held. Both stay in the order in which they are added.
+    pub fn add(&mut self, file: Option<PathBuf>, lists: Vec<Vec<u8>>) {
+        self.files.push(file);
+        self.read.get_mut().unwrap_or_else(PoisonError::into_inner).push(lists);
+    }
+
+    /// What was last read.
+    pub fn current(&self) -> Vec<Vec<Vec<u8>>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the files hold now, if that is something new.
@@ -44,8 +45,20 @@ impl Lists {
     }
 }
 
+/// The file that a configuration names under `key`, and what it holds; nothing if it names none.
+pub(crate) fn named(
+    config: &Config,
+    file: Option<&Spanned<PathBuf>>,
+    key: &str,
+) -> Result<(Option<PathBuf>, Vec<Vec<u8>>), Error> {
+    let Some(file) = file else { return Ok((None, Vec::new())) };
+    let path = config.path(file.get_ref());
+    let lists = read(&path).map_err(|e| config.wrong(file.span(), key, e))?;
+    Ok((Some(path), lists))
+}
+
 /// Reads a PEM file of revocation lists, each of which must be complete.
-pub(crate) fn read(path: &Path) -> Result<Vec<Vec<u8>>, Error> {
+fn read(path: &Path) -> Result<Vec<Vec<u8>>, Error> {
     let pem = fs::read_to_string(path).map_err(|e| Error::unreadable(path, &e))?;
     let lists = lists_from_pem(&pem).map_err(|e| Error::new(e.code(), e))?;
     match lists.iter().all(|list| crl::is_readable(list)) {
@@ -71,8 +84,10 @@ mod tests {
         let list = |at| authority.revocation_list(&Revocations::default(), at, 60).unwrap();
         let write = |der: &[u8]| fs::write(&file, list_to_pem(der).unwrap()).unwrap();
         let (old, new) = (list(1_800_000_000), list(1_800_000_001));
-        let read = Mutex::new(vec![Vec::new(), vec![old.clone()]]);
-        let lists = Lists { files: vec![None, Some(file.clone())], read };
+        let mut lists = Lists::default();
+        lists.add(None, Vec::new());
+        lists.add(Some(file.clone()), vec![old.clone()]);
+        assert_eq!(lists.current(), [vec![], vec![old.clone()]]);
         write(&old);
         assert_eq!(lists.reread().unwrap(), None);
         write(&new);

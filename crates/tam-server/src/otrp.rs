@@ -13,7 +13,15 @@ use toml::Spanned;
 use crate::Error;
 use crate::app::refuse_development;
 use crate::config::{Config, FirmwareCaFile, OtrpFiles};
+use crate::lists::{self, Lists};
 use crate::staple::Staples;
+
+/// What was read.
+pub(crate) struct Opened {
+    pub config: OtrpConfig,
+    pub staples: Staples,
+    pub firmware_lists: Lists,
+}
 
 /// Reads the key, its chain and the authorities; nothing is fetched yet.
 pub(crate) fn open(
@@ -21,7 +29,7 @@ pub(crate) fn open(
     tee_rules: Vec<TeeRules>,
     now: UnixTime,
     crypto: &Provider,
-) -> Result<Option<(OtrpConfig, Staples)>, Error> {
+) -> Result<Option<Opened>, Error> {
     let Some(files) = &config.otrp else { return Ok(None) };
     let key_pem = read(config, &files.key, "otrp.key")?;
     let wrong = |e| config.wrong(files.key.span(), "otrp.key", e);
@@ -49,24 +57,30 @@ pub(crate) fn open(
     let tamid = valid.name(NameKind::RegisteredId).or_else(|_| valid.name(NameKind::Uri));
     let tamid =
         tamid.map_err(|_| wrong("the first certificate must name one object identifier or one URI"))?;
-    let path: Vec<_> = valid.path().into_iter().map(<[u8]>::to_vec).collect();
-    let sent = path[..path.len() - 1].to_vec();
+    let path = valid.path();
+    let sent = path[..path.len() - 1].iter().map(|der| der.to_vec()).collect();
     let signer = OtrpSigner::new(sign, agree, sent, tamid.into(), crypto);
     let mut otrp = OtrpConfig::new(signer);
     otrp.tee_rules = tee_rules;
-    for FirmwareCaFile { file } in &config.firmware_cas {
+    let mut firmware_lists = Lists::default();
+    for FirmwareCaFile { file, crl } in &config.firmware_cas {
         let wrong = |e: String| config.wrong(file.span(), "firmware_ca.file", e);
         let pem = read(config, file, "firmware_ca.file")?;
         let certificates = certificates_from_pem(&pem).map_err(|e| wrong(e.to_string()))?;
         refuse_development(config, &certificates).map_err(wrong)?;
+        let (list_file, crls) = lists::named(config, crl.as_ref(), "firmware_ca.crl")?;
         for der in certificates {
             otrp.firmware_cas.push(Anchor::from_der(&der).map_err(|e| wrong(e.to_string()))?);
+            firmware_lists.add(list_file.clone(), crls.clone());
         }
     }
-    Ok(Some((otrp, Staples::new(config, files, path, *crypto))))
+    otrp.firmware_crls = firmware_lists.current();
+    let staples = Staples::new(config, files, &valid, *crypto);
+    Ok(Some(Opened { config: otrp, staples, firmware_lists }))
 }
 
-/// The TAM's own chain, which must be one that devices can accept now.
+/// The TAM's own chain, which must be one that devices can accept. That it has expired is found when its status is renewed:
+/// it keeps nobody from TEEP.
 fn chain(config: &Config, files: &OtrpFiles, now: UnixTime, crypto: &Provider) -> Result<AnyChain, Error> {
     let wrong = |e: String| config.wrong(files.chain.span(), "otrp.chain", e);
     let pem = read(config, &files.chain, "otrp.chain")?;
@@ -81,7 +95,13 @@ fn chain(config: &Config, files: &OtrpFiles, now: UnixTime, crypto: &Provider) -
     let root = Anchor::from_der(root).map_err(|e| wrong(format!("the last certificate is no root: {e}")))?;
     // An authority of the draft's kind has no extended key usages; devices decide what they take.
     let options = PathOptions { require_role: false };
-    validate_any(below, &[root], Role::OtrpTam, now, &options, crypto).map_err(|e| wrong(e.to_string()))
+    let anchors = [root];
+    let validate = |at| validate_any(below, &anchors, Role::OtrpTam, at, &options, crypto);
+    let valid = match validate(now) {
+        Err(tamarack_x509::Error::Expired { not_after }) => validate(not_after),
+        result => result,
+    };
+    valid.map_err(|e| wrong(e.to_string()))
 }
 
 fn read(config: &Config, file: &Spanned<PathBuf>, key: &str) -> Result<String, Error> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tamarack_crypto::Provider;
 use tamarack_model::{UnixTime, codes};
 use tamarack_tam::Staple;
+use tamarack_x509::AnyChain;
 use tamarack_x509::ocsp::{
     CertId, Freshness, IdHash, MAX_RESPONSE, OcspError, REQUEST_TYPE, RESPONSE_TYPE, Request, check,
 };
@@ -26,6 +27,8 @@ pub(crate) struct Staples {
     source: Source,
     /// DER, leaf to root.
     path: Vec<Vec<u8>>,
+    /// Until when the certificates themselves hold.
+    not_after: UnixTime,
     crypto: Provider,
     due: Mutex<UnixTime>,
 }
@@ -36,15 +39,16 @@ enum Source {
 }
 
 impl Staples {
-    /// For the certificates of `path`, leaf to root. The configuration was checked: it names one source.
-    pub fn new(config: &Config, files: &OtrpFiles, path: Vec<Vec<u8>>, crypto: Provider) -> Self {
+    /// For the certificates of a path. The configuration was checked: it names one source.
+    pub fn new(config: &Config, files: &OtrpFiles, chain: &AnyChain, crypto: Provider) -> Self {
         let source = match &files.ocsp_url {
             Some(url) => Source::Url { agent: agent(), url: url.get_ref().clone() },
             None => Source::Files(
                 files.ocsp_files.iter().flat_map(Spanned::get_ref).map(|file| config.path(file)).collect(),
             ),
         };
-        Self { source, path, crypto, due: Mutex::new(0) }
+        let path = chain.path().into_iter().map(<[u8]>::to_vec).collect();
+        Self { source, path, not_after: chain.not_after(), crypto, due: Mutex::new(0) }
     }
 
     /// Whether it is time to renew.
@@ -54,6 +58,10 @@ impl Staples {
 
     /// Fetches and verifies. After a failure it stays due.
     pub fn renew(&self, now: UnixTime) -> Result<Staple, Error> {
+        if now > self.not_after {
+            let error = tamarack_x509::Error::Expired { not_after: self.not_after };
+            return Err(Error::new(error.code(), format_args!("otrp.chain: {error}; renew it")));
+        }
         let responses = match &self.source {
             Source::Url { agent, url } => self.fetch(agent, url)?,
             Source::Files(files) => files
@@ -63,7 +71,7 @@ impl Staples {
         };
         let path: Vec<_> = self.path.iter().map(Vec::as_slice).collect();
         let checked = check(&path, &responses, &Freshness::new(now, 0), &self.crypto).map_err(failed)?;
-        let until = checked.next_update;
+        let until = checked.next_update.min(self.not_after);
         *self.due.lock().unwrap_or_else(PoisonError::into_inner) = now + (until - now) / 2;
         Ok(Staple { responses, until })
     }

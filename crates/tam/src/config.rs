@@ -69,6 +69,8 @@ pub struct OtrpConfig {
     pub tee_rules: Vec<TeeRules>,
     /// The authorities of trusted firmware.
     pub firmware_cas: Vec<Anchor>,
+    /// For each of them, in the same order, revocation lists, DER; if there are any, one must speak for each certificate.
+    pub firmware_crls: Vec<Vec<Vec<u8>>>,
     /// Bounds of messages.
     pub limits: tamarack_otrp::Limits,
     /// The status of the signer's certificates; without one that is in force no request is sent.
@@ -84,6 +86,7 @@ impl OtrpConfig {
             signer,
             tee_rules: Vec::new(),
             firmware_cas: Vec::new(),
+            firmware_crls: Vec::new(),
             limits: tamarack_otrp::Limits::default(),
             staple: None,
             keys_ttl: 24 * 3600,
@@ -131,6 +134,16 @@ impl OtrpSigner {
     ) -> Self {
         let leaf_hash = crypto.sha256(chain.first().map_or(&[][..], |leaf| leaf));
         Self { sign, agree, chain, leaf_hash, tamid }
+    }
+
+    /// Its certificate, DER; empty without a chain.
+    pub fn leaf(&self) -> &[u8] {
+        self.chain.first().map_or(&[], |leaf| leaf)
+    }
+
+    /// The key that signs.
+    pub fn key(&self) -> &dyn Sign {
+        self.sign.as_ref()
     }
 
     /// The name in its certificate.

@@ -112,6 +112,11 @@ impl Tam {
         }
     }
 
+    /// The key for OTrP, if it speaks it.
+    pub fn otrp_signer(&self) -> Option<&OtrpSigner> {
+        self.config.otrp.as_ref().map(|otrp| &otrp.signer)
+    }
+
     /// Whether it speaks OTrP.
     pub fn speaks_otrp(&self) -> bool {
         self.config.otrp.is_some()
@@ -125,14 +130,21 @@ impl Tam {
         }
     }
 
-    /// Takes new revocation lists (DER) into use, for each TEE CA of the configuration in its order.
-    pub fn set_revocation_lists(&mut self, lists: Vec<Vec<Vec<u8>>>) {
+    /// Takes new revocation lists (DER) of TEE CAs into use, for each of the configuration in its order.
+    pub fn set_tee_crls(&mut self, lists: Vec<Vec<Vec<u8>>>) {
         if let Some(otrp) = &mut self.config.otrp {
             for (rules, lists) in otrp.tee_rules.iter_mut().zip(&lists) {
                 rules.crls.clone_from(lists);
             }
         }
         self.config.evidence.crls = lists;
+    }
+
+    /// The same for the CAs of trusted firmware.
+    pub fn set_firmware_crls(&mut self, lists: Vec<Vec<Vec<u8>>>) {
+        if let Some(otrp) = &mut self.config.otrp {
+            otrp.firmware_crls = lists;
+        }
     }
 
     /// Makes `key` the current challenge key; challenges under the one before it stay valid until they expire.

@@ -1,10 +1,13 @@
 //! From what an enrolment says to what the Agent seals.
 
-use tamarack_agent::{AnchorState, Operations, Peripheral, Principal, Seed, SignerAnchor, TamAnchor};
-use tamarack_channel::{Enrolment, Failure, Profile, Proof};
+use tamarack_agent::{
+    AnchorState, Operations, OtrpPrincipal, Peripheral, Principal, Seed, SignerAnchor, TamAnchor,
+};
+use tamarack_channel::{Enrolment, Failure, NameKind, OtrpSeed, Profile, Proof};
 use tamarack_crypto::{Provider, PublicKey};
 use tamarack_model::{OwnerId, codes};
-use tamarack_tee_sandbox::enrol::DeviceConfig;
+use tamarack_tee_sandbox::enrol::{DeviceConfig, OtrpConfig};
+use tamarack_x509::Name;
 
 /// What the device is made as, with a random device identifier.
 pub(crate) fn config(profile: &Profile, provider: &Provider) -> Result<DeviceConfig, Failure> {
@@ -15,6 +18,10 @@ pub(crate) fn config(profile: &Profile, provider: &Provider) -> Result<DeviceCon
         hwmodel: profile.hwmodel.clone(),
         hwversion: profile.hwversion.clone(),
         key_type: profile.key_type,
+        otrp: profile.otrp.as_ref().map(|otrp| OtrpConfig {
+            tee_name: otrp.tee_name.clone(),
+            tee_version: otrp.tee_version.clone(),
+        }),
         ..config
     })
 }
@@ -29,8 +36,12 @@ pub(crate) fn seed(enrolment: &Enrolment, provider: &Provider) -> Result<Seed, F
             owner: OwnerId(owner),
             principal: tam.proof.as_ref().map_or(Ok(Principal::Keys(Vec::new())), principal)?,
             uri: tam.uri.clone(),
+            otrp: tam.otrp.as_ref().map(otrp_principal),
+            protocol: tam.protocol,
             scopes: tam.scopes.clone(),
             require_binding: tam.require_binding,
+            domains: tam.domains,
+            domain_quota: tam.domain_quota,
             state: AnchorState::Active,
         });
     }
@@ -58,6 +69,14 @@ pub(crate) fn seed(enrolment: &Enrolment, provider: &Provider) -> Result<Seed, F
     }
     let device_authority = enrolment.authority.as_deref().map(public_key).transpose()?;
     Ok(Seed { tams, signers, peripherals, device_authority })
+}
+
+fn otrp_principal(seed: &OtrpSeed) -> OtrpPrincipal {
+    let name = match seed.kind {
+        NameKind::RegisteredId => Name::RegisteredId(seed.name.clone()),
+        NameKind::Uri => Name::Uri(seed.name.clone()),
+    };
+    OtrpPrincipal { anchor: seed.root.clone(), name, draft: seed.draft }
 }
 
 fn principal(proof: &Proof) -> Result<Principal, Failure> {

@@ -3,11 +3,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tamarack_agent::{Agent, AgentConfig, Error as AgentError, Input, Output, Progress, SessionId, TaName};
 use tamarack_channel::{
-    Action, Enrolment, Failure, Installed, Profile, Reply, Request, Status, TaState, Target, Value,
+    Action, Domain, Enrolment, Failure, Installed, Profile, Reply, Request, Status, TaState, Target, Value,
 };
 use tamarack_cose::thumbprint;
 use tamarack_crypto::Provider;
-use tamarack_model::{ComponentId, Outcome, Protocol, UnixTime, codes};
+use tamarack_model::{ComponentId, Outcome, UnixTime, codes};
 use tamarack_tee::{Params, Platform, TaError};
 use tamarack_tee_sandbox::isolation::Report;
 use tamarack_tee_sandbox::platform::{CertificateError, Measured, SoftwarePlatform};
@@ -114,12 +114,14 @@ impl Host {
             Request::Status => self.status().map(|status| Reply::value(Value::Status(status))),
             Request::Csr(profile) => self.csr(&profile),
             Request::Enrol(enrolment) => self.enrol(&enrolment).map(|()| Reply::done()),
+            Request::AnnounceTa { .. } => Err(Failure::new(codes::USAGE, "this is for the Broker to answer")),
             Request::ChangeAnchor(order) => {
                 self.with_agent(|agent, _| agent.change_anchor(&order).map(|()| Value::Done))
             }
-            Request::ProcessOtrpMessage(_) | Request::GetTaInformation { .. } => {
-                Err(Failure::new(codes::CONFIG_INVALID, "the device does not speak OTrP"))
-            }
+            Request::ProcessOtrpMessage(message) => self.feed(Input::ProcessOtrpMessage(message), None),
+            Request::GetTaInformation { query, tam_uri } => self.with_agent(|agent, _| {
+                agent.ta_information(&query, tam_uri.as_deref()).map(Value::TaInformation)
+            }),
         }
     }
 
@@ -150,11 +152,9 @@ impl Host {
 
     fn act(&mut self, output: Output, actions: &mut Vec<Action>) -> Result<(), Failure> {
         match output {
-            Output::Connect { tam_uri } => {
-                actions.push(Action::Connect { tam_uri, protocol: Protocol::Teep })
-            }
-            Output::Transmit { tam_uri, message } => {
-                actions.push(Action::Send { tam_uri, protocol: Protocol::Teep, message })
+            Output::Connect { tam_uri, protocol } => actions.push(Action::Connect { tam_uri, protocol }),
+            Output::Transmit { tam_uri, protocol, message } => {
+                actions.push(Action::Send { tam_uri, protocol, message })
             }
             Output::Fetch { fetch: id, uri, max_size } => {
                 (self.follow.received, self.follow.total) = (0, max_size);
@@ -227,7 +227,7 @@ impl Host {
         })
     }
 
-    /// Makes the device's keys if there are none yet, and gives the request for its certificate.
+    /// Makes the device's keys if there are none yet, and gives the requests for their certificates.
     fn csr(&mut self, profile: &Profile) -> Result<Reply, Failure> {
         if let Device::Blank { .. } = &self.device {
             let config = enrol::config(profile, &self.provider)?;
@@ -238,11 +238,17 @@ impl Host {
                 }
             }
         }
-        let pem = self.agent()?.platform().certificate_request(&profile.common_name);
-        pem.map(|pem| Reply::value(Value::Csr(pem))).map_err(platform_failure)
+        let platform = self.agent()?.platform();
+        let name = &profile.common_name;
+        let mut pem = platform.certificate_request(name).map_err(platform_failure)?;
+        if let Some((tee, firmware)) = platform.otrp_certificate_requests(name).map_err(platform_failure)? {
+            pem.push_str(&tee);
+            pem.push_str(&firmware);
+        }
+        Ok(Reply::value(Value::Csr(pem)))
     }
 
-    /// Installs the certificate and seals the trust anchors; refused on a device that was enrolled before.
+    /// Installs the certificates and seals the trust anchors; refused on a device that was enrolled before.
     fn enrol(&mut self, enrolment: &Enrolment) -> Result<(), Failure> {
         if self.agent()?.status().is_ok() {
             return Err(agent_failure(&AgentError::AlreadyEnrolled));
@@ -252,15 +258,9 @@ impl Host {
             return Err(Failure::new(codes::INTERNAL, "the device changed while it was enrolled"));
         };
         let mut platform = agent.into_platform();
-        let done = platform
-            .install_certificates(enrolment.chain.clone())
-            .map_err(|error| match error {
-                CertificateError::Platform(error) => platform_failure(error),
-                other => Failure::new(codes::X509_MALFORMED, other.to_string()),
-            })
-            .and_then(|()| {
-                Agent::enrol(&mut platform, &self.provider, &seed).map_err(|error| agent_failure(&error))
-            });
+        let done = install(&mut platform, enrolment).and_then(|()| {
+            Agent::enrol(&mut platform, &self.provider, &seed).map_err(|error| agent_failure(&error))
+        });
         self.device = Device::made(platform, self.provider);
         done
     }
@@ -293,6 +293,10 @@ impl Host {
         (status.state_digest, status.state_epoch) = (root.digest, root.epoch);
         status.device_id = Some(thumbprint(&agent.platform().attestation_public_key(), &self.provider).0);
         status.report_key = Some(agent.platform().report_key().public_key().to_spki());
+        if let Some(otrp) = agent.platform().otrp() {
+            status.otrp_name = Some(otrp.name().into());
+            status.otrp_ready = !otrp.chain().is_empty();
+        }
         match agent.status() {
             Ok(of_agent) => {
                 status.enrolled = true;
@@ -306,6 +310,21 @@ impl Host {
                     provider: one.provider,
                 });
                 status.installed = installed.collect();
+                let tam_uri = |owner| {
+                    let tam = of_agent.tams.iter().find(|(id, _, _)| *id == owner);
+                    tam.and_then(|(_, uri, _)| uri.clone())
+                };
+                let domains = of_agent.domains.into_iter().map(|domain| Domain {
+                    tam_uri: tam_uri(domain.owner),
+                    name: domain.name,
+                    label: domain.label,
+                    provider: domain.provider,
+                    signers: domain.signers.into_iter().map(|digest| digest.0).collect(),
+                    manifests: domain.manifests as u64,
+                    used: domain.used,
+                    quota: domain.quota,
+                });
+                status.domains = domains.collect();
                 Ok(status)
             }
             Err(AgentError::NotEnrolled) => Ok(status),
@@ -322,8 +341,27 @@ fn log(progress: &Progress) {
         Progress::Changed(effect) => eprintln!("agent: {effect:?}"),
         Progress::Answered { attested: true } => eprintln!("agent: answered with Evidence"),
         Progress::Answered { attested: false } => eprintln!("agent: answered"),
+        Progress::Tolerated { tolerated, .. } => {
+            let more = tolerated.iter().map(|one| format!(", {one}")).collect::<String>();
+            eprintln!("agent: accepted the plain form of the OTrP draft{more}");
+        }
         _ => {}
     }
+}
+
+/// Stores the certificates of an enrolment: those of the attestation key, and those of OTrP if there are any.
+fn install(platform: &mut SoftwarePlatform, enrolment: &Enrolment) -> Result<(), Failure> {
+    let failure = |error: CertificateError| match error {
+        CertificateError::Platform(error) => platform_failure(error),
+        CertificateError::NoOtrp => Failure::new(codes::CONFIG_INVALID, error.to_string()),
+        other => Failure::new(codes::X509_MALFORMED, other.to_string()),
+    };
+    platform.install_certificates(enrolment.chain.clone()).map_err(failure)?;
+    if enrolment.otrp_chain.is_empty() && enrolment.firmware_chain.is_empty() {
+        return Ok(());
+    }
+    let (chain, firmware) = (enrolment.otrp_chain.clone(), enrolment.firmware_chain.clone());
+    platform.install_otrp_certificates(chain, firmware).map_err(failure)
 }
 
 fn agent_failure(error: &AgentError) -> Failure {

@@ -9,14 +9,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tamarack_broker::TeeChannel;
 use tamarack_channel::{
-    Action, Enrolment, Failure, PeripheralSeed, Profile, Proof, Request, SignerSeed, Status, TaState,
-    TamSeed, Target, Value,
+    Action, Enrolment, Failure, NameKind, OtrpProfile, OtrpSeed, PeripheralSeed, Profile, Proof, Request,
+    SignerSeed, Status, TaState, TamSeed, Target, Value,
 };
 use tamarack_crypto::KeyType;
 use tamarack_model::{Code, ComponentId, Protocol, codes};
 use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem, generate_key, load_key};
 use tamarack_tee_host::{COUNTER_SUFFIX, LaunchError, LaunchOptions, launch};
-use tamarack_x509::Role;
+use tamarack_x509::{Name, Role};
 
 const SUBCOMMAND: &str = "__tee";
 const TAM_URI: &str = "https://tam.example/tam";
@@ -32,6 +32,8 @@ fn main() -> ExitCode {
             s2_a_copy_of_the_folder_without_the_fuse_is_useless();
             r9_an_old_copy_of_the_folder_is_refused();
             s2_the_fuse_lies_outside();
+            an_otrp_identity_survives_restarts();
+            a_device_without_an_identity_speaks_no_otrp();
             println!("process: ok");
             ExitCode::SUCCESS
         }
@@ -173,6 +175,8 @@ fn enrolment_survives_restarts() {
     for request in [
         Request::RequestTa { component: component.clone(), tam_uri: None },
         Request::OpenSession { target: Target::Uuid([0; 16]), tam_uri: None, params: Vec::new() },
+        Request::ProcessOtrpMessage(b"{}".to_vec()),
+        Request::GetTaInformation { query: b"{}".to_vec(), tam_uri: None },
         Request::Enrol(Enrolment {
             chain: Vec::new(),
             otrp_chain: Vec::new(),
@@ -279,6 +283,96 @@ fn s2_the_fuse_lies_outside() {
     let result = launch(place.options(&folder, &fuse));
     assert!(matches!(result, Err(LaunchError::Fuse(..))), "no fuse is made unless asked for: {result:?}");
     assert!(!place.scratch.path().join(format!("fuse{COUNTER_SUFFIX}")).exists());
+}
+
+fn otrp_profile() -> Profile {
+    let otrp = OtrpProfile { tee_name: "valve-tee".into(), tee_version: "1".into() };
+    Profile { otrp: Some(otrp), ..profile() }
+}
+
+/// Adds OTrP to an enrolment: the one TAM has a principal in it, and the requests behind the first are certified.
+fn with_otrp(enrolment: Enrolment, requests: &[&str]) -> Enrolment {
+    let validity = Validity::days(UNIX_EPOCH.elapsed().unwrap().as_secs() - 60, 30);
+    let chain = |ca, role, request: &str| {
+        let authority = Authority::create(ca, "CA", KeyType::P256, validity).unwrap();
+        let name = Name::Uri("urn:device:1".into());
+        let leaf = authority.issue_named_from_csr(request, role, &name, "device", validity).unwrap();
+        let mut chain = certificates_from_pem(&leaf).unwrap();
+        chain.push(authority.cert_der().to_vec());
+        chain
+    };
+    let mut tams = enrolment.tams;
+    let Some(Proof::Certificate { root, .. }) = &tams[0].proof else { panic!("a certificate") };
+    tams[0].otrp = Some(OtrpSeed {
+        root: root.clone(),
+        name: "1.3.6.1.4.1.61999.2.1".into(),
+        kind: NameKind::RegisteredId,
+        draft: false,
+    });
+    (tams[0].domains, tams[0].domain_quota) = (4, 1 << 20);
+    Enrolment {
+        otrp_chain: chain(Role::Tee, Role::OtrpTee, requests[1]),
+        firmware_chain: chain(Role::Firmware, Role::Firmware, requests[2]),
+        tams,
+        ..enrolment
+    }
+}
+
+fn an_otrp_identity_survives_restarts() {
+    let place = Place::new();
+    let mut tee = place.start(true);
+    let Ok(Value::Csr(csr)) = tee.ask(Request::Csr(otrp_profile())).0 else { panic!("no request") };
+    let requests: Vec<&str> = csr.split_inclusive("-----END CERTIFICATE REQUEST-----\n").collect();
+    assert_eq!(requests.len(), 3, "one for each key");
+    let made = tee.status();
+    assert_eq!((made.otrp_name.as_deref(), made.otrp_ready), (Some("valve-tee"), false));
+    drop(tee);
+
+    let mut tee = place.start(false);
+    let Ok(Value::Csr(again)) = tee.ask(Request::Csr(profile())).0 else { panic!("no request") };
+    assert_eq!(again.matches("-----BEGIN").count(), 3, "a device stays what it was made as");
+    let good = with_otrp(enrolment(requests[0]), &requests);
+    let swapped = Enrolment {
+        otrp_chain: good.firmware_chain.clone(),
+        firmware_chain: good.otrp_chain.clone(),
+        ..good.clone()
+    };
+    assert_eq!(tee.refused(Request::Enrol(swapped)), codes::X509_MALFORMED);
+    let status = tee.status();
+    assert!(!status.otrp_ready && !status.enrolled, "a refused enrolment leaves nothing");
+    assert_eq!(tee.ask(Request::Enrol(good)).0, Ok(Value::Done));
+    let sealed = tee.status();
+    assert!(sealed.otrp_ready && sealed.enrolled && sealed.domains.is_empty());
+    drop(tee);
+
+    let mut tee = place.start(false);
+    let again = tee.status();
+    assert_eq!((again.state_digest, again.otrp_ready), (sealed.state_digest, true));
+    let (_, actions) = tee.ask(Request::ProcessOtrpMessage(b"{\"not\": \"a message\"}".to_vec()));
+    assert!(
+        actions.iter().any(|a| matches!(a, Action::Finished { failure: Some(_) })),
+        "garbage is refused: {actions:?}"
+    );
+    assert!(!actions.iter().any(|a| matches!(a, Action::Send { .. })), "and not answered: {actions:?}");
+    tee.ask(Request::GetTaInformation { query: b"{}".to_vec(), tam_uri: None }).0.unwrap_err();
+    assert_eq!(tee.status().state_digest, sealed.state_digest, "and changes nothing");
+}
+
+fn a_device_without_an_identity_speaks_no_otrp() {
+    let place = Place::new();
+    let mut tee = place.start(true);
+    let Ok(Value::Csr(csr)) = tee.ask(Request::Csr(profile())).0 else { panic!("no request") };
+    assert_eq!(tee.status().otrp_name, None);
+    let other = Place::new();
+    let Ok(Value::Csr(requests)) = other.start(true).ask(Request::Csr(otrp_profile())).0 else {
+        panic!("no request")
+    };
+    let requests: Vec<&str> = requests.split_inclusive("-----END CERTIFICATE REQUEST-----\n").collect();
+    let mixed = with_otrp(enrolment(&csr), &requests);
+    assert_eq!(tee.refused(Request::Enrol(mixed)), codes::CONFIG_INVALID);
+    assert_eq!(tee.ask(Request::Enrol(enrolment(&csr))).0, Ok(Value::Done));
+    let (_, actions) = tee.ask(Request::ProcessOtrpMessage(b"{}".to_vec()));
+    assert!(!actions.iter().any(|a| matches!(a, Action::Send { .. })), "{actions:?}");
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -7,6 +7,8 @@ use tamarack_crypto::{Error, HashAlgorithm, KeyType, Provider, PublicKey, is_str
 mod jose;
 mod vectors;
 
+pub use jose::{p256_pkcs8, rsa_pkcs8, small_rsa_spki};
+
 /// The public key of RFC 8410 section 10.3.
 const RFC8410_PUBLIC: &str = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
 

@@ -4,6 +4,7 @@
 pub mod cddl;
 pub mod crypto_suite;
 pub mod memory_platform;
+pub mod otrp_pki;
 pub mod platform_suite;
 pub mod specs;
 pub mod store_suite;

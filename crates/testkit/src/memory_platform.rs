@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tamarack_crypto::{Provider, PublicKey, Secret, Sign};
+use tamarack_crypto::{KeyAgree, Provider, PublicKey, Secret, Sign};
 use tamarack_eat::{
     Claims, Confirmation, DebugStatus, HardwareVersion, LAYERS, Manifest, OemId, PlatformClaims, Profile,
     SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE,
 };
 use tamarack_tee::{
-    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, NOTES, Pair, Platform, STATE, StateRoot,
-    TaError, TaInstance, TaLimits, state_digest,
+    BlobId, Change, Error, Evidence, EvidenceRequest, FirmwareSignature, Identity, NOTES, OtrpIdentity, Pair,
+    Platform, STATE, StateRoot, TaError, TaInstance, TaLimits, state_digest,
 };
 
 /// Loads a TA; tests choose what a module is.
@@ -100,7 +100,18 @@ pub struct MemoryPlatform {
     attestation_key: Box<dyn Sign>,
     chain: Vec<Vec<u8>>,
     identity: Identity,
+    otrp: Option<MemoryOtrp>,
     loader: Loader,
+}
+
+/// What a [`MemoryPlatform`] is in OTrP.
+struct MemoryOtrp {
+    name: String,
+    signer: Box<dyn Sign>,
+    agreement: Box<dyn KeyAgree>,
+    chain: Vec<Vec<u8>>,
+    firmware_key: Box<dyn Sign>,
+    firmware_chain: Vec<Vec<u8>>,
 }
 
 impl MemoryPlatform {
@@ -121,6 +132,7 @@ impl MemoryPlatform {
             attestation_key: ed25519(&provider, seed, b"attestation"),
             chain: Vec::new(),
             identity: identity(seed),
+            otrp: None,
             loader: Arc::new(|_, _| Err(TaError::Invalid("this test loads no TAs".into()))),
         }
     }
@@ -133,6 +145,21 @@ impl MemoryPlatform {
     /// Sends `chain`, leaf first, DER, with its Evidence.
     pub fn with_certificate_chain(self, chain: Vec<Vec<u8>>) -> Self {
         Self { chain, ..self }
+    }
+
+    /// Speaks OTrP too, as [`crate::otrp_pki::OtrpPki::device`] certified it. The keys are [`otrp_pkcs8`] and
+    /// [`firmware_key`] of this device's number.
+    pub fn with_otrp(self, seed: u8, device: OtrpDevice) -> Self {
+        let pkcs8 = otrp_pkcs8(&self.provider, seed, b"otrp");
+        let otrp = MemoryOtrp {
+            name: device.name,
+            signer: self.provider.keys.load_pkcs8(&pkcs8).expect("a P-256 key"),
+            agreement: self.provider.agree.load_pkcs8(&pkcs8).expect("a P-256 key"),
+            chain: device.chain,
+            firmware_key: firmware_key(&self.provider, seed),
+            firmware_chain: device.firmware_chain,
+        };
+        Self { otrp: Some(otrp), ..self }
     }
 
     /// Is something else.
@@ -286,6 +313,11 @@ impl Platform for MemoryPlatform {
 
     fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
         let root = self.state_root();
+        let teep_key = self.teep_key.public_key();
+        let confirm = request.confirm.unwrap_or(teep_key);
+        if confirm != teep_key && self.otrp.as_ref().map(|otrp| otrp.signer.public_key()) != Some(confirm) {
+            return Err(Error::NotOwnKey);
+        }
         let claims = Claims {
             eat_nonce: vec![request.nonce.to_vec()],
             ueid: Some(request.ueid.to_vec()),
@@ -294,7 +326,7 @@ impl Platform for MemoryPlatform {
             hwversion: Some(HardwareVersion { version: self.identity.hwversion.clone(), scheme: None }),
             eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
             dbgstat: Some(DebugStatus::DisabledSinceBoot),
-            cnf: Some(Confirmation::Key(self.teep_key.public_key())),
+            cnf: Some(Confirmation::Key(confirm)),
             manifests: vec![Manifest::sha256("urn:x-tamarack:agent", self.identity.agent_digest)],
             platform: Some(PlatformClaims {
                 class: PlatformClaims::SOFTWARE_TEE.into(),
@@ -314,9 +346,75 @@ impl Platform for MemoryPlatform {
         Ok(Evidence { format: SOFTWARE_TEE_FORMAT.into(), payload })
     }
 
+    fn otrp(&self) -> Option<&dyn OtrpIdentity> {
+        self.otrp.as_ref().map(|otrp| otrp as &dyn OtrpIdentity)
+    }
+
     fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError> {
         (self.loader)(module, limits)
     }
+}
+
+impl OtrpIdentity for MemoryOtrp {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn version(&self) -> &str {
+        "1"
+    }
+
+    fn chain(&self) -> &[Vec<u8>] {
+        &self.chain
+    }
+
+    fn signer(&self) -> &dyn Sign {
+        &*self.signer
+    }
+
+    fn agreement(&self) -> &dyn KeyAgree {
+        &*self.agreement
+    }
+
+    fn firmware_signature(&self, tid: &[u8]) -> Result<Option<FirmwareSignature>, Error> {
+        let Some(certificate) = self.firmware_chain.first() else { return Ok(None) };
+        let signature = self.firmware_key.sign(tid).map_err(|_| Error::Crypto)?;
+        Ok(Some(FirmwareSignature { certificate: certificate.clone(), signature }))
+    }
+}
+
+/// What a device that speaks OTrP was given at its making.
+#[derive(Clone, Debug)]
+pub struct OtrpDevice {
+    /// Name of its TEE.
+    pub name: String,
+    /// Certificates of its TEE, leaf first, the root last, DER.
+    pub chain: Vec<Vec<u8>>,
+    /// Certificates of its firmware in the same form; empty for none.
+    pub firmware_chain: Vec<Vec<u8>>,
+}
+
+/// DER PKCS#8 of a P-256 key up to and after the 32 bytes of the private key (RFC 5915), without the public key.
+const PKCS8_P256: [u8; 35] = [
+    0x30, 0x41, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
+    0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04, 0x27, 0x30, 0x25, 0x02, 0x01, 0x01, 0x04,
+    0x20,
+];
+
+/// DER PKCS#8 of the P-256 key that follows from a seed and what it is for.
+pub fn otrp_pkcs8(provider: &Provider, seed: u8, label: &[u8]) -> Vec<u8> {
+    [&PKCS8_P256[..], &provider.sha256_parts(&[b"P-256", &[seed], label])].concat()
+}
+
+/// The P-256 key by which the firmware of the device number `seed` vouches for it.
+///
+/// # Panics
+/// If the provider does not load such a key.
+pub fn firmware_key(provider: &Provider, seed: u8) -> Box<dyn Sign> {
+    provider
+        .keys
+        .load_pkcs8(&otrp_pkcs8(provider, seed, b"firmware"))
+        .expect("every provider loads a P-256 key")
 }
 
 /// PKCS#8 of an Ed25519 key up to the 32 bytes of the private key (RFC 8410 section 7).

@@ -2,9 +2,9 @@
 
 use tamarack_cbor::Limits;
 use tamarack_cose::{Purpose, VerificationKey, Verified};
-use tamarack_crypto::{Provider, PublicKey};
+use tamarack_crypto::{KeyType, Provider, PublicKey};
 use tamarack_eat::{Confirmation, Token};
-use tamarack_tee::{BlobId, Change, Error, EvidenceRequest, NOTES, Platform, STATE};
+use tamarack_tee::{BlobId, Change, Error, EvidenceRequest, NOTES, OtrpIdentity, Platform, STATE};
 
 /// One device under test.
 pub struct Subject {
@@ -14,7 +14,7 @@ pub struct Subject {
     pub attestation_key: PublicKey,
 }
 
-/// Runs every check. `make` opens one and the same device anew each time it is called, as after a restart; the platform
+/// Runs every check, those of OTrP if the device has an identity in it. `make` opens one and the same device anew each time it is called, as after a restart; the platform
 /// it gave before is gone by then.
 ///
 /// # Panics
@@ -27,6 +27,7 @@ pub fn check_platform(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     keys(make);
     storage_keys(make);
     evidence(provider, make);
+    otrp(provider, make);
 }
 
 fn key(first: u8, name: &str) -> Vec<u8> {
@@ -182,10 +183,89 @@ fn evidence(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     assert_ne!(ask(&[8; 32]).payload, evidence.payload, "Evidence depends on the nonce");
 }
 
+/// The OTrP identity, if there is one: its keys, and what firmware and Evidence say of them.
+fn otrp(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
+    let Subject { platform, attestation_key } = make();
+    let ask = |confirm: Option<PublicKey>| {
+        platform.evidence(&EvidenceRequest {
+            nonce: b"a transaction",
+            ueid: &[1; 17],
+            trust_store_sequence: 3,
+            confirm,
+        })
+    };
+    assert_eq!(ask(Some(attestation_key)), Err(Error::NotOwnKey), "not even its own attestation key");
+    let teep_key = platform.teep_key().public_key();
+    let confirmed = |confirm: Option<PublicKey>| {
+        let token = Token::parse(&ask(confirm).unwrap().payload, &Limits::default()).unwrap();
+        let keys = [VerificationKey::new(attestation_key, Purpose::Evidence, provider)];
+        token.verify(&keys, Purpose::Evidence, provider).unwrap().into_value().cnf
+    };
+    assert_eq!(confirmed(Some(teep_key)), Some(Confirmation::Key(teep_key)));
+    let Some(identity) = platform.otrp() else { return };
+
+    let key = identity.signer().public_key();
+    assert_eq!(confirmed(None), Some(Confirmation::Key(teep_key)), "unless asked for the other one");
+    assert_eq!(confirmed(Some(key)), Some(Confirmation::Key(key)));
+    assert_eq!(key.key_type(), KeyType::P256);
+    assert_eq!(identity.agreement().public_key(), key, "one certificate, one key");
+    assert!(!identity.name().is_empty() && !identity.version().is_empty());
+    let peer = provider.agree.ephemeral().unwrap();
+    let (here, there) = (identity.agreement().agree(&peer.public_key()), peer.agree(&key));
+    assert_eq!(here.unwrap().expose(), there.unwrap().expose(), "both ends agree on a secret");
+    assert!(
+        identity.agreement().agree(&PublicKey::P256 { x: [1; 32], y: [1; 32] }).is_err(),
+        "no such point"
+    );
+    provider.verify.verify(&key, b"m", &identity.signer().sign(b"m").unwrap()).expect("it signs");
+
+    let mut keys = vec![key, teep_key, platform.report_key().public_key(), attestation_key];
+    if let Some(leaf) = identity.chain().first() {
+        assert_eq!(tamarack_x509::unvalidated_key(leaf), Ok(key), "the certificate is of this key");
+    }
+    let said = |identity: &dyn OtrpIdentity| identity.firmware_signature(b"a transaction").unwrap();
+    if let Some(said) = said(identity) {
+        let firmware = tamarack_x509::unvalidated_key(&said.certificate).unwrap();
+        provider
+            .verify
+            .verify(&firmware, b"a transaction", &said.signature)
+            .expect("the firmware signs the tid");
+        provider.verify.verify(&firmware, b"another", &said.signature).expect_err("and no other");
+        keys.push(firmware);
+    }
+    // Security rule K6, but for the one key that OTrP both signs with and encrypts to.
+    for (i, one) in keys.iter().enumerate() {
+        assert!(!keys[i + 1..].contains(one), "one key, one purpose");
+    }
+    let before = (identity.name().to_owned(), identity.chain().to_vec(), key);
+    let certificate = said(identity).map(|said| said.certificate);
+    drop(platform);
+    let platform = make().platform;
+    let identity = platform.otrp().expect("the identity survives a restart");
+    assert_eq!(
+        before,
+        (identity.name().to_owned(), identity.chain().to_vec(), identity.signer().public_key())
+    );
+    assert_eq!(certificate, said(identity).map(|said| said.certificate));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::memory_platform::{MemoryPlatform, MemoryStorage};
+    use crate::otrp_pki::OtrpPki;
+
+    #[test]
+    fn memory_platform_speaks_otrp() {
+        let provider = tamarack_crypto_rustcrypto::provider();
+        let storage = MemoryStorage::default();
+        let device = OtrpPki::new(&provider, 1).device(&provider, 1);
+        check_platform(&provider, &mut || {
+            let platform = MemoryPlatform::open(provider, 1, storage.clone()).with_otrp(1, device.clone());
+            assert!(platform.otrp().is_some());
+            Subject { attestation_key: platform.attestation_public_key(), platform: Box::new(platform) }
+        });
+    }
 
     #[test]
     fn memory_platform_is_a_platform() {

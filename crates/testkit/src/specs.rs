@@ -22,6 +22,21 @@ pub fn specs_dir() -> Option<PathBuf> {
     None
 }
 
+/// The folder with the OTrP draft and its samples: `../otrp` beside [`specs_dir`], on the same terms.
+///
+/// # Panics
+/// With `CI=true` in the environment, so that continuous integration never skips in silence.
+pub fn otrp_dir() -> Option<PathBuf> {
+    let dir = specs_dir()?.join("../otrp");
+    if dir.is_dir() {
+        return Some(dir);
+    }
+    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(!in_ci, "the OTrP samples are required in CI but missing: {}", dir.display());
+    println!("skipped: no OTrP samples at {}", dir.display());
+    None
+}
+
 /// The root of this workspace.
 pub fn workspace_root() -> &'static Path {
     // This crate lies two levels below the root.

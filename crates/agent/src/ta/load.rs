@@ -13,7 +13,7 @@ use super::sessions::Instance;
 use crate::authority::{self, Use};
 use crate::journal::Journal;
 use crate::trust::{AnchorState, TrustStore};
-use crate::{AgentConfig, Error, measure, slots};
+use crate::{AgentConfig, Error, domains, measure, slots};
 
 /// Loads a TA. Walks security rule L1: committed record, digest of the one buffer that is instantiated, anchors that
 /// still stand, and the manifest's own invocation procedure over the stored envelope.
@@ -35,6 +35,7 @@ pub(crate) fn load(
     }
 
     let store = TrustStore::load(platform)?;
+    let store = domains::with_signers(&journal, platform, &store, &owner)?;
     let tam = store.tams.iter().find(|tam| tam.owner == owner);
     if tam.is_none_or(|tam| tam.state == AnchorState::Revoked) {
         return Err(Error::Unauthorised("its TAM is not trusted any more".into()));
@@ -67,7 +68,7 @@ pub(crate) fn load(
         return Err(Error::Unauthorised("its manifest starts another component".into()));
     }
 
-    let scope = Scope::open(platform, owner, &manifest.provider, component.manifest)?;
+    let scope = Scope::open(&journal, platform, owner, &manifest.provider, component.manifest)?;
     Ok(Instance { ta: platform.load_ta(&module, &config.ta)?, scope })
 }
 

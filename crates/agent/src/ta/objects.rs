@@ -16,6 +16,9 @@ use crate::record::{self, BINDING, PERIPHERAL, SALT, TA_DATA};
 const OBJECT: u8 = b'o';
 const KEY: u8 = b'k';
 
+/// Name of the object that holds what the TAM personalized the TA with.
+const PERSONALIZATION: &[u8] = b"personalization";
+
 /// Most bytes of a name.
 const MAX_NAME: usize = 64;
 /// Most lines of log in one call, and most bytes of one.
@@ -32,12 +35,13 @@ pub(crate) struct Scope {
 impl Scope {
     /// Derives the storage key of rule K6.
     pub fn open(
+        journal: &Journal,
         platform: &dyn Platform,
         owner: OwnerId,
         service_provider: &str,
         manifest: ComponentId,
     ) -> Result<Self, Error> {
-        let salt = platform.get(&record::key_of(SALT, &owner, &manifest))?;
+        let salt = journal.get(platform, &record::key_of(SALT, &owner, &manifest))?;
         let salt = salt.ok_or(Error::Corrupt("manifest without salt"))?;
         let mut context = Encoder::new();
         context.array(4).bytes(&owner.0).text(service_provider);
@@ -116,21 +120,9 @@ impl<'a> Services<'a> {
         plain.map(Secret::new).map_err(|_| TaReturn::GENERIC)
     }
 
-    /// Seals under a fresh random nonce; the name is bound as additional data, so that entries cannot be exchanged.
     fn write(&mut self, kind: u8, name: &[u8], data: &[u8]) -> Result<(), TaReturn> {
-        let key = self.scope.key_of(kind, check_name(name)?);
-        let prefix = record::key_of(TA_DATA, &self.scope.owner, &self.scope.manifest);
-        let held = self.journal.scan(self.platform, &prefix).map_err(|_| TaReturn::GENERIC)?;
-        let known = held.iter().any(|(held, _)| *held == key);
-        if data.len() > self.limits.object_size || (!known && held.len() >= self.limits.objects) {
-            return Err(TaReturn::STORAGE_NO_SPACE);
-        }
-        let mut nonce = [0; 12];
-        self.provider.random.fill(&mut nonce).map_err(|_| TaReturn::GENERIC)?;
-        let sealed = self.provider.aead.seal(self.scope.key.expose(), &nonce, &key, data);
-        let sealed = sealed.map_err(|_| TaReturn::GENERIC)?;
-        self.journal.put(key, [&nonce[..], &sealed].concat());
-        Ok(())
+        let Self { platform, provider, scope, limits, journal, .. } = self;
+        write(journal, *platform, provider, scope, limits, kind, check_name(name)?, data)
     }
 
     fn remove(&mut self, kind: u8, name: &[u8]) -> Result<(), TaReturn> {
@@ -149,6 +141,45 @@ impl<'a> Services<'a> {
         let pkcs8 = self.read(KEY, name)?;
         self.provider.keys.load_pkcs8(pkcs8.expose()).map_err(|_| TaReturn::GENERIC)
     }
+}
+
+/// Seals under a fresh random nonce; the name is bound as additional data, so that entries cannot be exchanged.
+#[expect(clippy::too_many_arguments, reason = "what a call has in one place, an installation has in several")]
+fn write(
+    journal: &mut Journal,
+    platform: &dyn Platform,
+    provider: &Provider,
+    scope: &Scope,
+    limits: &TaLimits,
+    kind: u8,
+    name: &[u8],
+    data: &[u8],
+) -> Result<(), TaReturn> {
+    let key = scope.key_of(kind, name);
+    let prefix = record::key_of(TA_DATA, &scope.owner, &scope.manifest);
+    let held = journal.scan(platform, &prefix).map_err(|_| TaReturn::GENERIC)?;
+    let known = held.iter().any(|(held, _)| *held == key);
+    if data.len() > limits.object_size || (!known && held.len() >= limits.objects) {
+        return Err(TaReturn::STORAGE_NO_SPACE);
+    }
+    let mut nonce = [0; 12];
+    provider.random.fill(&mut nonce).map_err(|_| TaReturn::GENERIC)?;
+    let sealed = provider.aead.seal(scope.key.expose(), &nonce, &key, data);
+    let sealed = sealed.map_err(|_| TaReturn::GENERIC)?;
+    journal.put(key, [&nonce[..], &sealed].concat());
+    Ok(())
+}
+
+/// Gives the TA in `scope` its personalization data, as the persistent object [`PERSONALIZATION`].
+pub(crate) fn personalize(
+    journal: &mut Journal,
+    platform: &dyn Platform,
+    provider: &Provider,
+    scope: &Scope,
+    limits: &TaLimits,
+    data: &[u8],
+) -> Result<(), TaReturn> {
+    write(journal, platform, provider, scope, limits, OBJECT, PERSONALIZATION, data)
 }
 
 fn check_name(name: &[u8]) -> Result<&[u8], TaReturn> {

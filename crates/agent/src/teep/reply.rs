@@ -104,6 +104,7 @@ impl From<Refused> for Refusal {
         match refused {
             Refused::NotBound => Self::NotBound,
             Refused::Manifest { code, detail, report } => Self::Manifest { code, detail, report },
+            Refused::Intent { code, detail } => Self::Manifest { code, detail, report: None },
             Refused::Device(e) => Self::Device(e),
         }
     }

@@ -1,44 +1,16 @@
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 
 use tamarack_crypto::{ConstantTimeEq, Provider};
 use tamarack_model::{OwnerId, UnixTime};
 
 use crate::Error;
-use crate::engine::Transaction;
 
-/// What the Agent waits for, and what it remembers of exchanges. All of it is in memory: a restart ends every exchange.
+/// What the Agent remembers of exchanges with TEEP. All of it is in memory: a restart ends every exchange.
 #[derive(Default)]
 pub(crate) struct Teep {
-    pub state: State,
-    /// Where answers go: the TAM of the exchange that was begun last.
-    pub tam_uri: Option<String>,
     nonces: BTreeMap<OwnerId, [u8; 16]>,
     evidence: BTreeMap<OwnerId, Rate>,
     refusals: Rate,
-    /// Which TAM the next policy check is for.
-    pub next_tam: usize,
-    pub last_fetch: u64,
-}
-
-#[derive(Default)]
-pub(crate) enum State {
-    /// Nothing is going on, or a message of the TAM is to come.
-    #[default]
-    ExpectMessage,
-    /// An Update is being carried out and waits for a payload.
-    ExpectPayload(Box<Processing>),
-}
-
-/// An Update that is being carried out.
-pub(crate) struct Processing {
-    pub transaction: Transaction,
-    pub token: Option<tamarack_teep::Token>,
-    /// SHA-256 of the Update, for the stored answer.
-    pub update: [u8; 32],
-    /// Number of the fetch that is waited for.
-    pub fetch: u64,
 }
 
 impl Teep {
@@ -76,13 +48,13 @@ impl Teep {
 
 /// How often something happened in the current minute.
 #[derive(Default)]
-struct Rate {
+pub(crate) struct Rate {
     minute: UnixTime,
     count: u32,
 }
 
 impl Rate {
-    fn allows(&mut self, now: UnixTime, per_minute: u32) -> bool {
+    pub fn allows(&mut self, now: UnixTime, per_minute: u32) -> bool {
         // A clock that goes back opens a new minute only once it has passed the old one.
         if now / 60 > self.minute {
             *self = Self { minute: now / 60, count: 0 };

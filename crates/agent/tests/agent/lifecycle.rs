@@ -2,7 +2,7 @@
 
 use tamarack_agent::{Agent, Error, Input, Output, TaName};
 use tamarack_crypto::PublicKey;
-use tamarack_model::{Outcome, codes};
+use tamarack_model::{Outcome, Protocol, codes};
 use tamarack_suit::ReportResult;
 use tamarack_suit::author::Payload;
 use tamarack_tee::{Param, Params};
@@ -15,7 +15,7 @@ fn a_ta_is_requested_installed_run_updated_and_deleted() {
     let mut world = World::new();
     let request = Input::RequestTa { component: wallet("ta"), tam_uri: None };
     world.agent.handle(NOW, request).unwrap();
-    assert_eq!(world.agent.poll_output(), Some(Output::Connect { tam_uri: TAM_URI.into() }));
+    assert_eq!(world.agent.poll_output(), Some(Output::Connect { tam_uri: TAM_URI.into(), protocol: Protocol::Teep }));
 
     let response = world.query();
     assert_eq!(response.requested_tc_list.len(), 1);
@@ -48,7 +48,7 @@ fn a_ta_is_requested_installed_run_updated_and_deleted() {
     assert!(response.requested_tc_list.is_empty(), "the request was fulfilled");
 
     world.agent.handle(NOW, Input::UnrequestTa { component: wallet("ta") }).unwrap();
-    assert_eq!(world.agent.poll_output(), Some(Output::Connect { tam_uri: TAM_URI.into() }));
+    assert_eq!(world.agent.poll_output(), Some(Output::Connect { tam_uri: TAM_URI.into(), protocol: Protocol::Teep }));
     assert_eq!(world.query().unneeded_manifest_list, [wallet("suit")]);
     world.update(Script::remove(wallet("suit"))).expect_success();
     assert_eq!(world.call(COUNT, &mut vec![Param::None]), Err(Error::NoTa));
@@ -155,7 +155,7 @@ fn policy_checks_go_to_each_tam_in_turn() {
         world.agent.handle(NOW, Input::RequestPolicyCheck).unwrap();
         world.agent.poll_output()
     };
-    let connect = |uri: &str| Some(Output::Connect { tam_uri: uri.into() });
+    let connect = |uri: &str| Some(Output::Connect { tam_uri: uri.into(), protocol: Protocol::Teep });
     assert_eq!((next(), next(), next()), (connect(TAM_URI), connect(OTHER_URI), connect(TAM_URI)));
 }
 

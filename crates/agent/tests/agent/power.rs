@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tamarack_agent::{Agent, AgentConfig, Input, Output};
 use tamarack_crypto::{Secret, Sign};
 use tamarack_tee::{
-    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, Pair, Platform, StateRoot, TaError,
+    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, OtrpIdentity, Pair, Platform, StateRoot, TaError,
     TaInstance, TaLimits,
 };
 use tamarack_testkit::memory_platform::MemoryPlatform;
@@ -14,10 +14,10 @@ use tamarack_testkit::memory_platform::MemoryPlatform;
 use crate::world::*;
 
 /// A platform whose writes fail from one of them on.
-struct Failing {
-    inner: MemoryPlatform,
+pub struct Failing {
+    pub inner: MemoryPlatform,
     /// Writes that still work.
-    left: Rc<Cell<u32>>,
+    pub left: Rc<Cell<u32>>,
 }
 
 impl Failing {
@@ -74,6 +74,9 @@ impl Platform for Failing {
     }
     fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
         self.inner.evidence(request)
+    }
+    fn otrp(&self) -> Option<&dyn OtrpIdentity> {
+        self.inner.otrp()
     }
     fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError> {
         self.inner.load_ta(module, limits)

@@ -9,7 +9,7 @@ use tamarack_agent::{
 };
 use tamarack_cose::{Purpose, SignOptions, VerificationKey, thumbprint};
 use tamarack_crypto::{KeyType, Provider, Sign};
-use tamarack_model::{Code, ComponentId, Outcome, OwnerId, UnixTime};
+use tamarack_model::{Code, ComponentId, Outcome, OwnerId, Protocol, UnixTime};
 use tamarack_suit::author::{Builder, Component, Payload};
 use tamarack_suit::{Report, SignedReport};
 use tamarack_tee::{Param, Params, TaError, TaInstance, TaReturn, TaServices};
@@ -17,7 +17,7 @@ use tamarack_teep::{
     CipherSuite, DataItems, ErrCode, ErrorMessage, Message, QueryRequest, QueryResponse, SignedMessage,
     SuitCoseProfile, Update,
 };
-use tamarack_testkit::memory_platform::{MemoryPlatform, MemoryStorage, ed25519};
+use tamarack_testkit::memory_platform::{MemoryPlatform, MemoryStorage, OtrpDevice, ed25519};
 
 pub const NOW: UnixTime = 1_800_000_000;
 pub const OWNER: OwnerId = OwnerId([1; 16]);
@@ -48,9 +48,13 @@ pub fn tam_anchor(owner: OwnerId, signer: &dyn Sign, uri: &str) -> TamAnchor {
     TamAnchor {
         owner,
         principal: Principal::Keys(vec![signer.public_key()]),
+        otrp: None,
+        protocol: Protocol::Teep,
         uri: Some(uri.into()),
         scopes: vec![vec![]],
         require_binding: true,
+        domains: 0,
+        domain_quota: 0,
         state: AnchorState::Active,
     }
 }
@@ -161,6 +165,8 @@ pub struct World {
     pub payloads: BTreeMap<String, Vec<u8>>,
     pub fetched: Vec<String>,
     pub nonce: Option<[u8; 16]>,
+    /// What the device is in OTrP.
+    pub otrp: Option<OtrpDevice>,
     tokens: u8,
 }
 
@@ -194,14 +200,24 @@ impl World {
             payloads: BTreeMap::new(),
             fetched: Vec::new(),
             nonce: None,
+            otrp: None,
             tokens: 0,
         }
     }
 
     /// The same device after a restart.
     pub fn restart(&mut self) {
-        let storage = self.storage();
-        self.agent = Agent::new(platform(self.device, storage), provider(), AgentConfig::default());
+        self.restart_with(AgentConfig::default());
+    }
+
+    /// The same with another configuration.
+    pub fn restart_with(&mut self, config: AgentConfig) {
+        let platform = platform(self.device, self.storage());
+        let platform = match self.otrp.clone() {
+            Some(otrp) => platform.with_otrp(self.device, otrp),
+            None => platform,
+        };
+        self.agent = Agent::new(platform, provider(), config);
     }
 
     pub fn storage(&self) -> MemoryStorage {
@@ -219,7 +235,8 @@ impl World {
         while let Some(output) = self.agent.poll_output() {
             match output {
                 Output::Connect { .. } | Output::Progress(_) => {}
-                Output::Transmit { message, .. } => {
+                Output::Transmit { protocol: Protocol::Otrp, message, .. } => reply.bytes = message,
+                Output::Transmit { protocol: Protocol::Teep, message, .. } => {
                     let signed = SignedMessage::parse(&message, &tamarack_cbor::Limits::default()).unwrap();
                     reply.message = Some(signed.unverified().unwrap());
                     reply.bytes = message;
@@ -421,6 +438,9 @@ pub const MODULE: u32 = 5;
 /// Makes the key "k" if there is none, signs the input; memory output: the signature.
 pub const SIGN: u32 = 6;
 
+/// Memory output: what it was personalized with.
+pub const PERSONALIZATION: u32 = 7;
+
 /// A TA in Rust.
 struct FakeTa {
     module: Vec<u8>,
@@ -479,6 +499,10 @@ impl TaInstance for FakeTa {
                 let signature = services.sign(b"k", message).map_err(TaError::Returned)?;
                 params[1] = Param::MemrefOutput { capacity: 64, data: signature.to_vec() };
                 params[2] = Param::MemrefOutput { capacity: 65, data: public.to_point() };
+            }
+            PERSONALIZATION => {
+                let data = services.read_object(b"personalization").map_err(TaError::Returned)?;
+                params[0] = Param::MemrefOutput { capacity: 64, data };
             }
             _ => return Err(TaError::Returned(TaReturn::NOT_SUPPORTED)),
         }

@@ -4,12 +4,16 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::{fs, thread};
 use std::time::Duration;
 
-use tamarack_broker::{HttpOptions, TeeChannel};
-use tamarack_channel::{Message, Reply, Request, receive};
+use tamarack_broker::{Broker, HttpOptions, Server, Status, TeeChannel};
+use tamarack_channel::{Action, Failure, Message, Reply, Request, Value, receive};
+use tamarack_jose::base64::encode_url;
+use tamarack_jose::json::{Json, object, to_vec};
+use tamarack_model::{Protocol, codes};
 
 /// One HTTP request as it came in.
 #[derive(Clone, Debug)]
@@ -107,6 +111,10 @@ pub fn teep(body: &[u8]) -> Vec<u8> {
     response("200 OK", &[("content-type", "application/teep+cbor")], body)
 }
 
+pub fn otrp(body: &[u8]) -> Vec<u8> {
+    response("200 OK", &[("content-type", "application/otrp+json")], body)
+}
+
 pub fn no_content() -> Vec<u8> {
     response("204 No Content", &[], b"")
 }
@@ -135,4 +143,77 @@ pub fn fake_tee(
         }
     });
     (TeeChannel::new(ours), asked)
+}
+
+/// How a TEE says it is.
+pub fn status(otrp_name: Option<&str>) -> Status {
+    Status {
+        state_digest: [7; 32],
+        state_epoch: 3,
+        layers: 0xff,
+        missing_layers: Vec::new(),
+        pid: 1,
+        uid: 2,
+        device_id: Some([8; 32]),
+        report_key: None,
+        enrolled: true,
+        installed: Vec::new(),
+        otrp_name: otrp_name.map(String::from),
+        otrp_ready: otrp_name.is_some(),
+        domains: Vec::new(),
+        peripherals: Vec::new(),
+    }
+}
+
+/// Serves apps for the rest of the test.
+pub fn serve(broker: Broker) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let server = Server::bind(folder.path(), Arc::new(broker)).unwrap();
+    thread::spawn(move || server.run(None));
+    folder
+}
+
+/// A message that looks signed, as far as a Broker looks.
+pub fn signed(outer: &str, inner: &str, members: Json) -> Vec<u8> {
+    let payload = to_vec(&object([(inner, members)]));
+    let jws = object([
+        ("payload", encode_url(&payload).into()),
+        ("protected", encode_url(br#"{"alg":"ES256"}"#).into()),
+        ("signature", encode_url(&[1; 64]).into()),
+    ]);
+    to_vec(&object([(outer, jws)]))
+}
+
+pub fn get_device_state() -> Vec<u8> {
+    let members = object([("rid", "r1".into()), ("tid", "t1".into())]);
+    signed("GetDeviceStateRequest", "GetDeviceStateTBSRequest", members)
+}
+
+pub fn create_sd(tee: &str) -> Vec<u8> {
+    let members = object([("rid", "r2".into()), ("tid", "t1".into()), ("tee", tee.into())]);
+    signed("CreateSDRequest", "CreateSDTBSRequest", members)
+}
+
+/// What a TEE answers to GetDeviceState: its part of the array.
+pub fn part(by: &str) -> Vec<u8> {
+    signed("GetDeviceTEEStateResponse", "GetDeviceTEEStateTBSResponse", object([("by", by.into())]))
+}
+
+/// What a TEE of this name answers, if all goes well.
+pub fn answers(name: &str, request: &Request) -> Reply {
+    let send = |message| Action::Send { tam_uri: "unused".into(), protocol: Protocol::Otrp, message };
+    let done = Action::Finished { failure: None };
+    match request {
+        Request::Status => Reply::value(Value::Status(status(Some(name)))),
+        Request::ProcessOtrpMessage(message) if *message == get_device_state() => {
+            Reply::done().with(vec![send(part(name)), done])
+        }
+        Request::ProcessOtrpMessage(message) if *message == create_sd(name) => {
+            let response = signed("CreateSDResponse", "CreateSDTBSResponse", object([("by", name.into())]));
+            Reply::done().with(vec![send(response), done])
+        }
+        Request::ProcessError => Reply::done(),
+        other => Reply::failed(Failure::new(codes::OTRP_REQUEST_INVALID, format!("{other:?}"))),
+    }
 }

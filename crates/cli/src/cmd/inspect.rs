@@ -1,14 +1,12 @@
 use std::path::PathBuf;
 
-use tamarack_model::codes;
-
 use crate::fail::{self, Fail, Outcome};
 use crate::inspect::{self, Shape};
 use crate::out;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The file, in binary or hexadecimal; - reads standard input
+    /// The file, in binary, hexadecimal, JSON or a compact serialization of JOSE; - reads standard input
     file: PathBuf,
     /// What it is, if it does not say so itself
     #[arg(long = "as", value_enum)]
@@ -21,7 +19,7 @@ pub struct Args {
 pub fn run(args: Args) -> Outcome {
     let bytes = inspect::unhex(fail::read(&args.file)?);
     let tree = inspect::tree(&bytes, args.shape).map_err(|e| {
-        Fail::input(codes::CBOR_MALFORMED, format_args!("{}: not well-formed CBOR: {e}", args.file.display()))
+        Fail::input(e.code(), format_args!("{}: {e}", args.file.display()))
     })?;
     if args.json { out::json(&tree.to_json()) } else { out::lines(&tree.to_string()) }
 }

@@ -6,6 +6,7 @@ mod bench;
 mod completions;
 pub mod demo;
 mod dev;
+mod domain;
 mod explain;
 mod inspect;
 mod manifest;
@@ -26,6 +27,8 @@ pub enum Command {
     App(app::Args),
     /// Make, serve, keep and ask a TAM
     Tam(tam::Args),
+    /// Security Domains: create, share and delete them at a TAM
+    Domain(domain::Args),
     /// A developer's whole world in one command
     Dev(dev::Args),
     /// Make, test and sign Trusted Applications
@@ -34,7 +37,7 @@ pub enum Command {
     Manifest(manifest::Args),
     /// Make development keys, authorities and certificates
     Pki(pki::Args),
-    /// Show a CBOR, COSE, EAT, SUIT or TEEP object as an annotated tree
+    /// Show a CBOR, COSE, EAT, SUIT, TEEP, JOSE or OTrP object as an annotated tree
     Inspect(inspect::Args),
     /// Measure this machine
     Bench(bench::Args),
@@ -52,6 +55,7 @@ impl Command {
             Self::Agent(args) => agent::run(args),
             Self::App(args) => app::run(args),
             Self::Tam(args) => tam::run(args),
+            Self::Domain(args) => domain::run(args),
             Self::Dev(args) => dev::run(args),
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),

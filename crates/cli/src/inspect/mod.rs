@@ -1,8 +1,9 @@
-//! Annotated trees of CBOR objects: what `tamarack inspect` prints.
+//! Annotated trees of CBOR and JSON objects: what `tamarack inspect` prints.
 //!
 //! This is a viewer, not a verifier: it shows any well-formed object, also one that every receiver would refuse, and
 //! says in its notes why they would.
 
+mod json;
 mod names;
 mod node;
 mod walk;
@@ -11,6 +12,7 @@ pub use node::Node;
 
 use names::Context;
 use tamarack_cbor::Value;
+use tamarack_model::codes;
 
 /// What an object can be shown as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -35,12 +37,25 @@ pub enum Shape {
     CoseKey,
     /// EAT or CWT claims
     Eat,
+    /// Plain JSON
+    Json,
+    /// OTrP message
+    Otrp,
+    /// JWS, in JSON or compact
+    Jws,
+    /// JWE, in JSON or compact
+    Jwe,
+    /// JWK
+    Jwk,
+    /// Device state information of OTrP
+    Dsi,
 }
 
 impl Shape {
+    /// What it is in CBOR; [`json`] knows the others.
     fn context(self) -> Context {
         match self {
-            Self::Cbor => Context::Any,
+            Self::Cbor | Self::Json | Self::Otrp | Self::Jws | Self::Jwe | Self::Jwk | Self::Dsi => Context::Any,
             Self::Teep => Context::TeepMessage,
             Self::SuitEnvelope => Context::SuitEnvelope,
             Self::SuitManifest => Context::SuitManifest,
@@ -55,7 +70,42 @@ impl Shape {
 }
 
 /// The tree of `bytes`, guessing what it is unless told. A sequence of several items becomes several children.
-pub fn tree(bytes: &[u8], shape: Option<Shape>) -> Result<Node, String> {
+pub fn tree(bytes: &[u8], shape: Option<Shape>) -> Result<Node, Refusal> {
+    if json::is_text(bytes, shape) {
+        return json::tree(bytes, shape).map_err(Refusal::Json);
+    }
+    cbor(bytes, shape).map_err(Refusal::Cbor)
+}
+
+/// Why there is no tree: the sentence says where the bytes go wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Read as CBOR.
+    Cbor(String),
+    /// Read as JSON, which it looks like.
+    Json(String),
+}
+
+impl Refusal {
+    /// The stable code.
+    pub fn code(&self) -> tamarack_model::Code {
+        match self {
+            Self::Cbor(_) => codes::CBOR_MALFORMED,
+            Self::Json(_) => codes::JSON_MALFORMED,
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cbor(why) => write!(f, "not well-formed CBOR: {why}"),
+            Self::Json(why) => write!(f, "not well-formed JSON: {why}"),
+        }
+    }
+}
+
+fn cbor(bytes: &[u8], shape: Option<Shape>) -> Result<Node, String> {
     let mut rest = bytes;
     let mut items = Vec::new();
     while !rest.is_empty() {

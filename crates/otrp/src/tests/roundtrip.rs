@@ -247,7 +247,7 @@ fn a_failure_in_the_clear_reads_back() {
             response::failure(command, &id("r"), &id("t"), &reason, Some(&algorithms), tee.signer()).unwrap();
         let state = match response::parse(&message, &Mode::Strict, &Limits::default()).unwrap() {
             Incoming::DeviceStates(mut states) => states.remove(0).unwrap(),
-            Incoming::Response(response) => response,
+            Incoming::Response(response) => *response,
             Incoming::BrokerError(_) => panic!("not of a Broker"),
         };
         assert_eq!(state.command(), command);

@@ -28,7 +28,8 @@ impl World {
 
     fn staples(&self, source: Source) -> Staples {
         let crypto = tamarack_crypto_aws_lc::provider();
-        Staples { source, path: self.path.clone(), crypto, due: Mutex::new(0) }
+        let not_after = NOW + 2 * 86_400;
+        Staples { source, path: self.path.clone(), not_after, crypto, due: Mutex::new(0) }
     }
 
     fn at(&self, url: &str) -> Staples {
@@ -57,6 +58,15 @@ fn renewal_is_due_at_half_life() {
     drop(server);
     assert_eq!(staples.renew(NOW + 600).unwrap_err().code(), codes::OCSP_UNAVAILABLE);
     assert!(staples.is_due(NOW + 600));
+}
+
+#[test]
+fn a_status_does_not_outlive_the_certificate() {
+    let world = World::new();
+    let server = world.server(9 * 86_400, Revocations::default());
+    let staples = world.at(&format!("http://{}", server.address()));
+    assert_eq!(staples.renew(NOW).unwrap().until, staples.not_after);
+    assert_eq!(staples.renew(staples.not_after + 1).unwrap_err().code(), codes::X509_EXPIRED);
 }
 
 #[test]

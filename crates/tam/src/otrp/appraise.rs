@@ -213,6 +213,9 @@ fn firmware(
     let certificates = core::slice::from_ref(cert);
     let chain = validate_any(certificates, &otrp.firmware_cas, Role::Firmware, now, &options, &tam.crypto)
         .map_err(|e| refuse(e.to_string()))?;
+    if let Some(lists) = otrp.firmware_crls.get(chain.anchor_index()).filter(|lists| !lists.is_empty()) {
+        crl::check(&chain.path(), lists, now, &tam.crypto).map_err(|e| refuse(e.to_string()))?;
+    }
     let algorithm = match sigalg.as_str() {
         "ES256" => SignatureAlgorithm::Es256,
         "RS256" => SignatureAlgorithm::Rs256,

@@ -203,7 +203,7 @@ impl Request<'_> {
             .map_err(|e| refuse(400, e.code(), Subject::Unknown, e.to_string()))?;
         match incoming {
             Incoming::DeviceStates(parts) => self.device_states(otrp, parts),
-            Incoming::Response(response) => self.command_response(otrp, response),
+            Incoming::Response(response) => self.command_response(otrp, *response),
             Incoming::BrokerError(error) => Ok(Ready::Reply(broker_error(&error))),
         }
     }

@@ -5,6 +5,7 @@
 //! Store::open                        an empty store
 //! SoftwarePlatform::create           seals a DeviceConfig and keys made inside
 //! certificate_request -> TEE CA -> install_certificates
+//! otrp_certificate_requests -> TEE CA, firmware CA -> install_otrp_certificates
 //! TrustStoreSeed -> the Agent        which seals its trust store in one commit
 //! ```
 
@@ -30,6 +31,7 @@ use tamarack_tee::{Error, Identity};
 /// | 7 | tstr | hwversion |
 /// | 8 | int | key type, as a COSE algorithm: -9 or -19 |
 /// | 9 | uint | key generation |
+/// | 10 | [tstr, tstr] | name and version of the TEE in OTrP; only on a device that speaks it |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceConfig {
     /// SUIT vendor identifier, a UUID.
@@ -48,6 +50,23 @@ pub struct DeviceConfig {
     pub key_type: KeyType,
     /// Generation of the storage keys (security rule K6).
     pub key_generation: u32,
+    /// What the device is in OTrP; None for one that speaks TEEP only.
+    pub otrp: Option<OtrpConfig>,
+}
+
+/// What a device is in OTrP besides its certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtrpConfig {
+    /// Name of the TEE, the same for a whole kind of device, 1 to 64 bytes.
+    pub tee_name: String,
+    /// Its version, 1 to 64 bytes.
+    pub tee_version: String,
+}
+
+impl OtrpConfig {
+    fn is_valid(&self) -> bool {
+        [&self.tee_name, &self.tee_version].iter().all(|text| (1..=64).contains(&text.len()))
+    }
 }
 
 impl DeviceConfig {
@@ -73,6 +92,7 @@ impl DeviceConfig {
             hwversion: "1".into(),
             key_type: crate::platform::DEFAULT_KEY_TYPE,
             key_generation: 1,
+            otrp: None,
         })
     }
 
@@ -115,15 +135,19 @@ impl Encode for DeviceConfig {
                 .int(6, |e| e.bytes(&self.hwmodel))
                 .int(7, |e| e.text(&self.hwversion))
                 .int(8, |e| e.int(key_type))
-                .int(9, |e| e.uint(self.key_generation.into()));
+                .int(9, |e| e.uint(self.key_generation.into()))
+                .optional(10, self.otrp.as_ref(), |e, otrp| {
+                    e.array(2).text(&otrp.tee_name).text(&otrp.tee_version)
+                });
         });
     }
 }
 
 impl<'b> Decode<'b> for DeviceConfig {
     fn decode(d: &mut Decoder<'b>) -> Result<Self, tamarack_cbor::Error> {
-        if d.map()? != 9 {
-            return Err(d.expected("the 9 pairs of a device configuration"));
+        let pairs = d.map()?;
+        if !(9..=10).contains(&pairs) {
+            return Err(d.expected("the 9 or 10 pairs of a device configuration"));
         }
         field(d, 1)?;
         if d.uint()? != VERSION {
@@ -153,8 +177,16 @@ impl<'b> Decode<'b> for DeviceConfig {
         field(d, 9)?;
         let key_generation =
             u32::try_from(d.uint()?).map_err(|_| d.expected("a key generation of 32 bits"))?;
-        Ok(Self { vendor_id, class_id, device_id, oemid, hwmodel, hwversion, key_type, key_generation })
+        let otrp = (pairs == 10).then(|| otrp(d)).transpose()?;
+        Ok(Self { vendor_id, class_id, device_id, oemid, hwmodel, hwversion, key_type, key_generation, otrp })
     }
+}
+
+fn otrp(d: &mut Decoder<'_>) -> Result<OtrpConfig, tamarack_cbor::Error> {
+    field(d, 10)?;
+    d.array_of(2, "name and version of the TEE")?;
+    let config = OtrpConfig { tee_name: d.text()?.to_string(), tee_version: d.text()?.to_string() };
+    if config.is_valid() { Ok(config) } else { Err(d.expected("a name and a version of 1 to 64 bytes")) }
 }
 
 /// Deterministic encoding fixes the order of the pairs, and every one is required.

@@ -9,7 +9,7 @@ use tamarack_tee::{Error, Evidence, EvidenceRequest, Identity, StateRoot};
 
 use crate::Layers;
 use crate::enrol::csr;
-use crate::platform::Measured;
+use crate::platform::{CertificateError, Measured};
 
 /// What the manifests claim calls the Agent's code.
 const AGENT_URI: &str = "urn:x-tamarack:agent";
@@ -26,7 +26,7 @@ pub(super) struct Attester {
 /// What Evidence states besides what was asked.
 pub(super) struct Standing<'a> {
     pub identity: &'a Identity,
-    pub teep_key: PublicKey,
+    pub confirm: PublicKey,
     pub measured: &'a Measured,
     pub counter_quality: &'static str,
     pub root: StateRoot,
@@ -50,9 +50,7 @@ impl Attester {
     }
 
     pub fn certificate_request(&self, common_name: &str) -> Result<String, Error> {
-        let request = csr::request(&*self.key, common_name).map_err(|_| Error::Crypto)?;
-        pem_rfc7468::encode_string("CERTIFICATE REQUEST", pem_rfc7468::LineEnding::LF, &request)
-            .map_err(|_| Error::Crypto)
+        certificate_request(&*self.key, common_name)
     }
 
     /// Evidence with the claims of security rule E2.
@@ -61,7 +59,7 @@ impl Attester {
         request: &EvidenceRequest<'_>,
         standing: &Standing<'_>,
     ) -> Result<Evidence, Error> {
-        let Standing { identity, teep_key, measured, counter_quality, root } = *standing;
+        let Standing { identity, confirm, measured, counter_quality, root } = *standing;
         let claims = Claims {
             eat_nonce: vec![request.nonce.to_vec()],
             ueid: Some(request.ueid.to_vec()),
@@ -74,7 +72,7 @@ impl Attester {
                 true => DebugStatus::DisabledSinceBoot,
                 false => DebugStatus::Enabled,
             }),
-            cnf: Some(Confirmation::Key(teep_key)),
+            cnf: Some(Confirmation::Key(confirm)),
             manifests: vec![
                 Manifest::sha256(AGENT_URI, identity.agent_digest),
                 Manifest::sha256(LAUNCHER_URI, identity.firmware_digest),
@@ -113,6 +111,27 @@ fn claimed(layers: Layers) -> u64 {
     .into_iter()
     .filter(|(needed, _)| layers.contains(*needed))
     .fold(0, |claimed, (_, bit)| claimed | bit)
+}
+
+/// A certificate request (PKCS #10, PEM) for a key.
+pub(super) fn certificate_request(key: &dyn Sign, common_name: &str) -> Result<String, Error> {
+    let request = csr::request(key, common_name).map_err(|_| Error::Crypto)?;
+    pem_rfc7468::encode_string("CERTIFICATE REQUEST", pem_rfc7468::LineEnding::LF, &request)
+        .map_err(|_| Error::Crypto)
+}
+
+/// Sees that the first certificate of a chain is of `key`, the one that is called `which`.
+pub(super) fn check_leaf(
+    chain: &[Vec<u8>],
+    key: PublicKey,
+    which: &'static str,
+) -> Result<(), CertificateError> {
+    let leaf = chain.first().ok_or(CertificateError::Malformed)?;
+    match certified_key(leaf) {
+        Some(certified) if certified == key => Ok(()),
+        Some(_) => Err(CertificateError::OtherKey(which)),
+        None => Err(CertificateError::Malformed),
+    }
 }
 
 /// The public key that a DER certificate certifies.

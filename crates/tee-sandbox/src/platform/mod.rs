@@ -4,17 +4,19 @@
 //! Agent can neither read nor write those.
 
 mod attester;
+mod otrp;
 
 use tamarack_crypto::{KeyType, Provider, PublicKey, Secret, Sign};
 use tamarack_tee::{
-    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, NOTES, Pair, Platform, STATE, StateRoot,
-    TaError, TaInstance, TaLimits,
+    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, NOTES, OtrpIdentity, Pair, Platform, STATE,
+    StateRoot, TaError, TaInstance, TaLimits,
 };
 
 use crate::Layers;
 use crate::enrol::DeviceConfig;
 use crate::sealed::Store;
 use attester::{Attester, Standing};
+use otrp::Otrp;
 
 const CONFIG: &[u8] = b"p/config";
 const TEEP_KEY: &[u8] = b"p/key/teep";
@@ -44,6 +46,7 @@ pub struct SoftwarePlatform {
     teep_key: Box<dyn Sign>,
     report_key: Box<dyn Sign>,
     attester: Attester,
+    otrp: Option<Otrp>,
 }
 
 /// Why a certificate chain was not installed.
@@ -52,8 +55,10 @@ pub struct SoftwarePlatform {
 pub enum CertificateError {
     /// There is none, or its first certificate cannot be read.
     Malformed,
-    /// It certifies another key than this device's attestation key.
-    OtherKey,
+    /// It certifies another key than the one of this device that it is for; which.
+    OtherKey(&'static str),
+    /// The device was made without an OTrP identity, so it has no key that such a certificate could be of.
+    NoOtrp,
     /// It could not be stored.
     Platform(Error),
 }
@@ -62,7 +67,8 @@ impl core::fmt::Display for CertificateError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Malformed => f.write_str("the certificate chain cannot be read"),
-            Self::OtherKey => f.write_str("the certificate is not of this device's attestation key"),
+            Self::OtherKey(which) => write!(f, "the certificate is not of this device's {which}"),
+            Self::NoOtrp => f.write_str("the device was made without an OTrP identity"),
             Self::Platform(e) => e.fmt(f),
         }
     }
@@ -87,6 +93,9 @@ impl SoftwarePlatform {
             let key = provider.keys.generate_pkcs8(config.key_type).map_err(|_| Error::Crypto)?;
             changes.push(Change::Put(name.to_vec(), key.expose().clone()));
         }
+        if config.otrp.is_some() {
+            changes.extend(Otrp::make_keys(&provider)?);
+        }
         store.commit(changes)?;
         Self::open(store, measured, provider)
     }
@@ -98,7 +107,9 @@ impl SoftwarePlatform {
         let identity = config.identity(measured.agent_digest, measured.firmware_digest);
         let attestation_key = load(&store, ATTESTATION_KEY, &provider)?;
         let chain = store.get(CHAIN).map(attester::read_chain).transpose()?.unwrap_or_default();
+        let otrp = config.otrp.clone().map(|config| Otrp::open(&store, config, provider)).transpose()?;
         Ok(Self {
+            otrp,
             teep_key: load(&store, TEEP_KEY, &provider)?,
             report_key: load(&store, REPORT_KEY, &provider)?,
             attester: Attester::new(attestation_key, chain),
@@ -147,14 +158,28 @@ impl SoftwarePlatform {
     /// Installs the certificates (DER, leaf first) that a TEE CA issued for the attestation key. Who the CA is matters to
     /// those who verify Evidence, not here.
     pub fn install_certificates(&mut self, chain: Vec<Vec<u8>>) -> Result<(), CertificateError> {
-        let leaf = chain.first().ok_or(CertificateError::Malformed)?;
-        if attester::certified_key(leaf).ok_or(CertificateError::Malformed)? != self.attester.public_key() {
-            return Err(CertificateError::OtherKey);
-        }
+        attester::check_leaf(&chain, self.attester.public_key(), "attestation key")?;
         let stored = Change::Put(CHAIN.to_vec(), attester::write_chain(&chain));
         self.store.commit(vec![stored]).map_err(CertificateError::Platform)?;
         self.attester.set_chain(chain);
         Ok(())
+    }
+
+    /// Certificate requests (PKCS #10, PEM) for the keys of OTrP, the TEE's and the firmware's; None on a device that was
+    /// made without.
+    pub fn otrp_certificate_requests(&self, common_name: &str) -> Result<Option<(String, String)>, Error> {
+        self.otrp.as_ref().map(|otrp| otrp.certificate_requests(common_name)).transpose()
+    }
+
+    /// Installs the certificates (DER, leaf first, the root last) that CAs issued for the TEE's key and the firmware's key,
+    /// both or neither. `firmware_chain` may be empty: then the device's firmware does not vouch for it.
+    pub fn install_otrp_certificates(
+        &mut self,
+        chain: Vec<Vec<u8>>,
+        firmware_chain: Vec<Vec<u8>>,
+    ) -> Result<(), CertificateError> {
+        let otrp = self.otrp.as_mut().ok_or(CertificateError::NoOtrp)?;
+        otrp.install(&mut self.store, chain, firmware_chain)
     }
 }
 
@@ -222,14 +247,23 @@ impl Platform for SoftwarePlatform {
     }
 
     fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
+        let teep_key = self.teep_key.public_key();
+        let confirm = request.confirm.unwrap_or(teep_key);
+        if confirm != teep_key && self.otrp.as_ref().map(Otrp::public_key) != Some(confirm) {
+            return Err(Error::NotOwnKey);
+        }
         let standing = Standing {
             identity: &self.identity,
-            teep_key: self.teep_key.public_key(),
+            confirm,
             measured: &self.measured,
             counter_quality: self.store.counter_quality(),
             root: self.store.state_root(),
         };
         self.attester.evidence(request, &standing)
+    }
+
+    fn otrp(&self) -> Option<&dyn OtrpIdentity> {
+        self.otrp.as_ref().map(|otrp| otrp as &dyn OtrpIdentity)
     }
 
     fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError> {

@@ -1,3 +1,5 @@
+mod otrp;
+
 use std::fs::{self, File, OpenOptions};
 use std::path::Path;
 
@@ -205,7 +207,7 @@ fn a_tee_ca_certifies_the_attestation_key_and_no_other() {
 
         let other = authority.issue(platform.teep_key().public_key(), subject, NOW, NOW + 1000).unwrap();
         let other = certificates_from_pem(&other).unwrap();
-        assert_eq!(platform.install_certificates(other), Err(CertificateError::OtherKey));
+        assert_eq!(platform.install_certificates(other), Err(CertificateError::OtherKey("attestation key")));
         assert_eq!(platform.install_certificates(Vec::new()), Err(CertificateError::Malformed));
         assert_eq!(platform.install_certificates(vec![vec![1; 50]]), Err(CertificateError::Malformed));
         assert!(!platform.is_certified());

@@ -321,4 +321,4 @@ fn random<const N: usize>(provider: &Provider) -> Result<[u8; N], Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

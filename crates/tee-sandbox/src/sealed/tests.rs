@@ -1,4 +1,4 @@
-mod crash_disk;
+pub(crate) mod crash_disk;
 mod power;
 mod tamper;
 
@@ -9,13 +9,24 @@ use crash_disk::{CrashDisk, Survivor};
 
 /// The device under test: a disk, a counter on a medium of its own, and the root secret.
 #[derive(Clone, Default)]
-struct Device {
-    disk: CrashDisk,
-    counter: CrashDisk,
+pub(crate) struct Device {
+    pub disk: CrashDisk,
+    pub counter: CrashDisk,
 }
 
 impl Device {
-    fn open(&self) -> Result<Store, Error> {
+    /// A device in the same state that goes its own way.
+    pub fn fork(&self) -> Self {
+        Self { disk: self.disk.fork(), counter: self.counter.fork() }
+    }
+
+    /// The power comes back.
+    pub fn restart(&self, survivor: Survivor) {
+        self.disk.restart(survivor);
+        self.counter.restart(survivor);
+    }
+
+    pub fn open(&self) -> Result<Store, Error> {
         self.open_with(7)
     }
 

@@ -7,6 +7,16 @@ use super::{array, bytes};
 /// RSA keys for tests.
 mod rsa_key;
 
+/// The private key of RFC 7520 section 3.4 as DER PKCS#8, 2,048 bits: published there, worth nothing.
+pub fn rsa_pkcs8() -> Vec<u8> {
+    bytes(&rsa_key::PKCS8.concat())
+}
+
+/// DER SubjectPublicKeyInfo of an RSA key of 1,024 bits, which everything refuses.
+pub fn small_rsa_spki() -> Vec<u8> {
+    bytes(&rsa_key::SMALL_SPKI.concat())
+}
+
 pub(super) fn check(provider: &Provider) {
     check_key_wrap(provider);
     check_cbc(provider);
@@ -33,7 +43,7 @@ pub(super) fn check_pair(maker: &Provider, checker: &Provider) {
 }
 
 /// DER PKCS#8 of a P-256 key, without its public half.
-pub(super) fn p256_pkcs8(private: &[u8; 32]) -> Vec<u8> {
+pub fn p256_pkcs8(private: &[u8; 32]) -> Vec<u8> {
     let head = bytes("3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420");
     [&head[..], private].concat()
 }
@@ -152,7 +162,7 @@ fn check_rsa(provider: &Provider) {
     let Some(rsa) = provider.rsa else {
         return;
     };
-    let key = rsa.load_pkcs8(&bytes(&rsa_key::PKCS8.concat())).expect("loads");
+    let key = rsa.load_pkcs8(&rsa_pkcs8()).expect("loads");
     let verify = |algorithm, spki: &[u8], message: &[u8], signature: &[u8]| {
         provider.certified.verify_spki(algorithm, spki, message, signature)
     };
@@ -173,7 +183,7 @@ fn check_rsa(provider: &Provider) {
     // 256 bytes less twice SHA-256 and two.
     assert!(rsa.oaep_encrypt(key.spki(), &[0; 190]).is_ok());
     assert_eq!(rsa.oaep_encrypt(key.spki(), &[0; 191]), Err(Error::OutputLength));
-    let small = bytes(&rsa_key::SMALL_SPKI.concat());
+    let small = small_rsa_spki();
     assert_eq!(rsa.oaep_encrypt(&small, b"x"), Err(Error::InvalidKey), "1,024 bits");
     let refused = verify(SignatureAlgorithm::Rs256, &small, b"x", &[0; 128]);
     assert_eq!(refused, Err(Error::InvalidKey), "1,024 bits");

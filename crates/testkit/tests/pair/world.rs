@@ -3,21 +3,24 @@
 use std::sync::Arc;
 
 use tamarack_agent::{
-    Agent, AgentConfig, AnchorState, Finished, Input, Operations, Output, Principal, Seed, SignerAnchor,
-    TaName, TamAnchor,
+    Agent, AgentConfig, AnchorState, Finished, Input, Operations, OtrpPrincipal, Output, Principal, Seed,
+    SignerAnchor, TaName, TamAnchor,
 };
 use tamarack_attest::{Grade, Policy, TeeCa};
 use tamarack_crypto::{KeyType, Provider, Secret, Sign};
-use tamarack_model::{ComponentId, OwnerId, Sha256Digest, UnixTime};
-use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem};
+use tamarack_model::{ComponentId, OwnerId, Protocol, Sha256Digest, UnixTime};
+use tamarack_otrp::ErrorCode as BrokerErrorCode;
+use tamarack_pki::Validity;
 use tamarack_store::{
-    CatalogueEntry, MemoryStore, Provider as ServiceProvider, Read, Store, StoreOp, TenantId,
+    CatalogueEntry, Domain, DomainSigner, MemoryStore, Provider as ServiceProvider, Read, Store, StoreOp,
+    TenantId,
 };
 use tamarack_suit::author::{Builder, Component, Payload};
-use tamarack_tam::{ChallengeKey, Reply, Tam, TamConfig, TamSigner, catalog};
+use tamarack_tam::{ChallengeKey, OtrpConfig, OtrpSigner, Reply, Staple, Tam, TamConfig, TamSigner, catalog};
 use tamarack_tee::{Param, StateRoot};
 use tamarack_testkit::memory_platform::{MemoryPlatform, ed25519};
-use tamarack_x509::{Anchor, Role};
+use tamarack_testkit::otrp_pki::{OtrpPki, TestTam};
+use tamarack_x509::Anchor;
 
 pub const NOW: UnixTime = 1_800_000_000;
 pub const TAM_URI: &str = "https://tam.example/tam";
@@ -48,6 +51,60 @@ pub enum Delivery {
     Twice,
 }
 
+/// Number of the first device.
+const DEVICE: u8 = 1;
+
+fn signer_anchor(key: tamarack_crypto::PublicKey) -> SignerAnchor {
+    SignerAnchor {
+        provider: "acme".into(),
+        principal: Principal::Keys(vec![key]),
+        prefixes: vec![vec![b"com.acme".to_vec()]],
+        operations: Operations::ALL,
+        quota: 1 << 20,
+        epoch: 0,
+        state: AnchorState::Active,
+    }
+}
+
+fn principal(tam: &TestTam) -> OtrpPrincipal {
+    OtrpPrincipal { anchor: tam.root().to_vec(), name: tam.name.clone(), draft: false }
+}
+
+/// The TAM's side of OTrP.
+fn otrp_config(pki: &OtrpPki, crypto: &Provider) -> OtrpConfig {
+    let tam = &pki.tams[0];
+    let sign = crypto.keys.load_pkcs8(tam.pkcs8.expose()).unwrap();
+    let agree = crypto.agree.load_pkcs8(tam.pkcs8.expose()).unwrap();
+    let signer = OtrpSigner::new(sign, agree, tam.chain[..1].to_vec(), tam.name.text().into(), crypto);
+    let mut otrp = OtrpConfig::new(signer);
+    otrp.firmware_cas = vec![Anchor::from_der(pki.firmware.cert_der()).unwrap()];
+    otrp.staple = Some(Staple { responses: tam.staple(NOW), until: NOW + 86_400 });
+    otrp
+}
+
+/// An enrolled device of the maker whose CA the TAM lists.
+fn device(pki: &OtrpPki, crypto: Provider, number: u8, seed: &Seed) -> Agent<MemoryPlatform> {
+    let blank = MemoryPlatform::new(crypto, number);
+    let chain = pki.attestation_chain(blank.attestation_public_key(), number);
+    let mut platform = blank
+        .with_certificate_chain(chain)
+        .with_otrp(number, pki.device(&crypto, number))
+        .with_loader(Arc::new(tamarack_tee_sandbox::wasm::load));
+    Agent::enrol(&mut platform, &crypto, seed).unwrap();
+    Agent::new(platform, crypto, AgentConfig::default())
+}
+
+/// What a Broker makes of its TEE's message: the part of the one TEE becomes the response of the device.
+fn assembled(protocol: Protocol, message: Vec<u8>) -> Vec<u8> {
+    match protocol {
+        Protocol::Teep => message,
+        Protocol::Otrp => {
+            let parts = [&message];
+            tamarack_otrp::broker::assemble(&parts, &tamarack_otrp::Limits::default()).unwrap_or(message)
+        }
+    }
+}
+
 pub struct Pair {
     pub agent: Agent<MemoryPlatform>,
     pub tam: Tam,
@@ -58,6 +115,13 @@ pub struct Pair {
     pub sent: Vec<Vec<u8>>,
     /// What was published first, for tests that compare with it.
     pub publication: Option<CatalogueEntry>,
+    /// What the Broker says to each of its TAM's messages of OTrP instead of handing it on, if anything.
+    pub broker: Option<BrokerErrorCode>,
+    /// The keys of providers that the TAM signed at the end of the latest exchange.
+    pub keys: Option<Vec<u8>>,
+    seed: u8,
+    tam_keys: Vec<tamarack_crypto::PublicKey>,
+    pki: OtrpPki,
     signer: Box<dyn Sign>,
     device_crypto: Provider,
     crypto: Provider,
@@ -66,41 +130,56 @@ pub struct Pair {
 impl Pair {
     /// A device (RustCrypto) under a TEE CA that the TAM (aws-lc) lists, a provider with its signer; nothing published.
     pub fn new() -> Self {
+        Self::speaking(Protocol::Teep, &[])
+    }
+
+    /// The same where TAM and device speak OTrP. The device knows no signer of its own accord: what it takes is what the
+    /// TAM's domains bring.
+    pub fn otrp() -> Self {
+        let mut pair = Self::speaking(Protocol::Otrp, &[]);
+        pair.create_domain();
+        pair
+    }
+
+    /// A device that knows the TAM by keys for TEEP and by a name for OTrP, which binds the two.
+    pub fn bound() -> Self {
+        let signer = ed25519(&tamarack_crypto_aws_lc::provider(), 9, b"signer").public_key();
+        let mut pair = Self::speaking(Protocol::Otrp, &[signer_anchor(signer)]);
+        pair.create_domain();
+        pair
+    }
+
+    fn speaking(protocol: Protocol, more_signers: &[SignerAnchor]) -> Self {
         let (crypto, device_crypto) =
             (tamarack_crypto_aws_lc::provider(), tamarack_crypto_rustcrypto::provider());
         let make = |key_type| {
             let pkcs8 = crypto.keys.generate_pkcs8(key_type).unwrap();
             crypto.keys.load_pkcs8(pkcs8.expose()).unwrap()
         };
-        let validity = Validity::days(NOW - 3600, 30);
-        let tee_ca = Authority::create(Role::Tee, "TEE CA", KeyType::P256, validity).unwrap();
-        let policy = Policy::new(
-            vec![TeeCa { anchor: Anchor::from_der(tee_ca.cert_der()).unwrap(), cap: Grade::Software }],
-            Grade::Software,
-        );
+        let pki = OtrpPki::new(&crypto, 1);
+        let tee_ca = Anchor::from_der(pki.tee.cert_der()).unwrap();
+        let policy = Policy::new(vec![TeeCa { anchor: tee_ca, cap: Grade::Software }], Grade::Software);
         let tam_keys = [make(KeyType::Ed25519), make(KeyType::P256)];
+        let public_keys: Vec<_> = tam_keys.iter().map(|key| key.public_key()).collect();
         let tam_anchor = TamAnchor {
             owner: OwnerId([1; 16]),
-            principal: Principal::Keys(tam_keys.iter().map(|key| key.public_key()).collect()),
+            principal: Principal::Keys(public_keys.clone()),
+            otrp: (protocol == Protocol::Otrp).then(|| principal(&pki.tams[0])),
+            protocol,
             uri: Some(TAM_URI.into()),
             scopes: vec![vec![]],
             require_binding: true,
+            domains: 4,
+            domain_quota: 1 << 20,
             state: AnchorState::Active,
         };
         let signers = tam_keys.into_iter().map(|key| TamSigner::new(key, Vec::new(), &crypto)).collect();
         let challenge_key = ChallengeKey { generation: 0, key: Secret::new([7; 32]) };
-        let tam = Tam::new(TamConfig::new(signers, policy, challenge_key, [3; 16]), crypto);
+        let mut config = TamConfig::new(signers, policy, challenge_key, [3; 16]);
+        config.otrp = Some(otrp_config(&pki, &crypto));
+        let tam = Tam::new(config, crypto);
 
         let signer = ed25519(&crypto, 9, b"signer");
-        let signer_anchor = SignerAnchor {
-            provider: "acme".into(),
-            principal: Principal::Keys(vec![signer.public_key()]),
-            prefixes: vec![vec![b"com.acme".to_vec()]],
-            operations: Operations::ALL,
-            quota: 1 << 20,
-            epoch: 0,
-            state: AnchorState::Active,
-        };
         let store = MemoryStore::new(crypto);
         let provider = ServiceProvider {
             tenant: TenantId::default(),
@@ -112,21 +191,12 @@ impl Pair {
         };
         store.apply(vec![StoreOp::InsertProvider(provider)]).unwrap();
 
-        let blank = MemoryPlatform::new(device_crypto, 1);
-        let subject = Subject { uri: "urn:example:device".into(), common_name: "device".into() };
-        let key = blank.attestation_public_key();
-        let certificate = tee_ca.issue(key, subject, validity.not_before, validity.not_after).unwrap();
-        let mut platform = blank
-            .with_certificate_chain(certificates_from_pem(&certificate).unwrap())
-            .with_loader(Arc::new(tamarack_tee_sandbox::wasm::load));
-        let seed = Seed {
-            tams: vec![tam_anchor],
-            signers: vec![signer_anchor],
-            peripherals: vec![],
-            device_authority: None,
+        let signers = match protocol {
+            Protocol::Teep => vec![signer_anchor(signer.public_key())],
+            Protocol::Otrp => more_signers.to_vec(),
         };
-        Agent::enrol(&mut platform, &device_crypto, &seed).unwrap();
-        let agent = Agent::new(platform, device_crypto, AgentConfig::default());
+        let enrolment = Seed { tams: vec![tam_anchor], signers, peripherals: vec![], device_authority: None };
+        let agent = device(&pki, device_crypto, DEVICE, &enrolment);
         let link: Link = Box::new(|_, _| Delivery::Intact);
         Self {
             agent,
@@ -136,6 +206,11 @@ impl Pair {
             link,
             sent: Vec::new(),
             publication: None,
+            broker: None,
+            keys: None,
+            seed: DEVICE,
+            tam_keys: public_keys,
+            pki,
             signer,
             device_crypto,
             crypto,
@@ -169,6 +244,57 @@ impl Pair {
         entry
     }
 
+    /// Creates the domain of the wallet with the certificate that the TAM makes for its provider.
+    fn create_domain(&mut self) {
+        let tam = &self.pki.tams[0];
+        let validity = Validity::days(NOW - 3600, 30);
+        let key = self.signer.public_key();
+        let made = tamarack_pki::provider_certificate(&tam.chain[0], &*tam.signer, key, "acme", validity);
+        let signer = DomainSigner { provider: "acme".into(), certificate: made.unwrap() };
+        let domain = Domain {
+            tenant: TenantId::default(),
+            name: "com.acme".into(),
+            provider: "acme".into(),
+            signers: vec![signer],
+            quota: None,
+            created: NOW,
+            deleted: None,
+        };
+        self.store.apply(vec![StoreOp::InsertDomain(domain)]).unwrap();
+    }
+
+    /// Deletes that domain.
+    pub fn delete_domain(&self) {
+        let (tenant, name) = (TenantId::default(), "com.acme".to_string());
+        self.store.apply(vec![StoreOp::DeleteDomain { tenant, name, at: self.now }]).unwrap();
+    }
+
+    /// Hands the same TAM another device, which speaks TEEP; gives back the one before.
+    pub fn other_device(&mut self) -> Agent<MemoryPlatform> {
+        let keys = self.tam_keys.clone();
+        let anchor = TamAnchor {
+            owner: OwnerId([2; 16]),
+            principal: Principal::Keys(keys),
+            otrp: None,
+            protocol: Protocol::Teep,
+            uri: Some(TAM_URI.into()),
+            scopes: vec![vec![]],
+            require_binding: true,
+            domains: 0,
+            domain_quota: 0,
+            state: AnchorState::Active,
+        };
+        let seed = Seed {
+            tams: vec![anchor],
+            signers: vec![signer_anchor(self.signer.public_key())],
+            peripherals: vec![],
+            device_authority: None,
+        };
+        self.seed += 1;
+        let other = device(&self.pki, self.device_crypto, self.seed, &seed);
+        std::mem::replace(&mut self.agent, other)
+    }
+
     /// Hands `input` to the Agent and plays on until nobody has anything more to say; gives how it ended for the
     /// application.
     pub fn play(&mut self, input: Input) -> Option<Finished> {
@@ -179,10 +305,10 @@ impl Pair {
             let _ = self.agent.handle(self.now, input);
             while let Some(output) = self.agent.poll_output() {
                 match output {
-                    Output::Connect { .. } => inputs.extend(self.post(&[])),
-                    Output::Transmit { message, .. } => {
-                        for message in self.carry(&message) {
-                            inputs.extend(self.post(&message));
+                    Output::Connect { protocol, .. } => inputs.extend(self.post(protocol, &[])),
+                    Output::Transmit { protocol, message, .. } => {
+                        for message in self.carry(&assembled(protocol, message)) {
+                            inputs.extend(self.post(protocol, &message));
                         }
                     }
                     Output::Fetch { fetch, .. } => inputs.push(Input::FetchFailed { fetch }),
@@ -195,10 +321,29 @@ impl Pair {
     }
 
     /// POSTs to the TAM; gives what arrives at the Agent of its answer.
-    fn post(&mut self, body: &[u8]) -> Vec<Input> {
-        match self.tam.respond(self.now, &self.store, TenantId::default(), body) {
-            Reply::Transmit { message, .. } => {
-                self.carry(&message).into_iter().map(Input::ProcessTeepMessage).collect()
+    fn post(&mut self, protocol: Protocol, body: &[u8]) -> Vec<Input> {
+        let tenant = TenantId::default();
+        let reply = match protocol {
+            Protocol::Teep => self.tam.respond(self.now, &self.store, tenant, body),
+            Protocol::Otrp => self.tam.respond_otrp(self.now, &self.store, tenant, body, true),
+        };
+        match reply {
+            Reply::Transmit { message, .. } => match (protocol, self.broker) {
+                (Protocol::Otrp, Some(code)) => {
+                    let lie = tamarack_otrp::broker::BrokerError::new(code).to_vec();
+                    self.sent.push(lie.clone());
+                    self.post(protocol, &lie)
+                }
+                (Protocol::Otrp, None) => {
+                    self.carry(&message).into_iter().map(Input::ProcessOtrpMessage).collect()
+                }
+                (Protocol::Teep, _) => {
+                    self.carry(&message).into_iter().map(Input::ProcessTeepMessage).collect()
+                }
+            },
+            Reply::Keys { message, .. } => {
+                self.keys = Some(message);
+                Vec::new()
             }
             Reply::NoContent { .. } => Vec::new(),
             Reply::Refuse { .. } => vec![Input::ProcessError],

@@ -138,7 +138,8 @@ impl<'a> Subject<'a> {
         if next_update < now {
             return Err(OcspError::Stale { index });
         }
-        Ok(Checked { produced_at: answer.data.produced_at, next_update })
+        // Never later than the end of the status: as a time floor it must not outrun what it came from.
+        Ok(Checked { produced_at: answer.data.produced_at.min(next_update), next_update })
     }
 
     /// Whether the issuer, or a responder that it certified, signed the answer.

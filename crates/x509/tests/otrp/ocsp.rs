@@ -303,6 +303,21 @@ fn a_status_without_end_holds_a_day() {
 }
 
 #[test]
+fn no_status_moves_the_floor_beyond_its_own_end() {
+    let world = World::new();
+    let responder = ResponderId::key_of(&world.middle.der).unwrap();
+    let data = ResponseData {
+        responder,
+        produced_at: u64::from(u32::MAX),
+        entries: vec![world.leaf_entry()],
+        nonce: None,
+    };
+    let basic = BasicResponse::sign(data, &*world.middle.signer, Vec::new()).unwrap();
+    let checked = world.check(&world.with(Response::Basic(basic).to_der().unwrap())).unwrap();
+    assert_eq!(checked.produced_at, NOW + 3600);
+}
+
+#[test]
 fn responders_are_certified_by_the_issuer_for_this() {
     let world = World::new();
     let stranger = Ca::role_root(Role::OtrpTam);
@@ -403,5 +418,22 @@ fn messages_read_back() {
     // 0 needs an answer, 4 is not used.
     for number in [0, 4, 7] {
         assert_eq!(Response::parse(&[0x30, 3, 0x0a, 1, number]), Err(OcspError::Malformed));
+    }
+}
+
+/// Every byte counts: whichever is changed, the status is not good any more.
+#[test]
+fn a_changed_byte_anywhere_is_noticed() {
+    let world = World::new();
+    let good = world.good().remove(0);
+    let path = world.path();
+    for at in 0..good.len() {
+        for bit in [0x01, 0x80] {
+            let mut changed = good.clone();
+            changed[at] ^= bit;
+            let responses = world.with(changed);
+            let result = check(&path, &responses, &Freshness::new(NOW, 0), &aws());
+            assert!(result.is_err(), "byte {at} of {}", good.len());
+        }
     }
 }

@@ -147,6 +147,33 @@ fn names_are_exactly_one_of_their_kind() {
     assert_eq!(with(&[]).name(NameKind::Uri), Err(Error::Name));
 }
 
+/// Security rule K2: certificates may overlap, and a sibling or a namesake under another anchor is somebody else.
+#[test]
+fn k2_a_renewed_certificate_names_the_same_principal() {
+    let (root, other) = (Ca::role_root(Role::OtrpTam), Ca::role_root(Role::OtrpTam));
+    let anchors = [root.anchor(), other.anchor()];
+    let principal = |ca: &Ca, edit: Edit| {
+        let mut params = leaf_params(Some(Role::OtrpTam));
+        edit(&mut params);
+        let valid = validate_both(&[ca.issue(&params).0], &anchors, Role::OtrpTam, true)?;
+        let name = valid.name(NameKind::RegisteredId).map(str::to_owned);
+        Ok::<_, Error>((valid.anchor_index(), name, valid.spki().to_vec()))
+    };
+    let (anchor, name, key) = principal(&root, |params| params.not_after = at(NOW + 1)).unwrap();
+    let renewed = principal(&root, keep).unwrap();
+    assert_eq!((anchor, name.as_deref()), (0, Ok(OID)));
+    assert_eq!((renewed.0, &renewed.1), (anchor, &name));
+    assert_ne!(renewed.2, key, "with a new key");
+    let (anchor, namesake, _) = principal(&other, keep).unwrap();
+    assert_eq!((anchor, namesake), (1, name.clone()));
+    let sibling = principal(&root, |params| {
+        params.custom_extensions[0] =
+            rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], vec![0x30, 4, 0x88, 2, 0x2a, 3]);
+    });
+    assert_eq!(sibling.unwrap().1.as_deref(), Ok("1.2.3"));
+    assert!(principal(&root, |params| params.not_after = at(NOW - 1)).is_err(), "the overlap ends");
+}
+
 #[test]
 fn encryption_needs_key_agreement() {
     let root = Ca::role_root(Role::OtrpTee);

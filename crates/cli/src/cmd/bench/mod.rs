@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tamarack_broker::{HttpOptions, TamClient};
-use tamarack_model::codes;
+use tamarack_model::{Protocol, codes};
 use tamarack_store::MemoryStore;
 use tamarack_store_sqlite::SqliteStore;
 
@@ -166,8 +166,8 @@ fn load(
 
 fn send(client: &TamClient, uri: &str, body: Option<&[u8]>) -> Outcome<Option<Vec<u8>>> {
     let answer = match body {
-        None => client.connect(uri),
-        Some(message) => client.send(uri, message),
+        None => client.connect(uri, Protocol::Teep),
+        Some(message) => client.send(uri, Protocol::Teep, message),
     };
     answer.map_err(|e| Fail::new(e.code(), e))
 }

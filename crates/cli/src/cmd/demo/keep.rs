@@ -7,8 +7,10 @@ use anyhow::{Context, Result};
 use serde_json::{Value as Json, json};
 use tamarack_cbor::Limits;
 use tamarack_crypto::PublicKey;
+use tamarack_model::Protocol;
 use tamarack_teep::{Message, SignedMessage};
 
+use super::otrp;
 use super::relay::{Fate, Record};
 use super::tas;
 use super::world::World;
@@ -38,17 +40,25 @@ pub fn keep(world: &World, folder: &Path, results: &Json) -> Result<()> {
 fn messages(world: &World, folder: &Path) -> Result<(Vec<Json>, Vec<Json>)> {
     let (mut messages, mut reports) = (Vec::new(), Vec::new());
     for (number, record) in world.relay.records().iter().enumerate() {
-        let parsed = SignedMessage::parse(&record.bytes, &Limits::default());
-        let message = parsed.and_then(|message| message.unverified()).ok();
         let direction = if record.to_tam { "to-tam" } else { "to-device" };
-        let kind = message.as_ref().map_or("unreadable", name_of);
-        let kind = if record.bytes.is_empty() { "none" } else { kind };
-        let file = format!("messages/{number:03}-{}-{}-{direction}-{kind}.cbor", record.step, record.device);
+        let (message, kind, extension) = match record.protocol {
+            Protocol::Teep => {
+                let parsed = SignedMessage::parse(&record.bytes, &Limits::default());
+                let message = parsed.and_then(|message| message.unverified()).ok();
+                let kind = message.as_ref().map(|message| name_of(message).to_owned());
+                (message, kind, "cbor")
+            }
+            Protocol::Otrp => (None, otrp::name_of(&record.bytes), "json"),
+        };
+        let kind = kind.unwrap_or_else(|| "unreadable".into());
+        let kind = if record.bytes.is_empty() { "none".into() } else { kind };
+        let file =
+            format!("messages/{number:03}-{}-{}-{direction}-{kind}.{extension}", record.step, record.device);
         fs::write(folder.join(&file), &record.bytes)?;
         messages.push(json!({
             "file": file, "step": record.step, "device": record.device.to_string(), "exchange": record.exchange,
             "direction": direction, "author": record.author, "fate": fate(record), "status": record.status,
-            "type": kind,
+            "type": kind, "protocol": record.protocol.name(),
         }));
         if record.fate != Fate::Genuine {
             continue;
@@ -109,6 +119,11 @@ fn certificates(world: &World, folder: &Path) -> Result<Json> {
         ("globex", "globex.pem"),
         ("rogue_ca", "rogue-ca.pem"),
         ("rogue_tee_ca", "rogue-tee-ca.pem"),
+        ("tam_otrp", "tam/keys/otrp.pem"),
+        ("firmware_ca", "firmware-ca.pem"),
+        ("other_tam_ca", "other-tam-ca.pem"),
+        ("other_tam", "other-tam.pem"),
+        ("second_tee_ca", "second-tee-ca.pem"),
     ] {
         all.insert(name.into(), copy(world, folder, from, &format!("certs/{name}.pem"))?);
     }
@@ -127,12 +142,14 @@ fn devices(world: &World, folder: &Path) -> Result<Json> {
         let Ok(device) = world.device(name) else { continue };
         let spki = device.first.report_key.as_deref().context("the device has no report key")?;
         let report_key = PublicKey::from_spki(spki).map_err(|e| anyhow::anyhow!("{e}"))?;
-        let cert = format!("certs/device-{name}.pem");
+        let (cert, otrp_cert) = (format!("certs/device-{name}.pem"), format!("certs/device-{name}-otrp.pem"));
         all.insert(
             name.into(),
             json!({
                 "id": device.id()?,
+                "protocol": device.protocol.name(),
                 "cert": copy(world, folder, &format!("device-{name}.pem"), &cert)?,
+                "otrp_cert": copy(world, folder, &format!("device-{name}-otrp.pem"), &otrp_cert)?,
                 "report_key": write_key(folder, &format!("device-{name}-report"), &report_key)?,
             }),
         );

@@ -3,6 +3,7 @@
 
 mod impostor;
 mod keep;
+mod otrp;
 pub mod peek;
 mod process;
 mod relay;
@@ -18,14 +19,17 @@ use std::time::Instant;
 use serde_json::{Value as Json, json};
 use tamarack_model::codes;
 
-use self::steps::{STEPS, Step};
+use self::steps::{Step, steps};
 use self::story::Story;
-use self::world::World;
+use self::world::{Cast, World};
 use crate::fail::{Fail, Outcome};
 use crate::out;
 
 #[derive(clap::Args)]
 pub struct Args {
+    /// What the devices speak
+    #[arg(long, value_enum, default_value_t)]
+    protocol: Cast,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -46,9 +50,9 @@ pub fn run(args: Args) -> Outcome {
         return Err(Fail::input(codes::FILE_UNWRITABLE, message));
     }
     let failed = |e: anyhow::Error| Fail::new(codes::INTERNAL, format_args!("{e:#}"));
-    let mut world = World::new().map_err(failed)?;
+    let mut world = World::new(args.protocol).map_err(failed)?;
     let mut results = Vec::new();
-    for step in &STEPS {
+    for step in steps(args.protocol) {
         let (line, result) = play(step, &mut world);
         if !args.json {
             out::lines(&line)?;
@@ -57,7 +61,12 @@ pub fn run(args: Args) -> Outcome {
     }
     let ok = results.iter().all(|result| result["ok"] == true);
     let total_ms = begun.elapsed().as_millis() as u64;
-    let summary = json!({ "ok": ok, "total_ms": total_ms, "steps": results });
+    let protocol = match args.protocol {
+        Cast::Teep => "teep",
+        Cast::Otrp => "otrp",
+        Cast::Both => "both",
+    };
+    let summary = json!({ "protocol": protocol, "ok": ok, "total_ms": total_ms, "steps": results });
     if let Some(folder) = &args.keep {
         keep::keep(&world, folder, &summary).map_err(failed)?;
     }

@@ -16,7 +16,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the program with `args` and waits for its line of JSON. What it has to say goes to `log`.
+    /// Starts the program with `args` and waits for its JSON. What it has to say goes to `log`.
     pub fn start(args: &[&str], log: &Path) -> Result<Self> {
         let mut child = program()?
             .args(args)
@@ -25,13 +25,10 @@ impl Process {
             .stderr(File::options().create(true).append(true).open(log)?)
             .spawn()
             .with_context(|| format!("cannot start tamarack {}", args.join(" ")))?;
-        let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        match serde_json::from_str(&line) {
-            Ok(ready) => Ok(Self { child, ready }),
-            Err(_) => {
+        let ready = child.stdout.take().and_then(|stdout| read_json(&mut BufReader::new(stdout)));
+        match ready {
+            Some(ready) => Ok(Self { child, ready }),
+            None => {
                 let _ = child.kill();
                 let _ = child.wait();
                 let said = std::fs::read_to_string(log).unwrap_or_default();
@@ -58,6 +55,17 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// One JSON value, which may have several lines; None if the output ends before it does.
+fn read_json(output: &mut impl BufRead) -> Option<Json> {
+    let mut text = String::new();
+    while output.read_line(&mut text).ok()? > 0 {
+        if let Ok(value) = serde_json::from_str(&text) {
+            return Some(value);
+        }
+    }
+    None
 }
 
 /// This program once more.

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
-use tamarack_teep::http::{ACCEPT, CONTENT_TYPE, ERROR_HEADER, MEDIA_TYPE};
+use tamarack_model::Protocol;
+use tamarack_teep::http::{ACCEPT, CONTENT_TYPE, ERROR_HEADER};
 
 /// Largest body that is carried.
 const LIMIT: usize = 4 << 20;
@@ -17,11 +18,13 @@ pub struct Record {
     pub step: &'static str,
     /// The device at the other end: `a`, `b`, or `x` for none.
     pub device: char,
+    /// In which protocol.
+    pub protocol: Protocol,
     /// Number of the exchange: counts the empty POSTs.
     pub exchange: usize,
     /// Whether it went to the TAM, or to the device.
     pub to_tam: bool,
-    /// Who made it: `device`, `tam`, `stolen-tam-key`, `rogue-tam`, `fake-device`.
+    /// Who made it: `device`, `tam`, `stolen-tam-key`, `rogue-tam`, `other-tam`, `fake-device`.
     pub author: &'static str,
     /// Whether it was altered on the way, or is an old one repeated.
     pub fate: Fate,
@@ -51,6 +54,8 @@ pub struct Answer {
     pub code: Option<String>,
     /// The body, empty without a message.
     pub body: Vec<u8>,
+    /// Its type, if it is not that of the protocol's messages.
+    pub content_type: Option<String>,
     /// Who made the body.
     pub author: &'static str,
     /// What was done to it.
@@ -82,6 +87,16 @@ pub struct Tam {
     shared: Arc<Shared>,
     device: char,
     exchange: usize,
+    /// What the request accepts, by which the TAM tells the protocols apart.
+    accept: String,
+}
+
+/// Media type of the messages of a protocol.
+fn media_type(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Teep => tamarack_teep::http::MEDIA_TYPE,
+        Protocol::Otrp => tamarack_otrp::http::MEDIA_TYPE,
+    }
 }
 
 impl Tam {
@@ -94,7 +109,15 @@ impl Tam {
     /// Posts what the device sent.
     pub fn forward(&self, body: &[u8]) -> Result<Answer> {
         let base = lock(&self.shared.upstream).clone();
-        post(&self.shared.http, &format!("{base}/tam"), body)
+        post(&self.shared.http, &format!("{base}/tam"), &self.accept, media_type(self.protocol()), body)
+    }
+
+    /// The protocol that is spoken.
+    pub fn protocol(&self) -> Protocol {
+        match tamarack_otrp::http::names_otrp(&self.accept) {
+            true => Protocol::Otrp,
+            false => Protocol::Teep,
+        }
     }
 }
 
@@ -115,6 +138,7 @@ impl Shared {
         lock(&self.records).push(Record {
             step: *lock(&self.step),
             device: tam.device,
+            protocol: tam.protocol(),
             exchange: tam.exchange,
             to_tam,
             author,
@@ -190,21 +214,32 @@ impl Relay {
 
     /// Posts to the TAM directly, as no device of ours; both directions are recorded.
     pub fn direct(&self, body: &[u8], author: &'static str, fate: Fate) -> Result<Answer> {
-        let tam = self.tam('x', body.is_empty());
+        self.direct_in(Protocol::Teep, body, author, fate)
+    }
+
+    /// The same in this protocol.
+    pub fn direct_in(
+        &self,
+        protocol: Protocol,
+        body: &[u8],
+        author: &'static str,
+        fate: Fate,
+    ) -> Result<Answer> {
+        let tam = self.tam('x', media_type(protocol).into(), body.is_empty());
         let answer = tam.post(body, author, fate)?;
         self.shared.record(&tam, false, "tam", Fate::Genuine, answer.status, &answer.body);
         Ok(answer)
     }
 
-    fn tam(&self, device: char, begins: bool) -> Tam {
+    fn tam(&self, device: char, accept: String, begins: bool) -> Tam {
         let mut exchanges = lock(&self.shared.exchanges);
         *exchanges += usize::from(begins);
-        Tam { shared: self.shared.clone(), device, exchange: *exchanges }
+        Tam { shared: self.shared.clone(), device, exchange: *exchanges, accept }
     }
 
     fn serve(&self, mut stream: TcpStream) -> Result<()> {
-        let (device, body) = read_request(&mut stream)?;
-        let tam = self.tam(device, body.is_empty());
+        let (device, accept, body) = read_request(&mut stream)?;
+        let tam = self.tam(device, accept, body.is_empty());
         self.shared.record(&tam, true, "device", Fate::Genuine, 0, &body);
         let answer = match lock(&self.shared.handler).as_mut() {
             Some(handler) => handler(device, &body, &tam),
@@ -214,7 +249,7 @@ impl Relay {
         let fate = answer.fate.unwrap_or(Fate::Genuine);
         let author = if answer.author.is_empty() { "tam" } else { answer.author };
         self.shared.record(&tam, false, author, fate, answer.status, &answer.body);
-        write_answer(&mut stream, &answer)
+        write_answer(&mut stream, &answer, media_type(tam.protocol()))
     }
 }
 
@@ -229,24 +264,25 @@ pub fn http_client() -> ureq::Agent {
         .into()
 }
 
-/// TEEP over HTTP, with nothing checked: the demo attacks with it, too.
-fn post(http: &ureq::Agent, uri: &str, body: &[u8]) -> Result<Answer> {
-    let request = http.post(uri).header(ACCEPT, MEDIA_TYPE);
+/// TEEP or OTrP over HTTP, with nothing checked: the demo attacks with it, too.
+fn post(http: &ureq::Agent, uri: &str, accept: &str, media_type: &str, body: &[u8]) -> Result<Answer> {
+    let request = http.post(uri).header(ACCEPT, accept);
     let mut response = match body {
         [] => request.send_empty(),
-        _ => request.header(CONTENT_TYPE, MEDIA_TYPE).send(body),
+        _ => request.header(CONTENT_TYPE, media_type).send(body),
     }
     .with_context(|| format!("POST {uri}"))?;
-    let code = response.headers().get(ERROR_HEADER).and_then(|v| v.to_str().ok()).map(String::from);
+    let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(String::from);
+    let (code, content_type) = (header(ERROR_HEADER), header(CONTENT_TYPE));
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(LIMIT as u64).read_to_vec()?;
-    Ok(Answer { status, code, body, author: "tam", fate: None })
+    Ok(Answer { status, code, body, content_type, author: "tam", fate: None })
 }
 
-/// Reads a POST of the Broker: `/a/tam` is device a's.
-fn read_request(stream: &mut TcpStream) -> Result<(char, Vec<u8>)> {
+/// Reads a POST of the Broker: `/a/tam` is device a's. Gives also what it accepts.
+fn read_request(stream: &mut TcpStream) -> Result<(char, String, Vec<u8>)> {
     let mut reader = BufReader::new(stream);
-    let (mut first, mut length) = (String::new(), 0);
+    let (mut first, mut length, mut accept) = (String::new(), 0, String::new());
     reader.read_line(&mut first)?;
     let device = first.strip_prefix("POST /").and_then(|rest| rest.chars().next());
     let Some(device) = device else { bail!("not a POST: {first}") };
@@ -258,6 +294,7 @@ fn read_request(stream: &mut TcpStream) -> Result<(char, Vec<u8>)> {
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
                 length = value.trim().parse()?;
             }
+            Some((name, value)) if name.eq_ignore_ascii_case(ACCEPT) => accept = value.trim().to_owned(),
             Some(_) => {}
         }
     }
@@ -266,16 +303,17 @@ fn read_request(stream: &mut TcpStream) -> Result<(char, Vec<u8>)> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok((device, body))
+    Ok((device, accept, body))
 }
 
-fn write_answer(stream: &mut TcpStream, answer: &Answer) -> Result<()> {
+fn write_answer(stream: &mut TcpStream, answer: &Answer, media_type: &str) -> Result<()> {
     let mut head = format!("HTTP/1.1 {} -\r\nconnection: close\r\n", answer.status);
     if answer.status != 204 {
         head += &format!("content-length: {}\r\n", answer.body.len());
     }
     if !answer.body.is_empty() {
-        head += &format!("content-type: {MEDIA_TYPE}\r\n");
+        let media_type = answer.content_type.as_deref().unwrap_or(media_type);
+        head += &format!("content-type: {media_type}\r\n");
     }
     if let Some(code) = &answer.code {
         head += &format!("{ERROR_HEADER}: {code}\r\n");

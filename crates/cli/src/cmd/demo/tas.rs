@@ -13,6 +13,10 @@ use crate::ta_yaml::{DEFAULT_CLASS, DEFAULT_VENDOR, class_id, vendor_id};
 
 /// Name of the TAM in its certificate.
 pub const TAM_NAME: &str = "https://tam.demo.example";
+/// Name of the TAM in OTrP.
+pub const TAM_OID: &str = "1.3.6.1.4.1.61999.9.1";
+/// Name of another TAM that the devices trust, in OTrP.
+pub const OTHER_OID: &str = "1.3.6.1.4.1.61999.9.2";
 /// Name of the first developer in its certificate, and the prefix of its components.
 pub const ACME_NAME: &str = "https://acme.example";
 /// See [`ACME_NAME`].
@@ -65,18 +69,42 @@ impl Ta {
         self.id("ta")
     }
 
+    /// Its name in OTrP.
+    pub fn taid(&self) -> String {
+        uuid::Uuid::from_bytes(self.uuid).hyphenated().to_string()
+    }
+
+    /// The same TA under another identifier, as a guest of `domain` would ship it.
+    pub const fn renamed(&self, name: &'static str, uuid: [u8; 16]) -> Self {
+        Self { name, uuid, versions: self.versions }
+    }
+
     /// `[domain, uuid, "suit"]`.
     pub fn manifest(&self) -> ComponentId {
         self.id("suit")
     }
 
-    /// The signed envelope of a version; versions beyond the last have the last one's module.
+    /// The signed envelope of a version for the default maker's devices; versions beyond the last have the last one's
+    /// module.
     pub fn envelope(&self, version: usize, signer: &Signer, crypto: &Provider) -> Result<Vec<u8>> {
+        self.envelope_for(true, version, signer, crypto)
+    }
+
+    /// The same for the devices of any maker, if `one_maker` is false.
+    pub fn envelope_for(
+        &self,
+        one_maker: bool,
+        version: usize,
+        signer: &Signer,
+        crypto: &Provider,
+    ) -> Result<Vec<u8>> {
         let module = self.versions[(version - 1).min(self.versions.len() - 1)];
         let payload = Payload::integrated("#ta", module.to_vec(), crypto);
         let mut component = Component::new(self.component(), payload);
-        let vendor = vendor_id(DEFAULT_VENDOR);
-        (component.vendor, component.class) = (Some(vendor), Some(class_id(vendor, DEFAULT_CLASS)));
+        if one_maker {
+            let vendor = vendor_id(DEFAULT_VENDOR);
+            (component.vendor, component.class) = (Some(vendor), Some(class_id(vendor, DEFAULT_CLASS)));
+        }
         component.invoke = Some(Vec::new());
         let builder = Builder::new(self.manifest(), version as u64).component(component);
         let unsigned = builder.build(crypto).map_err(|e| anyhow::anyhow!("{e}"))?;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use tamarack_broker::{Client, Error as BrokerError, SOCKET_NAME, Status, Target};
 use tamarack_crypto::{Provider, PublicKey};
-use tamarack_model::{Code, ComponentId};
+use tamarack_model::{Code, ComponentId, Protocol};
 use tamarack_tee::Params;
 
 use super::impostor::Impostor;
+use super::otrp::OtrpImpostor;
 use super::process::{self, Process};
 use super::relay::Relay;
 use super::rest::Rest;
@@ -18,8 +19,42 @@ use super::tas;
 /// User id that a Broker takes when the demo is run by root.
 const BROKER_UIDS: [u32; 2] = [61_901, 61_902];
 
+/// Who speaks what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Cast {
+    /// Two devices that speak TEEP
+    #[default]
+    Teep,
+    /// Two devices that speak OTrP
+    Otrp,
+    /// One device of each, by different makers
+    Both,
+}
+
+impl Cast {
+    /// What this device speaks.
+    pub fn protocol(self, device: char) -> Protocol {
+        match (self, device) {
+            (Self::Otrp, _) | (Self::Both, 'b') => Protocol::Otrp,
+            (Self::Teep | Self::Both, _) => Protocol::Teep,
+        }
+    }
+
+    /// Whether anybody speaks OTrP.
+    pub fn has_otrp(self) -> bool {
+        self != Self::Teep
+    }
+
+    /// The authority that certifies this device's keys.
+    pub fn tee_ca(self, device: char) -> &'static str {
+        if self == Self::Both && device == 'b' { "second-tee-ca" } else { "tee-ca" }
+    }
+}
+
 /// The demo's world. Steps fill it from top to bottom.
 pub struct World {
+    /// Who speaks what.
+    pub cast: Cast,
     /// Folder with all of it; removed at the end.
     pub dir: PathBuf,
     /// Carries and records every message.
@@ -37,6 +72,14 @@ pub struct World {
     pub wallet_key: Option<Vec<u8>>,
     /// Who is attacked with whose key.
     pub stolen: Option<Impostor>,
+    /// The same in OTrP.
+    pub stolen_otrp: Option<OtrpImpostor>,
+    /// Another TAM, which the devices trust as well.
+    pub other_tam: Option<OtrpImpostor>,
+    /// The keys of the providers on device a, as the TAM has signed them.
+    pub aiks: Option<Vec<u8>>,
+    /// Answers OCSP requests about the TAM's certificate.
+    ocsp: Option<Process>,
 }
 
 /// A receipt, as a merchant keeps it.
@@ -59,6 +102,8 @@ pub struct Device {
     pub broker: Process,
     /// How it was when it was ready.
     pub first: Status,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// Its TEEP key, once Evidence has shown it.
     pub teep_key: Option<PublicKey>,
 }
@@ -74,7 +119,7 @@ pub struct Digests {
 
 impl World {
     /// A new folder, and a relay without a TAM behind it.
-    pub fn new() -> Result<Self> {
+    pub fn new(cast: Cast) -> Result<Self> {
         let mut random = [0; 8];
         let crypto = tamarack_crypto_aws_lc::provider();
         crypto.random.fill(&mut random).map_err(|e| anyhow::anyhow!("{e}"))?;
@@ -83,6 +128,7 @@ impl World {
         // Others may pass through: the Broker has its own user id if that can be had. They cannot list it.
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o711))?;
         Ok(Self {
+            cast,
             dir,
             relay: Relay::start()?,
             crypto,
@@ -93,6 +139,10 @@ impl World {
             receipts: Vec::new(),
             wallet_key: None,
             stolen: None,
+            stolen_otrp: None,
+            other_tam: None,
+            aiks: None,
+            ocsp: None,
         })
     }
 
@@ -140,45 +190,29 @@ impl World {
         self.rest.as_ref().context("the TAM is not running")
     }
 
+    /// Starts the OCSP responder of the TAM's authority; gives its address.
+    pub fn start_ocsp(&mut self) -> Result<String> {
+        let args = ["pki", "ocsp", "--ca", &self.path("tam-ca"), "--listen", "127.0.0.1:0", "--json"];
+        let responder = Process::start(&args, &self.log("ocsp"))?;
+        let url = responder.ready["url"].as_str().context("the responder did not say where it listens")?;
+        let url = url.to_owned();
+        self.ocsp = Some(responder);
+        Ok(url)
+    }
+
+    /// Runs a command that asks the TAM as its operator.
+    pub fn operate(&self, args: &[&str]) -> Result<Vec<u8>> {
+        let token = std::fs::read_to_string(self.dir.join("operator.token"))?;
+        let base = self.rest()?.base().to_owned();
+        self.run(&[args, &["--url", &base, "--token", token.trim()]].concat())
+    }
+
     /// Makes, certifies and starts a device.
     pub fn start_device(&mut self, name: char) -> Result<()> {
-        let (folder, fuse) = (self.path(&format!("device-{name}")), self.path(&format!("fuse-{name}")));
-        let (tam, acme) = (self.path("tam-ca.pem"), self.path("developer-ca.pem"));
-        self.run(&[
-            "agent",
-            "init",
-            &folder,
-            "--fuse",
-            &fuse,
-            "--tam-anchor",
-            &format!("{tam}={}", tas::TAM_NAME),
-            "--tam-uri",
-            &self.relay.uri(name),
-            "--signer-anchor",
-            &format!("{acme}={}:{}", tas::ACME_NAME, tas::ACME),
-            "--signer-anchor",
-            &format!("{acme}={}:{}", tas::GLOBEX_NAME, tas::GLOBEX),
-            "--peripheral",
-            &format!("valve={}", tas::VALVE.manifest()),
-            "--name",
-            &format!("demo device {name}"),
-        ])?;
-        let cert = self.path(&format!("device-{name}.pem"));
-        let request = format!("{folder}/device.csr");
-        let uri = format!("urn:x-tamarack:device:{name}");
-        self.run(&[
-            "pki",
-            "issue",
-            "--ca",
-            &self.path("tee-ca"),
-            "--csr",
-            &request,
-            "--uri",
-            &uri,
-            "--out",
-            &cert,
-        ])?;
-        self.run(&["agent", "certify", &folder, "--cert", &cert])?;
+        let folder = self.path(&format!("device-{name}"));
+        let protocol = self.cast.protocol(name);
+        self.make_device(name, protocol, &folder)?;
+        self.certify_device(name, protocol, &folder)?;
         let uid = BROKER_UIDS[usize::from(name == 'b')].to_string();
         let mut args = vec!["agent", "run", &folder];
         if is_root() {
@@ -190,8 +224,74 @@ impl World {
         let dir = PathBuf::from(folder);
         let first = connect(&dir)?.status()?;
         ensure!(first.enrolled, "device {name} says that it is not enrolled");
-        self.devices.push(Device { name, dir, broker, first, teep_key: None });
+        self.devices.push(Device { name, dir, broker, first, protocol, teep_key: None });
         Ok(())
+    }
+
+    fn make_device(&self, name: char, protocol: Protocol, folder: &str) -> Result<()> {
+        let (tam, acme) = (self.path("tam-ca.pem"), self.path("developer-ca.pem"));
+        let texts = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
+        let mut args = texts(&["agent", "init", folder, "--fuse", &self.path(&format!("fuse-{name}"))]);
+        match protocol {
+            Protocol::Teep => {
+                args.extend(texts(&["--tam-anchor", &format!("{tam}={}", tas::TAM_NAME)]));
+                for (signer, prefix) in [(tas::ACME_NAME, tas::ACME), (tas::GLOBEX_NAME, tas::GLOBEX)] {
+                    args.extend(texts(&["--signer-anchor", &format!("{acme}={signer}:{prefix}")]));
+                }
+            }
+            // No signers: those come with the domains that the TAM makes.
+            Protocol::Otrp => {
+                let other = self.path("other-tam-ca.pem");
+                args.extend(texts(&[
+                    "--protocol",
+                    "otrp",
+                    "--otrp-anchor",
+                    &format!("{tam}={}", tas::TAM_OID),
+                    "--otrp-anchor",
+                    &format!("{other}={}", tas::OTHER_OID),
+                ]));
+            }
+        }
+        if self.cast.tee_ca(name) != "tee-ca" {
+            args.extend(texts(&["--vendor", "second-maker.example", "--class", "sensor-9"]));
+        }
+        args.extend(texts(&[
+            "--tam-uri",
+            &self.relay.uri(name),
+            "--peripheral",
+            &format!("valve={}", tas::VALVE.manifest()),
+            "--name",
+            &format!("demo device {name}"),
+        ]));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.run(&args).map(drop)
+    }
+
+    fn certify_device(&self, name: char, protocol: Protocol, folder: &str) -> Result<()> {
+        let uri = format!("urn:x-tamarack:device:{name}");
+        let tee_ca = self.cast.tee_ca(name);
+        let certificate = |ca: &str, role: Option<&str>, request: &str, out: &str| -> Result<String> {
+            let (ca, request, out) = (self.path(ca), format!("{folder}/{request}"), self.path(out));
+            let mut args = vec!["pki", "issue", "--ca", &ca, "--csr", &request, "--uri", &uri, "--out", &out];
+            args.extend(role.iter().flat_map(|role| ["--role", role]));
+            self.run(&args)?;
+            if role.is_some() {
+                // OTrP tells whole chains.
+                let root = std::fs::read_to_string(format!("{ca}.pem"))?;
+                std::fs::write(&out, std::fs::read_to_string(&out)? + &root)?;
+            }
+            Ok(out)
+        };
+        let cert = certificate(tee_ca, None, "device.csr", &format!("device-{name}.pem"))?;
+        let mut args = vec!["agent", "certify", folder, "--cert", &cert];
+        let (otrp, firmware);
+        if protocol == Protocol::Otrp {
+            otrp = certificate(tee_ca, Some("otrp-tee"), "otrp.csr", &format!("device-{name}-otrp.pem"))?;
+            let file = format!("device-{name}-firmware.pem");
+            firmware = certificate("firmware-ca", Some("firmware"), "firmware.csr", &file)?;
+            args.extend(["--otrp-cert", &otrp, "--firmware-cert", &firmware]);
+        }
+        self.run(&args).map(drop)
     }
 
     /// A device that was started.
@@ -208,11 +308,13 @@ impl World {
 
     /// The devices' and the TAM's digests.
     pub fn digests(&self) -> Result<Digests> {
-        let state = |device: &Device| Ok(hex::encode(device.status()?.state_digest));
-        Ok(Digests {
-            devices: self.devices.iter().map(state).collect::<Result<_>>()?,
-            registry: self.rest()?.registry_digest()?,
-        })
+        self.prober()?.digests()
+    }
+
+    /// Takes digests, also from another thread.
+    pub fn prober(&self) -> Result<Prober> {
+        let devices = self.devices.iter().map(|device| device.dir.clone()).collect();
+        Ok(Prober { devices, rest: self.rest()?.clone() })
     }
 
     /// The stolen key of the real TAM.
@@ -221,11 +323,29 @@ impl World {
     }
 }
 
+/// Takes digests.
+pub struct Prober {
+    devices: Vec<PathBuf>,
+    rest: Rest,
+}
+
+impl Prober {
+    /// The devices' and the TAM's digests.
+    pub fn digests(&self) -> Result<Digests> {
+        let state = |dir: &PathBuf| Ok(hex::encode(connect(dir)?.status()?.state_digest));
+        Ok(Digests {
+            devices: self.devices.iter().map(state).collect::<Result<_>>()?,
+            registry: self.rest.registry_digest()?,
+        })
+    }
+}
+
 impl Drop for World {
     /// Ends all processes, then removes the folder.
     fn drop(&mut self) {
         self.devices.clear();
         self.tam = None;
+        self.ocsp = None;
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }

@@ -242,7 +242,13 @@ fn device(row: &Value) -> String {
         None => String::new(),
     };
     let (id, grade) = (text(&row["id"]), text(&row["grade"]));
-    format!("{id}  {grade:<8}  reports {}, proved {}{quarantine}", held("reported"), held("attested"))
+    let (protocols, domains) = (joined(&row["protocols"]), row["otrp"]["domains"].as_array());
+    let domains = domains.map(|list| format!("  {} domains", list.len())).unwrap_or_default();
+    format!(
+        "{id}  {grade:<8}  {protocols}{domains}  reports {}, proved {}{quarantine}",
+        held("reported"),
+        held("attested")
+    )
 }
 
 fn component(row: &Value) -> String {

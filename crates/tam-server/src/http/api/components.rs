@@ -4,6 +4,8 @@ use tamarack_model::{Sha256Digest, codes};
 use tamarack_store::{CatalogueEntry, Read, Role, Store, StoreOp};
 use tamarack_tam::catalog::check_publication;
 
+use crate::domains::ensure;
+
 use super::{Answer, Call, Done, Problem, providers, view};
 
 pub(super) fn list(call: &Call) -> Done {
@@ -68,7 +70,9 @@ pub(super) fn publish(call: &Call) -> Done {
     };
     let detail = format!("{} sequence {} by {}", entry.manifest, entry.sequence, entry.provider);
     let subject = hex::encode(entry.digest.0);
-    call.change(vec![StoreOp::Publish(entry.clone())], "component.publish", &subject, &detail)?;
+    let mut change = ensure(&call.app, &provider, &entry.manifest, &call.token.label, call.now)?;
+    change.push(StoreOp::Publish(entry.clone()));
+    call.change(change, "component.publish", &subject, &detail)?;
     Ok(Answer::created(view::component(&entry)))
 }
 

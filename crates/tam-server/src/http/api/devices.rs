@@ -1,7 +1,7 @@
 //! `/devices`: what has proved itself, what it says it holds, and what it proved to hold.
 
-use tamarack_model::DeviceId;
-use tamarack_store::{Device, Read, StoreOp};
+use tamarack_model::{ComponentId, DeviceId};
+use tamarack_store::{Device, Personalization, Read, StoreOp};
 
 use super::{Answer, Call, Done, Problem, view};
 
@@ -37,4 +37,37 @@ pub(super) fn release(call: &Call) -> Done {
     let change = vec![StoreOp::ReleaseDevice { tenant: call.tenant().clone(), device: device.id }];
     call.change(change, "device.release", &hex::encode(device.id.0), &format!("was: {reason}"))?;
     Ok(Answer::ok(view::device(&find(call)?)))
+}
+
+/// What the device is given for single manifests; the data itself is not shown again.
+pub(super) fn personalizations(call: &Call) -> Done {
+    let device = find(call)?;
+    let rows = call.app.store.personalizations(call.tenant(), &device.id)?;
+    Ok(call.page(rows.iter().map(view::personalization).collect(), None))
+}
+
+/// Most bytes of personalization data.
+const PERSONALIZATION: usize = 64 << 10;
+
+/// The body is what the TA will read. Only OTrP delivers it.
+pub(super) fn personalize(call: &Call) -> Done {
+    let device = find(call)?;
+    let text = call.path("manifest");
+    let manifest = ComponentId::parse_text(text)
+        .map_err(|e| Problem::invalid(format_args!("manifest: {text:?}: {e}")))?;
+    if call.body.is_empty() || call.body.len() > PERSONALIZATION {
+        return Err(Problem::invalid(format_args!("the body: give 1 to {PERSONALIZATION} bytes")));
+    }
+    let row = Personalization {
+        tenant: call.tenant().clone(),
+        device: device.id,
+        manifest,
+        data: call.body.to_vec(),
+        set: call.now,
+        delivered: None,
+    };
+    let detail = format!("{}, {} bytes", row.manifest, row.data.len());
+    let change = vec![StoreOp::SetPersonalization(row.clone())];
+    call.change(change, "device.personalize", &hex::encode(device.id.0), &detail)?;
+    Ok(Answer::ok(view::personalization(&row)))
 }

@@ -8,6 +8,7 @@ mod audit;
 mod call;
 mod components;
 mod devices;
+mod domains;
 mod policies;
 mod problem;
 mod providers;
@@ -49,6 +50,12 @@ const ROUTES: &[Row] = &[
     (MethodFilter::POST, "/components", PUBLISHERS, components::publish),
     (MethodFilter::GET, "/components/{digest}", ALL, components::get),
     (MethodFilter::DELETE, "/components/{digest}", PUBLISHERS, components::withdraw),
+    (MethodFilter::GET, "/domains", ALL, domains::list),
+    (MethodFilter::POST, "/domains", OPERATOR, domains::create),
+    (MethodFilter::GET, "/domains/{name}", ALL, domains::get),
+    (MethodFilter::DELETE, "/domains/{name}", OPERATOR, domains::delete),
+    (MethodFilter::POST, "/domains/{name}/providers", OPERATOR, domains::allow),
+    (MethodFilter::DELETE, "/domains/{name}/providers/{provider}", OPERATOR, domains::disallow),
     (MethodFilter::POST, "/artifacts", PUBLISHERS, artifacts::upload),
     (MethodFilter::GET, "/policies", READERS, policies::list),
     (MethodFilter::PUT, "/policies/{component}", OPERATOR, policies::set),
@@ -56,6 +63,8 @@ const ROUTES: &[Row] = &[
     (MethodFilter::GET, "/devices", READERS, devices::list),
     (MethodFilter::GET, "/devices/{id}", READERS, devices::get),
     (MethodFilter::POST, "/devices/{id}/release", OPERATOR, devices::release),
+    (MethodFilter::GET, "/devices/{id}/personalization", READERS, devices::personalizations),
+    (MethodFilter::PUT, "/devices/{id}/personalization/{manifest}", OPERATOR, devices::personalize),
     (MethodFilter::GET, "/sessions", READERS, sessions::list),
     (MethodFilter::GET, "/sessions/{id}", READERS, sessions::get),
     (MethodFilter::GET, "/audit", READERS, audit::list),

@@ -6,7 +6,7 @@ use tamarack_crypto::PublicKey;
 use tamarack_model::ComponentId;
 use tamarack_store::{Provider, Read, Role, StoreOp};
 
-use super::{Answer, Call, Done, Problem, view};
+use super::{Answer, Call, Done, Problem, domains, view};
 
 /// What registers or replaces a provider.
 #[derive(Deserialize)]
@@ -107,7 +107,10 @@ pub(super) fn replace(call: &Call) -> Done {
         return Err(Problem::invalid("id: it is not the one in the path"));
     }
     let provider = body.read(call, id)?;
-    let change = vec![StoreOp::UpdateProvider(provider.clone())];
+    let mut change = vec![StoreOp::UpdateProvider(provider.clone())];
+    if let Some(before) = call.app.store.provider(call.tenant(), &provider.id)? {
+        change.extend(domains::followed(call, &before, &provider)?);
+    }
     call.change(change, "provider.replace", &provider.id, &detail(&provider))?;
     Ok(Answer::ok(view::provider(&provider)))
 }

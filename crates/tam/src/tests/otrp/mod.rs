@@ -1,4 +1,6 @@
 //! OTrP against a simulated TEE that is built on the messages' crate.
 
+mod command_faults;
 mod life;
+mod state_faults;
 mod world;

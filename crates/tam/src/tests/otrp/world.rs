@@ -1,8 +1,10 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
@@ -10,7 +12,7 @@ use rcgen::{
     RevokedCertParams, SerialNumber, SignatureAlgorithm, date_time_ymd,
 };
 use tamarack_attest::{Grade, Policy, TeeCa};
-use tamarack_crypto::{KeyAgree, PublicKey, RsaKey, Sign};
+use tamarack_crypto::{Error, KeyAgree, PublicKey, RsaKey, Secret, Sign};
 use tamarack_eat::Confirmation;
 use tamarack_jose::jwe::{DecryptionKey, Enc, Recipient};
 use tamarack_jose::jwk::{Jwk, KeyUse};
@@ -116,8 +118,26 @@ pub struct World {
     pub tee_ca: Ca,
     pub firmware_ca: Ca,
     pub tam_key: PublicKey,
+    agreements: Arc<AtomicUsize>,
     /// Every message that the TAM sent.
     pub sent: RefCell<Vec<Vec<u8>>>,
+}
+
+/// A key that counts how often it was used.
+struct Counted {
+    agree: Box<dyn KeyAgree>,
+    count: Arc<AtomicUsize>,
+}
+
+impl KeyAgree for Counted {
+    fn public_key(&self) -> PublicKey {
+        self.agree.public_key()
+    }
+
+    fn agree(&self, peer: &PublicKey) -> Result<Secret<[u8; 32]>, Error> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.agree.agree(peer)
+    }
 }
 
 impl core::ops::Deref for World {
@@ -139,6 +159,8 @@ impl World {
         let sign = crypto.keys.load_pkcs8(key.serialized_der()).unwrap();
         let agree = crypto.agree.load_pkcs8(key.serialized_der()).unwrap();
         let tam_key = sign.public_key();
+        let agreements = Arc::new(AtomicUsize::new(0));
+        let agree = Box::new(Counted { agree, count: agreements.clone() });
         let signer =
             OtrpSigner::new(sign, agree, alloc::vec![leaf, tam_ca.der.clone()], TAMID.into(), &crypto);
         let mut otrp = OtrpConfig::new(signer);
@@ -148,13 +170,18 @@ impl World {
         base.tam.config.otrp = Some(otrp);
         // The first CA is that of the attestation keys.
         base.tam.config.evidence.tee_cas.push(TeeCa { anchor: tee_ca.anchor(), cap: Grade::Hardware });
-        let world = Self { base, tee_ca, firmware_ca, tam_key, sent: RefCell::default() };
+        let world = Self { base, tee_ca, firmware_ca, tam_key, agreements, sent: RefCell::default() };
         world.apply([StoreOp::InsertDomain(world.domain("acme"))]);
         world
     }
 
     pub fn otrp(&mut self) -> &mut OtrpConfig {
         self.base.tam.config.otrp.as_mut().unwrap()
+    }
+
+    /// How often the TAM used its private key to decrypt.
+    pub fn agreements(&self) -> usize {
+        self.agreements.load(Ordering::Relaxed)
     }
 
     pub fn policy(&mut self) -> &mut Policy {
@@ -472,6 +499,14 @@ impl Tee {
         part.unwrap()
     }
 
+    /// The same encrypted to someone else.
+    pub fn state_to(&self, to: &TeeKey, rid: &MessageId, tid: &MessageId, dsi: &Dsi) -> Vec<u8> {
+        let crypto = base::crypto();
+        let recipient = Recipient::from_spki(&to.spki()).unwrap();
+        let sealing = self.sealing(&recipient, &crypto);
+        response::device_state(rid, tid, self.wants_status, &dsi.serialize(), &sealing).unwrap()
+    }
+
     /// An answer to a command.
     pub fn content(
         &self,
@@ -479,8 +514,29 @@ impl Tee {
         (rid, tid): (&MessageId, &MessageId),
         content: &response::Content,
     ) -> Vec<u8> {
+        self.seal(&self.tam_key.to_spki(), command, (rid, tid), content)
+    }
+
+    /// The same encrypted to someone else.
+    pub fn content_to(
+        &self,
+        to: &TeeKey,
+        command: Command,
+        ids: (&MessageId, &MessageId),
+        content: &response::Content,
+    ) -> Vec<u8> {
+        self.seal(&to.spki(), command, ids, content)
+    }
+
+    fn seal(
+        &self,
+        spki: &[u8],
+        command: Command,
+        (rid, tid): (&MessageId, &MessageId),
+        content: &response::Content,
+    ) -> Vec<u8> {
         let crypto = base::crypto();
-        let recipient = Recipient::from_spki(&self.tam_key.to_spki()).unwrap();
+        let recipient = Recipient::from_spki(spki).unwrap();
         response::seal(command, rid, tid, content, &self.sealing(&recipient, &crypto)).unwrap()
     }
 

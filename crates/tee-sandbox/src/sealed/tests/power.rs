@@ -60,7 +60,7 @@ fn every_power_cut_leaves_the_old_or_the_new_state() {
     drop(device.open().unwrap());
     for (number, step) in STEPS.iter().enumerate() {
         let before = view(&device.open().unwrap());
-        let done = Device { disk: device.disk.fork(), counter: device.counter.fork() };
+        let done = device.fork();
         let (start, start_counter) = (done.disk.operations(), done.counter.operations());
         let mut store = done.open().unwrap();
         step(&mut store).unwrap();
@@ -94,12 +94,11 @@ fn cut_once(
     number: usize,
 ) {
     let at = format!("step {number}, disk {disk_cut:?}, counter {counter_cut:?}, {survivor:?}");
-    let device = Device { disk: device.disk.fork(), counter: device.counter.fork() };
+    let device = device.fork();
     disk_cut.inspect(|cut| device.disk.cut_after(*cut));
     counter_cut.inspect(|cut| device.counter.cut_after(*cut));
     let result = device.open().and_then(|mut store| step(&mut store));
-    device.disk.restart(survivor);
-    device.counter.restart(survivor);
+    device.restart(survivor);
 
     let mut store = device.open().unwrap_or_else(|e| panic!("{at}: does not open: {e}"));
     let found = view(&store);
@@ -140,7 +139,7 @@ fn a_full_disk_changes_nothing() {
     for (number, step) in STEPS.iter().enumerate() {
         let mut refusals = 0;
         for room in (0..3000).step_by(97).chain((3000..300_000).step_by(29_989)) {
-            let device = Device { disk: device.disk.fork(), counter: device.counter.fork() };
+            let device = device.fork();
             let mut store = device.open().unwrap();
             let before = view(&store);
             device.disk.room(Some(room));

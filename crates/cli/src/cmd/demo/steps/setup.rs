@@ -6,12 +6,22 @@ use serde_json::json;
 use crate::cmd::demo::impostor::Impostor;
 use crate::cmd::demo::story::Story;
 use crate::cmd::demo::tas::{self, HELLO, Signer, VALVE, WALLET};
-use crate::cmd::demo::world::World;
+use crate::cmd::demo::otrp::OtrpImpostor;
+use crate::cmd::demo::world::{Cast, World};
 
 /// Separate authorities for TAMs, TEEs and developers, and what they certify.
 pub fn pki(world: &mut World, story: &mut Story) -> Result<()> {
-    for role in ["tam", "tee", "developer"] {
+    let more = if world.cast.has_otrp() { &["firmware"][..] } else { &[] };
+    for role in ["tam", "tee", "developer"].iter().chain(more) {
         world.run(&["pki", "ca", "--role", role, &world.path(&format!("{role}-ca"))])?;
+    }
+    if world.cast == Cast::Both {
+        world.run(&["pki", "ca", "--role", "tee", &world.path("second-tee-ca")])?;
+        story.say("a second maker of devices has a TEE authority of its own");
+    }
+    if world.cast.has_otrp() {
+        other_tam(world)?;
+        story.say("an authority for firmware, and another TAM under another root");
     }
     for (who, uri) in [("acme", tas::ACME_NAME), ("globex", tas::GLOBEX_NAME)] {
         let (key, cert) = (world.path(&format!("{who}.key")), world.path(&format!("{who}.pem")));
@@ -24,25 +34,48 @@ pub fn pki(world: &mut World, story: &mut Story) -> Result<()> {
     Ok(())
 }
 
+/// A TAM that is not ours, under a root of its own; the devices will trust it too.
+fn other_tam(world: &mut World) -> Result<()> {
+    let (ca, key, cert) = ("other-tam-ca", world.path("other-tam.key"), world.path("other-tam.pem"));
+    world.run(&["pki", "ca", "--role", "tam", &world.path(ca)])?;
+    world.run(&["pki", "key", "--key-type", "p256", &key])?;
+    let issuer = world.path(ca);
+    let args =
+        ["pki", "issue", "--ca", &issuer, "--role", "otrp-tam", "--key", &key, "--oid", tas::OTHER_OID, "--out", &cert];
+    world.run(&args)?;
+    let (key, cert) = (std::fs::read_to_string(key)?, std::fs::read_to_string(cert)?);
+    let mut other = OtrpImpostor::load(&key, &cert, tas::OTHER_OID, "other-tam", &world.crypto)?;
+    other.ocsp = vec![world.staple(ca, "other-tam.pem")?];
+    world.other_tam = Some(other);
+    Ok(())
+}
+
 /// The TAM starts, and the operator registers two service providers.
 pub fn tam_up(world: &mut World, story: &mut Story) -> Result<()> {
-    let init = world.run(&[
+    let mut args = vec![
         "tam",
         "init",
-        &world.path("tam"),
         "--listen",
         "127.0.0.1:0",
-        "--ca",
-        &world.path("tam-ca"),
         "--uri",
         tas::TAM_NAME,
-        "--tee-ca",
-        &format!("{}=software", world.path("tee-ca.pem")),
         // The demo shows the grade that this machine gives, rather than refuse a machine with fewer layers.
         "--minimum",
         "none",
         "--json",
-    ])?;
+    ];
+    let (folder, ca, tee) = (world.path("tam"), world.path("tam-ca"), world.path("tee-ca.pem"));
+    let (tee, second) = (format!("{tee}=software"), format!("{}=software", world.path("second-tee-ca.pem")));
+    args.extend([&folder, "--ca", &ca, "--tee-ca", &tee]);
+    let (ocsp, firmware);
+    if world.cast.has_otrp() {
+        (ocsp, firmware) = (world.start_ocsp()?, world.path("firmware-ca.pem"));
+        args.extend(["--otrp-oid", tas::TAM_OID, "--ocsp-url", &ocsp, "--firmware-ca", &firmware]);
+    }
+    if world.cast == Cast::Both {
+        args.extend(["--tee-ca", &second]);
+    }
+    let init = world.run(&args)?;
     let init: serde_json::Value = serde_json::from_slice(&init)?;
     let token = init["operator_token"].as_str().context("tam init made no operator token")?;
     std::fs::write(world.dir.join("operator.token"), token)?;
@@ -56,6 +89,14 @@ pub fn tam_up(world: &mut World, story: &mut Story) -> Result<()> {
         &world.crypto,
     )?;
     world.stolen = Some(stolen);
+    if world.cast.has_otrp() {
+        let (key, chain) = (read("otrp.key")?, read("otrp.pem")?);
+        let mut stolen =
+            OtrpImpostor::load(&key, &chain, tas::TAM_OID, "stolen-tam-key", &world.crypto)?;
+        stolen.ocsp = vec![world.staple("tam-ca", "tam/keys/otrp.pem")?];
+        world.stolen_otrp = Some(stolen);
+        story.say("it speaks OTrP too, under another key, and staples what its authority's OCSP responder says");
+    }
     for (who, prefix) in [("acme", tas::ACME), ("globex", tas::GLOBEX)] {
         let cert = std::fs::read_to_string(world.dir.join(format!("{who}.pem")))?;
         let token = world.rest()?.register(who, prefix, &cert)?;
@@ -105,7 +146,7 @@ pub fn developer(world: &World, who: &str) -> Result<Signer> {
 pub fn publish_v1(world: &mut World, story: &mut Story) -> Result<()> {
     let acme = developer(world, "acme")?;
     for ta in [&WALLET, &VALVE, &HELLO] {
-        let envelope = ta.envelope(1, &acme, &world.crypto)?;
+        let envelope = ta.envelope_for(world.cast != Cast::Both, 1, &acme, &world.crypto)?;
         let entry = world.rest()?.publish(&world.tokens[0], &envelope)?;
         ensure!(entry["sequence"] == 1, "the catalogue has {entry}");
         story.say(format!(

@@ -1,7 +1,9 @@
 //! `tamarack agent`: makes a device and runs it: the Broker in this process, the TEE in one of its own.
 //!
-//! A device folder holds `device.json` (how to start it), `device.csr`, `tee/` (the TEE's sealed storage, its own user's
+//! A device folder holds `device.json` (how to start it), `device.csr` (with OTrP also `otrp.csr` and `firmware.csr`), `tee/` (the TEE's sealed storage, its own user's
 //! where that can be had) and, while it runs, `app.sock`. The root secret lies elsewhere (security rule S2).
+
+mod pending;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -11,12 +13,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tamarack_broker::{Broker, HttpOptions, Server, TamClient, TeeChannel};
-use tamarack_channel::{
-    Enrolment, PeripheralSeed, Profile, Proof, Request, SignerSeed, Status, TamSeed, Value,
-};
-use tamarack_model::{ComponentId, Protocol, codes};
+use tamarack_channel::{OtrpProfile, Profile, Request, Status, Value};
+use tamarack_model::{ComponentId, codes};
 use tamarack_tee_host::LaunchOptions;
 use tamarack_tee_sandbox::Layers;
+
+use pending::{Anchor, Chains, Otrp, Pending};
 
 use super::pki::{KeyKind, pki};
 use crate::fail::{self, Fail, Outcome};
@@ -25,8 +27,10 @@ use crate::{keys, out};
 
 /// Hidden first argument by which the program starts itself as the TEE.
 pub const TEE_SUBCOMMAND: &str = "__tee";
-/// Most bytes that the components of one signer may take.
-const SIGNER_QUOTA: u64 = 64 << 20;
+/// Most bytes that the components of one security domain may take, unless told otherwise.
+const DOMAIN_QUOTA: u64 = 16 << 20;
+/// What `openssl` and others begin a certificate signing request with, and end it.
+const CSR_END: &str = "-----END CERTIFICATE REQUEST-----\n";
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -38,14 +42,8 @@ pub struct Args {
 enum Action {
     /// Make a device: keys inside, a certificate signing request outside
     Init(Init),
-    /// Install the attestation key's certificate and seal the trust anchors, once
-    Certify {
-        /// The device folder
-        dir: PathBuf,
-        /// The certificate, PEM, leaf first
-        #[arg(long)]
-        cert: PathBuf,
-    },
+    /// Install the certificates of the device's keys and seal the trust anchors, once
+    Certify(Certify),
     /// Run the device's Broker and TEE until interrupted
     Run(Run),
 }
@@ -58,10 +56,35 @@ struct Init {
     #[arg(long)]
     fuse: PathBuf,
     /// A TAM to obey: FILE with its public key, or CA.pem=URI for the one name under a CA
-    #[arg(long = "tam-anchor", required = true, value_name = "FILE[=URI]")]
+    #[arg(long = "tam-anchor", required_unless_present = "otrp_anchors", value_name = "FILE[=URI]")]
     tam_anchors: Vec<String>,
+    /// What the device speaks: TEEP, OTrP or both. It begins in TEEP with a TAM that has an anchor for each, unless this is
+    /// otrp
+    #[arg(long, value_enum, default_value = "teep")]
+    protocol: Spoken,
+    /// A TAM to obey in OTrP: CA.pem=NAME with the tamid that its certificates have, an object identifier or a URI. The
+    /// first one is the same owner as the first --tam-anchor and so on; without a --tam-anchor it is one of its own
+    #[arg(long = "otrp-anchor", value_name = "CA=NAME")]
+    otrp_anchors: Vec<String>,
+    /// Accept OTrP requests in the plain form of the draft, which does not bind the certificate to the signature (weaker:
+    /// rule K4)
+    #[arg(long)]
+    otrp_draft: bool,
+    /// Name of the TEE in OTrP, the same for a whole kind of device
+    #[arg(long, default_value = "Tamarack")]
+    tee_name: String,
+    /// Most security domains that each OTrP TAM may create, and so introduce signers; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    domains: u32,
+    /// Most bytes that the components of one domain may take
+    #[arg(long, value_name = "BYTES", default_value_t = DOMAIN_QUOTA)]
+    domain_quota: u64,
     /// A developer to trust for a prefix of component ids: KEY.pem:PREFIX, or CA.pem=URI:PREFIX
-    #[arg(long = "signer-anchor", required = true, value_name = "FILE[=URI]:PREFIX")]
+    #[arg(
+        long = "signer-anchor",
+        required_unless_present = "otrp_anchors",
+        value_name = "FILE[=URI]:PREFIX"
+    )]
     signer_anchors: Vec<String>,
     /// A peripheral and the manifest id of the one TA that commands it
     #[arg(long = "peripheral", value_name = "NAME=COMPONENT")]
@@ -84,6 +107,31 @@ struct Init {
     /// Accept Updates that are not bound to the exchange, as other TAMs send them (weaker: rule C6)
     #[arg(long)]
     allow_unbound: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Spoken {
+    /// The IETF's protocol
+    Teep,
+    /// Its predecessor; TEEP too with TAMs that have a --tam-anchor
+    Otrp,
+    /// TEEP, and OTrP with TAMs that speak only that
+    Both,
+}
+
+#[derive(clap::Args)]
+struct Certify {
+    /// The device folder
+    dir: PathBuf,
+    /// The certificate of device.csr, PEM, leaf first
+    #[arg(long)]
+    cert: PathBuf,
+    /// The certificate of otrp.csr and those above it, PEM, leaf first, the root last
+    #[arg(long)]
+    otrp_cert: Option<PathBuf>,
+    /// The certificate of firmware.csr and those above it, PEM, leaf first, the root last
+    #[arg(long, requires = "otrp_cert")]
+    firmware_cert: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -118,57 +166,10 @@ struct Device {
     pending: Option<Pending>,
 }
 
-/// Trust anchors that wait for the certificate. Texts are as the command line gave them, files are copied.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pending {
-    tams: Vec<Anchor>,
-    tam_uri: Option<String>,
-    require_binding: bool,
-    signers: Vec<(Anchor, String)>,
-    peripherals: Vec<(String, String)>,
-}
-
-/// A key or certificate, and the name under it if it is a certificate's.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Anchor {
-    pem: String,
-    uri: Option<String>,
-}
-
-impl Anchor {
-    /// Reads `FILE` or `FILE=URI`.
-    fn read(text: &str) -> Outcome<Self> {
-        let (file, uri) = match text.split_once('=') {
-            Some((file, uri)) => (file, Some(uri.to_owned())),
-            None => (text, None),
-        };
-        let anchor = Self { pem: keys::read_text(Path::new(file))?, uri };
-        anchor.proof().map_err(|e| Fail::input(codes::PEM_INVALID, format_args!("{file}: {e}")))?;
-        Ok(anchor)
-    }
-
-    fn proof(&self) -> Result<Proof, String> {
-        match &self.uri {
-            Some(uri) => {
-                let mut chain = tamarack_pki::certificates_from_pem(&self.pem)
-                    .map_err(|e| format!("{e}; a name needs the CA certificate that it stands under"))?;
-                Ok(Proof::Certificate { root: chain.swap_remove(0), uri: uri.clone() })
-            }
-            None => tamarack_pki::public_key_from_pem(&self.pem)
-                .map(|key| Proof::Keys(vec![key.to_spki()]))
-                .map_err(|e| {
-                    format!("{e}; without a name it must be a public key (FILE=URI names one under a CA)")
-                }),
-        }
-    }
-}
-
 pub fn run(args: Args) -> Outcome {
     match args.action {
         Action::Init(args) => init(args),
-        Action::Certify { dir, cert } => certify(&dir, &cert),
+        Action::Certify(args) => certify(&args),
         Action::Run(args) => serve(args, |device| out::lines(&device.to_string())),
     }
 }
@@ -260,6 +261,15 @@ fn init(args: Init) -> Outcome {
         component(manifest)?;
         peripherals.push((name.to_owned(), manifest.to_owned()));
     }
+    let pending = Pending {
+        tams,
+        tam_uri: args.tam_uri.clone(),
+        require_binding: !args.allow_unbound,
+        signers,
+        peripherals,
+        otrp: otrp(&args)?,
+    };
+    pending::check(&pending)?;
     std::fs::create_dir_all(dir).map_err(|e| unwritable(dir, e))?;
     let dir = dir.canonicalize().map_err(|e| unwritable(dir, e))?;
     let fuse = absolute(&args.fuse)?;
@@ -275,24 +285,60 @@ fn init(args: Init) -> Outcome {
         hwmodel: args.class.bytes().take(32).collect(),
         hwversion: env!("CARGO_PKG_VERSION").into(),
         key_type: args.key_type.into(),
-        otrp: None,
+        otrp: pending
+            .otrp
+            .is_some()
+            .then(|| OtrpProfile { tee_name: args.tee_name, tee_version: env!("CARGO_PKG_VERSION").into() }),
     };
     let mut tee = Tee::launch(&dir, &fuse, true, false)?;
     let Value::Csr(csr) = tee.ask(Request::Csr(profile))? else {
         return Err(Fail::new(codes::TEE_CHANNEL, "the TEE answered something else than was asked"));
     };
     tee.end();
-    let request = dir.join("device.csr");
-    fail::write(&request, csr.as_bytes())?;
-    let require_binding = !args.allow_unbound;
-    let pending = Pending { tams, tam_uri: args.tam_uri, require_binding, signers, peripherals };
+    for (name, request) in ["device.csr", "otrp.csr", "firmware.csr"].iter().zip(csr.split_inclusive(CSR_END))
+    {
+        fail::write(&dir.join(name), request.as_bytes())?;
+    }
+    let speaks_otrp = pending.otrp.is_some();
     save(&dir, &Device { version: 1, fuse, pending: Some(pending) })?;
+    let more = match speaks_otrp {
+        true => " and otrp.csr certified by a TEE CA, firmware.csr by a firmware CA",
+        false => " certified by a TEE CA",
+    };
     eprintln!(
-        "made {}; next: have {} certified by a TEE CA, then tamarack agent certify",
+        "made {}; next: have {}{more}, then tamarack agent certify",
         dir.display(),
-        request.display()
+        dir.join("device.csr").display()
     );
     Ok(())
+}
+
+/// The OTrP side of the command line; None for a device that speaks TEEP only.
+fn otrp(args: &Init) -> Outcome<Option<Otrp>> {
+    let given = !args.otrp_anchors.is_empty();
+    match args.protocol {
+        Spoken::Teep if given || args.otrp_draft => {
+            return Err(usage("--otrp-anchor and --otrp-draft need --protocol otrp or both"));
+        }
+        Spoken::Teep => return Ok(None),
+        Spoken::Otrp | Spoken::Both if !given => {
+            return Err(usage("--protocol otrp and both need an --otrp-anchor"));
+        }
+        Spoken::Both if args.tam_anchors.is_empty() => {
+            return Err(usage("--protocol both needs a --tam-anchor; otrp does not"));
+        }
+        Spoken::Otrp | Spoken::Both => {}
+    }
+    if !(1..=64).contains(&args.tee_name.len()) {
+        return Err(usage("--tee-name: expected 1 to 64 bytes"));
+    }
+    Ok(Some(Otrp {
+        anchors: args.otrp_anchors.iter().map(|text| Anchor::read_otrp(text)).collect::<Outcome<_>>()?,
+        teep_first: args.protocol == Spoken::Both,
+        draft: args.otrp_draft,
+        domains: args.domains,
+        domain_quota: args.domain_quota,
+    }))
 }
 
 fn absolute(path: &Path) -> Outcome<PathBuf> {
@@ -301,13 +347,27 @@ fn absolute(path: &Path) -> Outcome<PathBuf> {
     Ok(parent.join(path.file_name().unwrap_or_default()))
 }
 
-fn certify(dir: &Path, cert: &Path) -> Outcome {
+fn certify(args: &Certify) -> Outcome {
+    let dir = args.dir.as_path();
     let mut device = load(dir)?;
     let Some(pending) = device.pending.take() else {
         return Err(usage(format_args!("{} has its certificate already", dir.display())));
     };
-    let chain = tamarack_pki::certificates_from_pem(&keys::read_text(cert)?).map_err(pki)?;
-    let enrolment = enrolment(&pending, chain)
+    match (&args.otrp_cert, &pending.otrp) {
+        (None, Some(_)) => {
+            return Err(usage(format_args!("{} speaks OTrP: --otrp-cert is needed too", dir.display())));
+        }
+        (Some(_), None) => {
+            return Err(usage(format_args!("{} was made without OTrP (--protocol)", dir.display())));
+        }
+        (None, None) | (Some(_), Some(_)) => {}
+    }
+    let chains = Chains {
+        attestation: tamarack_pki::certificates_from_pem(&keys::read_text(&args.cert)?).map_err(pki)?,
+        otrp: args.otrp_cert.as_deref().map_or(Ok(Vec::new()), whole_chain)?,
+        firmware: args.firmware_cert.as_deref().map_or(Ok(Vec::new()), whole_chain)?,
+    };
+    let enrolment = pending::enrolment(&pending, chains)
         .map_err(|e| Fail::input(codes::CONFIG_INVALID, format_args!("{}: {e}", settings(dir).display())))?;
     let mut tee = Tee::launch(dir, &device.fuse, false, false)?;
     tee.ask(Request::Enrol(enrolment))?;
@@ -317,44 +377,16 @@ fn certify(dir: &Path, cert: &Path) -> Outcome {
     Ok(())
 }
 
-fn enrolment(pending: &Pending, chain: Vec<Vec<u8>>) -> Result<Enrolment, String> {
-    let id = |text: &str| ComponentId::parse_text(text).map_err(|e| format!("{text}: {e}"));
-    let mut tams = Vec::new();
-    for (i, anchor) in pending.tams.iter().enumerate() {
-        let default = if i == 0 { pending.tam_uri.clone() } else { None };
-        tams.push(TamSeed {
-            proof: Some(anchor.proof()?),
-            otrp: None,
-            protocol: Protocol::Teep,
-            domains: 0,
-            domain_quota: 0,
-            uri: default.or_else(|| anchor.uri.clone()),
-            scopes: vec![Vec::new()],
-            require_binding: pending.require_binding,
-        });
+/// Certificates up to a root, which OTrP shows to TAMs.
+fn whole_chain(file: &Path) -> Outcome<Vec<Vec<u8>>> {
+    let chain = tamarack_pki::certificates_from_pem(&keys::read_text(file)?).map_err(pki)?;
+    match &chain[..] {
+        [_, .., root] if tamarack_x509::Anchor::from_der(root).is_ok() => Ok(chain),
+        _ => Err(Fail::input(
+            codes::PEM_INVALID,
+            format_args!("{}: expected the certificate, those above it and the root last", file.display()),
+        )),
     }
-    let mut signers = Vec::new();
-    for (anchor, prefix) in &pending.signers {
-        signers.push(SignerSeed {
-            provider: prefix.clone(),
-            proof: anchor.proof()?,
-            prefixes: vec![id(prefix)?.segments().to_vec()],
-            quota: SIGNER_QUOTA,
-        });
-    }
-    let mut peripherals = Vec::new();
-    for (name, manifest) in &pending.peripherals {
-        peripherals.push(PeripheralSeed { name: name.clone(), tam: 0, manifest: id(manifest)? });
-    }
-    Ok(Enrolment {
-        chain,
-        otrp_chain: Vec::new(),
-        firmware_chain: Vec::new(),
-        tams,
-        signers,
-        peripherals,
-        authority: None,
-    })
 }
 
 /// Runs the device in `dir` as `agent run` does without options; `ready` is told what `agent run` prints.
@@ -405,6 +437,7 @@ fn serve(args: Run, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcom
             "pid": status.pid, "uid": status.uid,
             "layers": layers.names().collect::<Vec<_>>(), "missing": missing,
         },
+        "otrp": status.otrp_name.as_ref().map(|name| json!({ "tee": name, "ready": status.otrp_ready })),
     });
     ready(&device)?;
     for layer in missing {

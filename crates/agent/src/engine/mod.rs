@@ -11,7 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cose::Verified;
-use tamarack_crypto::Provider;
+use tamarack_crypto::{Provider, Secret};
 use tamarack_model::{Code, ComponentId, Intent, Sha256Digest, UnixTime, codes};
 use tamarack_suit::{
     AuthenticEnvelope, EffectError, EffectErrorKind, FetchRequest, Machine, Procedure, Reason, Step,
@@ -23,7 +23,10 @@ use crate::counters::{self, Counter, Precedence};
 use crate::journal::Journal;
 use crate::staging::{Staging, StagingEffects};
 use crate::trust::{SignerAnchor, TamAnchor, TrustStore};
-use crate::{AgentConfig, Error, measure, notes, reports, slots, ta};
+use crate::{AgentConfig, Error, domains, measure, notes, reports, slots, ta};
+
+mod domain;
+mod remove;
 
 /// What a transaction works on.
 pub(crate) struct Device<'a> {
@@ -40,6 +43,8 @@ pub(crate) enum Refused {
     NotBound,
     /// A manifest that may not be processed or whose processing failed; the signed report about it, if it could be named.
     Manifest { code: Code, detail: String, report: Option<Vec<u8>> },
+    /// A domain, a provider's key or a TA is not as the intent needs it.
+    Intent { code: Code, detail: String },
     /// The device failed; the same may work later.
     Device(Error),
 }
@@ -78,15 +83,51 @@ pub enum Effect {
         /// Manifest component id.
         manifest: ComponentId,
     },
+    /// Its TA was given personalization data.
+    Personalized {
+        /// Manifest component id.
+        manifest: ComponentId,
+    },
+    /// A Security Domain was made.
+    DomainCreated {
+        /// Its name.
+        name: String,
+    },
+    /// A Security Domain has another name, provider or other signers.
+    DomainChanged {
+        /// Its name now.
+        name: String,
+    },
+    /// A Security Domain was removed.
+    DomainDropped {
+        /// Its name.
+        name: String,
+    },
+    /// The key of a service provider was replaced.
+    KeyRotated {
+        /// The service provider.
+        provider: String,
+    },
 }
 
 impl Effect {
     /// Whether it leaves `id` other than it was.
     pub(crate) fn changes(&self, id: &ComponentId) -> bool {
         match self {
-            Self::Installed { manifest, .. } | Self::Removed { manifest } => manifest == id,
-            Self::Unchanged { .. } => false,
+            Self::Installed { manifest, .. } | Self::Removed { manifest } | Self::Personalized { manifest } => {
+                manifest == id
+            }
+            Self::Unchanged { .. }
+            | Self::DomainCreated { .. }
+            | Self::DomainChanged { .. }
+            | Self::DomainDropped { .. }
+            | Self::KeyRotated { .. } => false,
         }
+    }
+
+    /// Whether it leaves anything other than it was.
+    pub(crate) fn is_change(&self) -> bool {
+        !matches!(self, Self::Unchanged { .. })
     }
 }
 
@@ -98,6 +139,7 @@ pub(crate) struct Transaction {
     pub journal: Journal,
     staging: Staging,
     installs: VecDeque<Planned>,
+    personalizations: Vec<(ComponentId, Secret<Vec<u8>>)>,
     active: Option<Active>,
     pub reports: Vec<Vec<u8>>,
     pub effects: Vec<Effect>,
@@ -138,15 +180,26 @@ impl Transaction {
             journal: Journal::default(),
             staging: Staging::default(),
             installs: VecDeque::new(),
+            personalizations: Vec::new(),
             active: None,
             reports: Vec::new(),
             effects: Vec::new(),
             concerned: Vec::new(),
         };
-        let mut removals = Vec::new();
+        // What changes domains comes first, for signers that it introduces may sign what is installed.
+        let (changing, intents) = intents.into_iter().partition(domain::changes_domains);
+        transaction.change_domains(device, store, changing)?;
+        let store = &domains::with_signers(&transaction.journal, device.platform, store, &tam.owner)?;
+        let (mut removals, mut drops) = (Vec::new(), Vec::new());
         let mut named = BTreeSet::new();
         for intent in intents {
             match intent {
+                Intent::DropDomain { .. } if !bound => return Err(Refused::NotBound),
+                Intent::DropDomain { name, components } => drops.push((name, components)),
+                Intent::Personalize { manifest, data } => {
+                    transaction.concerned.push(manifest.clone());
+                    transaction.personalizations.push((manifest, Secret::new(data)));
+                }
                 Intent::Remove { .. } if !bound => return Err(Refused::NotBound),
                 Intent::Remove { manifest } => removals.push(manifest),
                 Intent::Install { envelope } => {
@@ -168,13 +221,16 @@ impl Transaction {
                     transaction.concerned.push(authorised.id.clone());
                     transaction.plan(device, authorised)?;
                 }
-                _ => return Err(Error::Seed("an intent of another protocol").into()),
+                _ => return Err(Error::Intent.into()),
             }
         }
         // TEEP section 5.2: unlinking comes before installing.
         for manifest in removals {
             transaction.concerned.push(manifest.clone());
             transaction.remove(device, store, &manifest)?;
+        }
+        for (name, components) in drops {
+            transaction.drop_domain(device, store, &name, components)?;
         }
         // After the removals, for one of them may be of what is installed again.
         for planned in core::mem::take(&mut transaction.installs) {
@@ -266,11 +322,17 @@ impl Transaction {
         }
     }
 
+    /// Rules R1 and K1: a component has one manifest, and a manifest one provider.
     fn foreign_component(
         &self,
         platform: &dyn Platform,
         planned: &Planned,
     ) -> Result<Option<(Code, Reason, String)>, Refused> {
+        let installed = slots::manifest(&self.journal, platform, &self.tam.owner, &planned.id)?;
+        if installed.is_some_and(|manifest| manifest.provider != planned.anchor.provider) {
+            let detail = alloc::format!("{} belongs to another provider", planned.id);
+            return Ok(Some((codes::SUIT_NOT_OWNER, Reason::ComponentUnauthorised, detail)));
+        }
         for id in &planned.envelope.value().manifest.components {
             let installed = slots::component(&self.journal, platform, &self.tam.owner, id)?;
             if installed.is_some_and(|component| component.manifest != planned.id) {
@@ -281,111 +343,16 @@ impl Transaction {
         Ok(None)
     }
 
-    /// Removes a manifest: its uninstall section runs once, then its components, its TA's data and the salt of their key
-    /// go, and a tombstone stays (rules R3 and R6). What is not there is removed already.
-    fn remove(
-        &mut self,
-        device: &mut Device<'_>,
-        store: &TrustStore,
-        id: &ComponentId,
-    ) -> Result<(), Refused> {
-        let owner = self.tam.owner;
-        let refuse =
-            |detail: String| Refused::Manifest { code: codes::SUIT_UNAUTHORISED, detail, report: None };
-        if !self.tam.covers(id) {
-            return Err(refuse(alloc::format!("{id} lies outside the TAM's scopes")));
-        }
-        let Some(manifest) = slots::manifest(&self.journal, device.platform, &owner, id)? else {
-            self.effects.push(Effect::Unchanged { manifest: id.clone() });
-            return Ok(());
-        };
-        let deletable = store.signers.iter().any(|signer| {
-            signer.provider == manifest.provider && signer.operations.delete && signer.covers(id)
-        });
-        if !deletable {
-            return Err(refuse(alloc::format!(
-                "{id} may not be deleted: its signer's anchor does not allow it"
-            )));
-        }
-        self.uninstall(device, store, id, &manifest)?;
-        for (_, component, record) in slots::components(&self.journal, device.platform, Some(&owner))? {
-            if record.manifest == *id {
-                slots::remove_component(&mut self.journal, device.platform, &owner, &component)?;
-            }
-        }
-        slots::remove_manifest(&mut self.journal, &owner, id);
-        ta::objects::erase(&mut self.journal, device.platform, &owner, id)?;
-        notes::set_unneeded(&mut self.journal, device.platform, &owner, id, false)?;
-        let (sequence, digest) = (manifest.sequence, manifest.digest);
-        let epoch =
-            counters::get(&self.journal, device.platform, &owner, id)?.map_or(0, |counter| counter.epoch);
-        let counter = Counter { epoch, sequence, digest, tombstone: true };
-        counters::bury(&mut self.journal, device.platform, &owner, id, counter)?;
-        self.effects.push(Effect::Removed { manifest: id.clone() });
-        Ok(())
-    }
-
-    /// Runs the uninstall section. A manifest whose anchor was revoked has no say any more: it is removed without.
-    fn uninstall(
-        &mut self,
-        device: &mut Device<'_>,
-        store: &TrustStore,
-        id: &ComponentId,
-        manifest: &slots::Manifest,
-    ) -> Result<(), Refused> {
-        let Device { provider, config, .. } = *device;
-        let limits = &config.manifest;
-        let Ok(authorised) = authority::authenticate(
-            &manifest.envelope,
-            store,
-            Use::Load,
-            manifest.accepted,
-            limits,
-            provider,
-        ) else {
-            return Ok(());
-        };
-        let machine = Machine::new(authorised.envelope, Procedure::Uninstall, *limits);
-        let mut machine = machine.map_err(|e| Refused::Manifest {
-            code: e.code(),
-            detail: alloc::format!("{e}"),
-            report: None,
-        })?;
-        let tam = &self.tam;
-        let may_name = |component: &ComponentId| authorised.anchor.covers(component) && tam.covers(component);
-        let mut effects = StagingEffects {
-            platform: &mut *device.platform,
-            provider,
-            journal: &self.journal,
-            staging: &mut self.staging,
-            owner: &tam.owner,
-            manifest: id,
-            may_name: &may_name,
-            uninstalling: true,
-            max_in_memory: config.max_in_memory,
-        };
-        let result = match machine.run(&mut effects, provider) {
-            Step::Done(result) => result.map_err(|failure| (failure.code, alloc::format!("{failure}"))),
-            Step::Fetch(_) => Err((codes::SUIT_UNAUTHORISED, "an uninstallation fetches nothing".into())),
-        };
-        let report = machine.report(self.nonce.as_deref());
-        let report = reports::sign(&report, &*device.platform)?;
-        match result {
-            Ok(()) => {
-                self.reports.push(report);
-                Ok(())
-            }
-            Err((code, detail)) => Err(Refused::Manifest { code, detail, report: Some(report) }),
-        }
-    }
-
     /// Goes on until a payload must be brought or all is done.
     pub fn run(&mut self, device: &mut Device<'_>) -> Result<Stop, Refused> {
         loop {
             let Some(mut active) = self.active.take() else {
                 match self.installs.pop_front() {
                     Some(planned) => self.activate(device, planned)?,
-                    None => return Ok(Stop::Ready),
+                    None => {
+                        self.personalize(device)?;
+                        return Ok(Stop::Ready);
+                    }
                 }
                 continue;
             };
@@ -433,7 +400,13 @@ impl Transaction {
         let uri = reference.manifest.reference_uri.clone().unwrap_or_default();
         let reference = Some(Box::new((uri, *reference.envelope.digest())));
         let used = slots::used(&self.journal, device.platform, &self.tam.owner, &anchor.provider, &id)?;
-        self.staging.room = anchor.quota.saturating_sub(used).min(device.config.max_payload);
+        let mut room = anchor.quota.saturating_sub(used).min(device.config.max_payload);
+        if let Some(domain) = domains::of(&self.journal, device.platform, &self.tam.owner, &id)? {
+            let (owner, label) = (&self.tam.owner, &domain.label);
+            let used = domains::used(&self.journal, device.platform, owner, label, Some(&id))?;
+            room = room.min(domain.quota.saturating_sub(used));
+        }
+        self.staging.room = room;
         let machine = Machine::new(envelope, Procedure::Update, device.config.manifest).map_err(|e| {
             let refusal = ManifestRefusal::new(e.code(), e.reason(), alloc::format!("{e}"));
             self.refuse(device, ManifestRefusal { reference, ..refusal })
