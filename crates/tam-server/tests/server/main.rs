@@ -2,6 +2,7 @@
 
 mod api;
 mod config;
+mod domains;
 mod keep;
 mod otrp;
 mod publish;

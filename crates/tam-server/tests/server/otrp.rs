@@ -29,16 +29,16 @@ fn now() -> u64 {
 }
 
 /// A CA of TAMs with its files and a responder that can be told what is revoked.
-struct Ca {
+pub struct Ca {
     authority: Authority,
-    prefix: PathBuf,
+    pub prefix: PathBuf,
     revoked: Arc<Mutex<Revocations>>,
     server: Option<Server>,
     url: String,
 }
 
 impl Ca {
-    fn new(folder: &TempDir) -> Self {
+    pub fn new(folder: &TempDir) -> Self {
         let validity = Validity::days(now() - 10 * 86_400, 3650);
         let authority = Authority::create(Role::Tam, "TAM CA", KeyType::P256, validity).unwrap();
         let prefix = folder.path().join("ca");
@@ -53,7 +53,7 @@ impl Ca {
         Self { authority, prefix, revoked, server: Some(server), url }
     }
 
-    fn options(&self, folder: &TempDir) -> InitOptions {
+    pub fn options(&self, folder: &TempDir) -> InitOptions {
         InitOptions {
             ca: Some((self.prefix.clone(), "https://tam.example".into())),
             otrp: Some(OtrpInit {

@@ -122,7 +122,7 @@ fn k2_a_bound_device_has_one_record() {
     pair.now += 60;
     connect(&mut pair);
     assert_eq!(pair.installed(), Some(2), "{:?}", sessions(&pair)[0]);
-    pair.publish(3, 3);
+    pair.publish(1, 3);
     pair.now += 60;
     pair.check_policy();
     assert_eq!(pair.installed(), Some(3), "{:?}", sessions(&pair)[0]);
