@@ -14,7 +14,8 @@ use tamarack_store::{Read, SessionOutcome, TenantId};
 use tamarack_teep::DataItems;
 use tamarack_x509::Role;
 
-use super::world::{Ca, Tee, TeeKey, World, message};
+use super::tee::{Tee, TeeKey};
+use super::world::{Ca, World, message};
 use crate::Reply;
 use crate::challenge::{Challenge, Question};
 use crate::tests::world::NOW;
@@ -432,7 +433,7 @@ fn parts_of_a_response_stand_each_for_itself() {
 
     // Of two requests only one is answered at a time.
     let (one, two) = (world.begin(), world.begin());
-    let mut part_of = |tee: &mut Tee, request: &[u8]| {
+    let part_of = |tee: &mut Tee, request: &[u8]| {
         let (rid, tid) = tee.ids(request);
         let dsi = tee.dsi(Some(tid.as_str()));
         tee.state(&rid, &tid, &dsi)
