@@ -9,7 +9,9 @@ use tamarack_jose::jws::{self, VerificationKey};
 use tamarack_model::{Code, codes};
 use tamarack_otrp::response::Content;
 use tamarack_otrp::{ErrorCode, Reason, ResponseBody, SignedResponse, Status};
-use tamarack_store::{Device, Held, OtrpDevice, PendingCommand, Proof, SessionOutcome, StoreError, StoreOp};
+use tamarack_store::{
+    Device, Held, OtrpDevice, PendingCommand, Personalization, Proof, SessionOutcome, StoreError, StoreOp,
+};
 
 use super::appraise::told;
 use super::correlate::pending_key;
@@ -105,6 +107,13 @@ impl Request<'_> {
         if let Some(pending) = &standing.before {
             let outcome = SessionOutcome::Updated;
             device.reported = Some(reported(self.read, device, pending, self.now, outcome).map_err(store)?);
+        }
+        // What goes with a TA has to come again with the TA.
+        for row in self.read.personalizations(self.tenant, &device.id).map_err(store)? {
+            let removed = standing.before.iter().any(|pending| pending.removals.contains(&row.manifest));
+            if removed && row.delivered.is_some() {
+                standing.notes.push(StoreOp::SetPersonalization(Personalization { delivered: None, ..row }));
+            }
         }
         if let Some((manifest, set)) = command.personalizes {
             standing.notes.push(StoreOp::DeliverPersonalization {

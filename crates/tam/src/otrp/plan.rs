@@ -232,7 +232,9 @@ impl Planner<'_> {
         };
         let held = self.told.device.domains.iter().find(|held| held.name == domain.name);
         if !held.is_some_and(|held| self.is_ours(held)) {
-            let certificate = domain.signers[0].certificate.clone();
+            // One of the domain's own provider, if there is one; the rest follows.
+            let own = domain.signers.iter().find(|signer| signer.provider == domain.provider);
+            let certificate = own.unwrap_or(&domain.signers[0]).certificate.clone();
             return Ok(alloc::vec![Step::CreateDomain { domain, certificate }]);
         }
         if self.told.key_of(&domain.provider).is_none() {

@@ -68,6 +68,29 @@ fn a_deleted_domain_goes_with_its_tas() {
     assert_eq!(pair.installed(), None, "nothing is installed into it any more");
 }
 
+/// A TA of another provider runs in the domain under its own id, signed by its maker alone (capability F45).
+#[test]
+fn f44_a_guest_ta_runs_in_the_domain_of_its_buyer() {
+    let mut pair = Pair::otrp();
+    pair.publish(1, 1);
+    pair.request();
+    let guest = pair.publish_as_guest();
+    pair.now += 60;
+    pair.play(Input::RequestTa { component: guest.clone(), tam_uri: None });
+    let held = |pair: &Pair| {
+        let status = pair.agent.status().unwrap();
+        [&guest, &wallet("ta")].map(|id| status.components.iter().any(|held| held.component == *id))
+    };
+    assert_eq!(held(&pair), [true, true], "{:?}", sessions(&pair)[0]);
+    let device = pair.device().unwrap();
+    assert_eq!(device.otrp.unwrap().domains[0].signers.len(), 2);
+    // One goes, the other lives.
+    pair.now += 60;
+    pair.play(Input::UnrequestTa { component: wallet("ta") });
+    pair.check_policy();
+    assert_eq!(held(&pair), [true, false], "{:?}", sessions(&pair)[0]);
+}
+
 /// One TA, published once, reaches a device of each protocol.
 #[test]
 fn one_publication_reaches_devices_of_both_protocols() {

@@ -219,18 +219,27 @@ impl Pair {
 
     /// Publishes the wallet in this version with this sequence number.
     pub fn publish(&self, version: u8, sequence: u64) -> CatalogueEntry {
+        let provider = self.store.provider(&TenantId::default(), "acme").unwrap().unwrap();
+        self.publish_for(&provider, &*self.signer, (wallet("suit"), wallet("ta")), version, sequence)
+    }
+
+    fn publish_for(
+        &self,
+        provider: &ServiceProvider,
+        signer: &dyn Sign,
+        (manifest, component): (ComponentId, ComponentId),
+        version: u8,
+        sequence: u64,
+    ) -> CatalogueEntry {
         let payload = Payload::integrated("#ta", wallet_module(version), &self.crypto);
-        let builder = Builder::new(wallet("suit"), sequence).component(Component::new(wallet("ta"), payload));
-        let kid = tamarack_cose::thumbprint(&self.signer.public_key(), &self.crypto);
+        let builder = Builder::new(manifest, sequence).component(Component::new(component, payload));
+        let kid = tamarack_cose::thumbprint(&signer.public_key(), &self.crypto);
         let options = tamarack_cose::SignOptions { kid: Some(&kid.0), ..Default::default() };
-        let envelope = builder.build(&self.crypto).unwrap().sign(&*self.signer, &options).unwrap().envelope();
-        let tenant = TenantId::default();
-        let provider = self.store.provider(&tenant, "acme").unwrap().unwrap();
-        let publication =
-            catalog::check_publication(&envelope, &provider, &self.store, &self.crypto).unwrap();
+        let envelope = builder.build(&self.crypto).unwrap().sign(signer, &options).unwrap().envelope();
+        let publication = catalog::check_publication(&envelope, provider, &self.store, &self.crypto).unwrap();
         let entry = CatalogueEntry {
-            tenant,
-            provider: provider.id,
+            tenant: provider.tenant.clone(),
+            provider: provider.id.clone(),
             manifest: publication.manifest,
             sequence: publication.sequence,
             digest: publication.digest,
@@ -261,6 +270,35 @@ impl Pair {
             deleted: None,
         };
         self.store.apply(vec![StoreOp::InsertDomain(domain)]).unwrap();
+    }
+
+    /// Lets another provider publish into that domain, and publishes a TA of its own there; gives its component.
+    pub fn publish_as_guest(&self) -> ComponentId {
+        let tenant = TenantId::default();
+        let (key, tam) = (ed25519(&self.crypto, 10, b"signer"), &self.pki.tams[0]);
+        let guest = ServiceProvider {
+            tenant: tenant.clone(),
+            id: "isv".into(),
+            name: "ISV".into(),
+            prefixes: vec![ComponentId::new(["com.isv"]).unwrap()],
+            signers: vec![key.public_key()],
+            enabled: true,
+        };
+        let validity = Validity::days(NOW - 3600, 30);
+        let certificate = tamarack_pki::provider_certificate(
+            &tam.chain[0],
+            &*tam.signer,
+            key.public_key(),
+            "isv",
+            validity,
+        );
+        let mut domain = self.store.domain(&tenant, "com.acme").unwrap().unwrap();
+        domain.signers.push(DomainSigner { provider: "isv".into(), certificate: certificate.unwrap() });
+        let ops = vec![StoreOp::InsertProvider(guest.clone()), StoreOp::UpdateDomain(domain)];
+        self.store.apply(ops).unwrap();
+        let id = |kind| ComponentId::tamarack("com.acme", [0x22; 16], kind).unwrap();
+        self.publish_for(&guest, &*key, (id("suit"), id("ta")), 1, 1);
+        id("ta")
     }
 
     /// Deletes that domain.

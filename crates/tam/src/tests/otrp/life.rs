@@ -176,6 +176,17 @@ fn personalization_data_is_delivered_once_and_alone() {
         assert!(commands(&mut tee).is_empty());
         let rows = world.store.personalizations(&TenantId::default(), &tee.id()).unwrap();
         assert_eq!(rows, [Personalization { delivered: Some(NOW), ..row }]);
+        // It goes with the TA and comes again with it.
+        let (tenant, component) = (TenantId::default(), id("acme/wallet/ta"));
+        world.apply([StoreOp::ClearPolicy { tenant, component }]);
+        if tee.extended {
+            tee.unneeded.push(id("acme/wallet/suit"));
+            world.exchange(&mut tee);
+            assert!(tee.ta("acme", "wallet").is_none());
+        }
+        world.want("acme/wallet/ta");
+        world.exchange(&mut tee);
+        assert_eq!(tee.sds["acme"].tas["wallet"].1.as_deref(), Some(&b"card 1234"[..]));
     }
 }
 
