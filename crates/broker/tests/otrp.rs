@@ -178,7 +178,7 @@ fn a_tam_that_speaks_nonsense_is_refused_before_any_tee() {
         (b"[]", codes::OTRP_MALFORMED),
         (b"{}", codes::OTRP_MALFORMED),
         (br#"{"FactoryResetRequest":{}}"#, codes::OTRP_MALFORMED),
-        (br#"{"CreateSDRequest":"text"}"#, codes::JOSE_MALFORMED),
+        (br#"{"CreateSDRequest":"text"}"#, codes::OTRP_MALFORMED),
         (&nameless, codes::OTRP_MALFORMED),
         (&backwards, codes::OTRP_MALFORMED),
     ];
