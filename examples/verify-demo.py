@@ -3,11 +3,14 @@
 
 Needs the modules cbor2 and cryptography (Debian: python3-cbor2 python3-cryptography).
 
-It reads every TEEP message, certificate, manifest, report and receipt of the folder and checks who signed what, that every
-answer belongs to its question, that Evidence is fresh and vouches for the key that is used, that payloads are those that
-the manifests name, and that each attack has the answer it must have. Exit code 0 only if everything holds.
+It reads every TEEP and OTrP message, certificate, manifest, report and receipt of the folder and checks who signed what, that
+every answer belongs to its question, that Evidence is fresh and vouches for the key that is used, that payloads are those
+that the manifests name, and that each attack has the answer it must have. What OTrP encrypts stays closed here: of that it
+checks who signed it, that nothing in clear tells which device it is, and that no initialization vector is used twice. Exit
+code 0 only if everything holds.
 """
 
+import base64
 import collections
 import hashlib
 import json
@@ -156,6 +159,7 @@ class Folder:
         self.path = pathlib.Path(path)
         self.summary = json.loads((self.path / "SUMMARY.json").read_text())
         demand(self.summary["version"] == 1, "SUMMARY.json is of another version")
+        self.protocol = self.summary["results"]["protocol"]
         self.certs = {
             name: x509.load_pem_x509_certificate(self.read(file))
             for name, file in self.summary["certs"].items()
@@ -188,9 +192,11 @@ class Folder:
 def check_certificates(folder):
     certs = folder.certs
 
+    authorities = ("tam_ca", "tee_ca", "developer_ca", "rogue_ca", "rogue_tee_ca", "firmware_ca", "other_tam_ca", "second_tee_ca")
+
     def under(name, ca):
         demand(issued(certs[name], certs[ca]), f"not issued by {ca}")
-        others = [c for c in ("tam_ca", "tee_ca", "developer_ca", "rogue_ca", "rogue_tee_ca") if c != ca]
+        others = [c for c in authorities if c != ca]
         demand(not any(issued(certs[name], certs[c]) for c in others if c in certs), "issued by another authority")
 
     for name, ca in [
@@ -198,11 +204,17 @@ def check_certificates(folder):
         ("tam_p256", "tam_ca"),
         ("acme", "developer_ca"),
         ("globex", "developer_ca"),
+        ("tam_otrp", "tam_ca"),
+        ("other_tam", "other_tam_ca"),
     ]:
-        folder.check("certificates", name, under, name, ca)
+        if name in certs:
+            folder.check("certificates", name, under, name, ca)
     for name, device in folder.summary["devices"].items():
         certs[f"device {name}"] = x509.load_pem_x509_certificate(folder.read(device["cert"]))
-        folder.check("certificates", f"device {name}", under, f"device {name}", "tee_ca")
+        folder.check("certificates", f"device {name}", under, f"device {name}", device["tee_ca"])
+        if device["otrp_cert"]:
+            certs[f"otrp {name}"] = x509.load_pem_x509_certificate(folder.read(device["otrp_cert"]))
+            folder.check("certificates", f"otrp {name}", under, f"otrp {name}", device["tee_ca"])
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -220,8 +232,8 @@ class Message:
             self.body = load(self.signed.payload)
             self.kind, self.options = self.body[0], self.body[1]
         except Exception:
-            # Only what was altered on its way may be unreadable.
-            demand(self.fate == "altered" or not self.data, f"{self.file}: not a TEEP message")
+            # Only what was altered on its way may be unreadable, or is of another protocol.
+            demand(self.fate == "altered" or not self.data or misdirected(self), f"{self.file}: not a TEEP message")
 
     def token(self):
         return self.options.get(TOKEN)
@@ -233,11 +245,17 @@ class Message:
         return load(self.evidence().payload)
 
 
+def misdirected(m):
+    """Whether the demo sent it to a device that speaks the other protocol."""
+    return m.step == "refuse-wrong-protocol" and m.fate == "replayed"
+
+
 def read_messages(folder):
-    messages = []
+    messages = {"teep": [], "otrp": []}
     for entry in folder.summary["messages"]:
-        folder.check("messages read", entry["file"], lambda e=entry: messages.append(Message(folder, e)))
-    return [m for m in messages if m.data]
+        protocol, kind = entry["protocol"], {"teep": Message, "otrp": JoseMessage}[entry["protocol"]]
+        folder.check("messages read", entry["file"], lambda e=entry: messages[protocol].append(kind(folder, e)))
+    return [[m for m in messages[protocol] if m.data] for protocol in ("teep", "otrp")]
 
 
 def learn_keys(folder, messages):
@@ -252,6 +270,8 @@ def learn_keys(folder, messages):
 def check_signature(folder, m, before):
     """Who must have signed this, and who must not."""
     tam_ca, uri = folder.certs["tam_ca"], folder.summary["tam_name"]
+    if m.signed is None and misdirected(m):
+        return
     if m.fate == "altered":
         by_tam = m.signed is not None and m.signed.certified(tam_ca, uri)
         by_device = m.signed is not None and any(m.signed.by(key) for key in folder.teep_keys.values())
@@ -263,7 +283,8 @@ def check_signature(folder, m, before):
         demand(m.signed.certified(folder.certs["rogue_ca"], uri), "is not signed by the rogue TAM")
     elif m.author == "device" and m.device in "ab":
         own = m.signed.by(folder.teep_keys[m.device])
-        if before is not None and (before.author == "rogue-tam" or before.fate == "altered"):
+        stranger = before is not None and (before.author == "rogue-tam" or before.fate == "altered" or misdirected(before))
+        if stranger:
             demand(m.kind == ERROR and not own, "tells a stranger more than an Error that nobody can link")
             demand(not {EVIDENCE, TC_LIST, REPORTS, ERR_MSG} & set(m.options), "tells a stranger about the device")
         else:
@@ -435,6 +456,208 @@ def check_messages(folder, messages):
         folder.check("strangers refused", response.file, check_fake_device, folder, response, request, answer)
 
 
+# --- OTrP -------------------------------------------------------------------------------------------------------------
+
+
+def unbase64(text):
+    """Base64 for URLs, without padding."""
+    demand(set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), "not base64url")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def strict_json(data):
+    def pairs(members):
+        demand(len({name for name, _ in members}) == len(members), "a name stands twice")
+        return dict(members)
+
+    return json.loads(data.decode("utf-8"), object_pairs_hook=pairs)
+
+
+def only(value):
+    """Name and value of an object's one member."""
+    demand(isinstance(value, dict) and len(value) == 1, "not an object of one member")
+    return next(iter(value.items()))
+
+
+class Jws:
+    """A flattened JWS (RFC 7515)."""
+
+    def __init__(self, value):
+        demand(set(value) <= {"payload", "protected", "header", "signature"}, "unknown members of a JWS")
+        self.protected = strict_json(unbase64(value["protected"]))
+        demand(set(self.protected) <= {"alg", "x5t#S256"}, "unknown protected header parameters")
+        self.header = value.get("header", {})
+        self.over = f"{value['protected']}.{value['payload']}".encode("ascii")
+        self.signature = unbase64(value["signature"])
+        self.payload = strict_json(unbase64(value["payload"]))
+        self.chain = [x509.load_der_x509_certificate(base64.b64decode(c, validate=True)) for c in self.header.get("x5c", [])]
+
+    def by(self, key):
+        return self.protected["alg"] == "ES256" and verify_raw(key, ESP256, self.over, self.signature)
+
+    def certified(self, ca, oid):
+        """Whether it is signed by a certificate that it names, that leads to `ca` and that has this one registeredID."""
+        if not self.chain or not leads_to(self.chain, ca) or identifiers(self.chain[0]) != [oid]:
+            return False
+        leaf = self.chain[0].public_bytes(serialization.Encoding.DER)
+        named = unbase64(self.protected.get("x5t#S256", "")) == hashlib.sha256(leaf).digest()
+        return named and self.by(self.chain[0].public_key())
+
+
+def identifiers(certificate):
+    try:
+        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [oid.dotted_string for oid in san.get_values_for_type(x509.RegisteredID)]
+
+
+class JoseMessage:
+    """A kept OTrP message."""
+
+    def __init__(self, folder, entry):
+        self.__dict__.update({key.replace("-", "_"): value for key, value in entry.items()})
+        self.data = folder.read(self.file)
+        self.name, self.parts = None, []
+        if not self.data:
+            return
+        try:
+            value = strict_json(self.data)
+            if "signature" in value:
+                self.name, self.parts = "TEESPAIKS", [("TEESPAIKS", Jws(value))]
+                return
+            self.name, inside = only(value)
+            if self.name == "GetDeviceStateResponse":
+                self.parts = [(name, Jws(jws)) for name, jws in map(only, inside)]
+            elif self.name != "OTrPBrokerError":
+                self.parts = [(self.name, Jws(inside))]
+        except Exception:
+            demand(self.fate == "altered" or misdirected(self), f"{self.file}: not an OTrP message")
+
+
+def inside(name):
+    """The name that a signed payload must have."""
+    for end in ("Request", "Response"):
+        if name.endswith(end):
+            return f"{name[: -len(end)]}TBS{end}"
+    return name
+
+
+def check_jose_signature(folder, m):
+    """Who must have signed this, and who must not."""
+    certs, oid, other = folder.certs, folder.summary["tam_oid"], folder.summary["other_tam_oid"]
+    devices = [certs[f"otrp {name}"] for name in "ab" if f"otrp {name}" in certs]
+    by_tam = [jws.certified(certs["tam_ca"], oid) for _, jws in m.parts]
+    by_device = [any(jws.by(device.public_key()) for device in devices) for _, jws in m.parts]
+    if m.fate == "altered":
+        demand(not any(by_tam) and not any(by_device), "was altered and yet a signature holds")
+        return
+    for name, jws in m.parts:
+        demand(only(jws.payload)[0] == inside(name), f"is named {name} outside and {only(jws.payload)[0]} inside")
+    if m.name is None:
+        return
+    if m.name == "OTrPBrokerError":
+        members = strict_json(m.data)["OTrPBrokerError"]
+        demand(set(members) == {"ver", "rid", "tid", "errcode"}, "tells more than an error")
+    elif m.author in ("tam", "stolen-tam-key"):
+        demand(all(by_tam), "is not signed by the TAM")
+    elif m.author == "rogue-tam":
+        demand(not any(by_tam) and m.parts[0][1].certified(certs["rogue_ca"], oid), "is not signed by the rogue TAM")
+    elif m.author == "other-tam":
+        demand(m.parts[0][1].certified(certs["other_tam_ca"], other), "is not signed by the other TAM")
+    elif m.author == "device" and m.device in "ab":
+        own = certs[f"otrp {m.device}"]
+        demand(all(jws.by(own.public_key()) for _, jws in m.parts), f"is not signed by device {m.device}")
+        demand(not any(jws.header for _, jws in m.parts), "tells in clear who signed it")
+
+
+def check_privacy(folder, m):
+    """Nothing in clear tells which device it is: neither its certificate nor that certificate's digest."""
+    for name in "ab":
+        if f"otrp {name}" in folder.certs:
+            der = folder.certs[f"otrp {name}"].public_bytes(serialization.Encoding.DER)
+            for secret in (der, hashlib.sha256(der).digest()):
+                told = [base64.b64encode(secret), base64.urlsafe_b64encode(secret).rstrip(b"="), secret.hex().encode()]
+                clear = m.data + b"".join(json.dumps(jws.payload).encode() for _, jws in m.parts)
+                demand(not any(text in clear for text in told), f"tells in clear that it is of device {name}")
+
+
+def encrypted(value):
+    """Every JWE in a payload."""
+    if isinstance(value, dict):
+        if "ciphertext" in value:
+            yield value
+        for inner in value.values():
+            yield from encrypted(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from encrypted(inner)
+
+
+def check_jwe(jwe, vectors):
+    protected = strict_json(unbase64(jwe["protected"]))
+    enc = protected["enc"]
+    demand(enc in ("A128CBC-HS256", "A256GCM", "A256CBC-HS512"), f"encrypted with {enc}")
+    demand(len(unbase64(jwe["tag"])) == {"A256CBC-HS512": 32}.get(enc, 16), "a tag of a wrong length")
+    (recipient,) = jwe["recipients"]
+    demand(recipient["header"]["alg"] == "ECDH-ES+A128KW", f"a key for {recipient['header']['alg']}")
+    vector = unbase64(jwe["iv"])
+    demand(vector not in vectors, "an initialization vector is used twice")
+    vectors.add(vector)
+
+
+def check_jose(folder, messages):
+    vectors, transactions = set(), set()
+    for m in messages:
+        if m.author != "fake-device" and not (m.device == "x" and m.fate == "replayed"):
+            folder.check("JOSE signatures", m.file, check_jose_signature, folder, m)
+        if m.direction == "to-tam" and m.author == "device":
+            folder.check("privacy", m.file, check_privacy, folder, m)
+        for _, jws in m.parts if m.fate == "genuine" else []:
+            for jwe in encrypted(jws.payload):
+                folder.check("encryption", m.file, check_jwe, jwe, vectors)
+        if m.name == "GetDeviceStateRequest" and m.fate == "genuine":
+            tid = m.parts[0][1].payload["GetDeviceStateTBSRequest"]["tid"]
+            folder.check("fresh challenges", m.file, lambda t=tid: demand(
+                t not in transactions and len(unbase64(t)) == 32, "the transaction is not new"))
+            transactions.add(tid)
+    check_jose_answers(folder, messages)
+
+
+def check_jose_answers(folder, messages):
+    """Each answer of a device repeats rid and tid of the request before it, and strangers get none."""
+    before = {}
+    for m in messages:
+        if m.direction == "to-device":
+            before[m.device] = m
+            continue
+        asked = before.pop(m.device, None)
+        if asked is None or m.device not in "ab" or m.fate != "genuine" or asked.fate == "altered" or not asked.parts:
+            continue
+        request = only(asked.parts[0][1].payload)[1]
+        stranger = asked.author == "rogue-tam" or (asked.author == "other-tam" and m.step == "refuse-revoked-tam")
+        if m.name == "OTrPBrokerError":
+            error = strict_json(m.data)["OTrPBrokerError"]
+            folder.check("answers", m.file, lambda r=request, e=error: demand(
+                (e["rid"], e["tid"]) == (r["rid"], r["tid"]), "is about another request"))
+            if stranger:
+                folder.check("strangers refused", m.file, lambda e=error: demand(
+                    e["errcode"] == "ERR_AGENT_TEE_FAIL", "says more than that the TEE did not answer"))
+            continue
+        for _, jws in m.parts:
+            answer = only(jws.payload)[1]
+            folder.check("answers", m.file, lambda r=request, a=answer: demand(
+                (a["rid"], a["tid"]) == (r["rid"], r["tid"]), "answers another request"))
+            refused = m.step in REFUSALS and asked.author in ("stolen-tam-key", "other-tam") or asked.fate == "replayed"
+            if refused and m.name != "GetDeviceStateResponse":
+                folder.check("refusals", m.file, lambda a=answer: demand(a["status"] == "fail", "is carried out"))
+
+
+REFUSALS = (
+    "refuse-downgrade", "refuse-stale-state", "refuse-tampered-payload", "refuse-wrong-signer", "refuse-other-tam",
+)
+
+
 # --- reports, receipts, results ---------------------------------------------------------------------------------------
 
 
@@ -471,15 +694,17 @@ def check_receipt(folder, entry, number):
 
 
 def check_receipts(folder):
-    spent, keys = 0, set()
-    for number, entry in enumerate(folder.summary["receipts"], 1):
-        fields = []
-        folder.check("receipts", entry["file"], lambda e=entry, n=number: fields.extend(check_receipt(folder, e, n)))
+    # Each wallet has a key, and counts for itself.
+    spent, numbers = collections.Counter(), collections.Counter()
+    for entry in folder.summary["receipts"]:
+        wallet, fields = folder.read(entry["key"]), []
+        numbers[wallet] += 1
+        folder.check("receipts", entry["file"], lambda e=entry, n=numbers[wallet]: fields.extend(check_receipt(folder, e, n)))
         if fields:
-            spent += fields[4]
-            keys.add(folder.read(entry["key"]))
-            folder.check("receipts", entry["file"], lambda s=spent, f=fields: demand(s == f[7], "does not add up"))
-    folder.check("receipts", "receipts", lambda: demand(len(keys) == 1, "are not all signed by one key"))
+            spent[wallet] += fields[4]
+            folder.check("receipts", entry["file"], lambda s=spent[wallet], f=fields: demand(s == f[7], "does not add up"))
+    wallets = 2 if folder.protocol == "both" else 1
+    folder.check("receipts", "receipts", lambda: demand(len(numbers) == wallets, f"are not signed by {wallets} wallets"))
 
 
 def check_results(folder):
@@ -492,6 +717,18 @@ def check_results(folder):
                     r[d]["before"] and r[d]["before"] == r[d]["after"], f"{d} has changed"))
 
 
+TEEP_KINDS = ["signatures", "fresh Evidence", "bound Updates", "echoed tokens", "reports"]
+OTRP_KINDS = ["JOSE signatures", "answers", "fresh challenges", "encryption", "privacy"]
+ALL_KINDS = ["certificates", "manifests", "receipts", "unchanged digests", "steps"]
+ATTACKS = ["refusals", "strangers refused"]
+# What must have been there to check.
+KINDS = {
+    "teep": ALL_KINDS + TEEP_KINDS + ATTACKS + ["replays refused"],
+    "otrp": ALL_KINDS + OTRP_KINDS + ATTACKS,
+    "both": ALL_KINDS + TEEP_KINDS + OTRP_KINDS,
+}
+
+
 def main():
     if len(sys.argv) != 2:
         print(f"usage: {sys.argv[0]} DIR    (the folder of tamarack demo --keep DIR)", file=sys.stderr)
@@ -499,23 +736,21 @@ def main():
     try:
         folder = Folder(sys.argv[1])
         check_certificates(folder)
-        messages = read_messages(folder)
+        messages, jose = read_messages(folder)
         learn_keys(folder, messages)
     except (OSError, ValueError, KeyError, Wrong) as error:
         print(f"FAILED: {sys.argv[1]} is not what tamarack demo --keep leaves: {error}")
         return 1
     check_messages(folder, messages)
     check_exchanges(folder, messages)
+    check_jose(folder, jose)
     for entry in folder.summary["reports"]:
         folder.check("reports", entry["file"], check_report, folder, entry, messages)
     for entry in folder.summary["manifests"]:
         folder.check("manifests", entry["file"], check_envelope, folder, folder.read(entry["file"]), "publish")
     check_receipts(folder)
     check_results(folder)
-    for kind in (
-        "certificates", "signatures", "fresh Evidence", "bound Updates", "echoed tokens", "manifests", "reports",
-        "receipts", "refusals", "replays refused", "strangers refused", "unchanged digests", "steps",
-    ):
+    for kind in KINDS[folder.protocol]:
         print(f"{folder.counts[kind]:5} {kind}")
         if not folder.counts[kind]:
             folder.failures.append(f"{kind}: there was nothing to check")

@@ -6,12 +6,15 @@
 
 use tamarack_cbor::{Encode, Limits};
 use tamarack_cose::{MacKey, Purpose, SignOptions, VerificationKey, thumbprint};
-use tamarack_crypto::{Provider, Secret, Sign};
+use tamarack_crypto::{KeyAgree, Provider, Secret, Sign};
 use tamarack_eat::{
     Claims, Confirmation, DebugStatus, HardwareVersion, LAYERS, Manifest, OemId, PlatformClaims, Profile,
     SOFTWARE_TEE_PROFILE,
 };
+use tamarack_jose::{Jwk, jwe, jws};
 use tamarack_model::{ComponentId, UnixTime};
+use tamarack_otrp::ta_package::{self, Protection, TaPackage};
+use tamarack_otrp::{Aik, Command, ErrorCode, MessageId, Sealing, SecurityDomain, Ta, TeeState};
 use tamarack_suit::author::{Builder, Component, Payload, Text, Unsigned};
 use tamarack_suit::{SuitDigest, TrustedKeys};
 use tamarack_teep::{CipherSuite, DataItems, Message, QueryRequest, SuitCoseProfile};
@@ -190,5 +193,183 @@ pub fn messages() -> Vec<Message> {
         Message::Update(update),
         Message::Success(success),
         Message::Error(ErrorMessage::new(ErrCode::ManifestProcessingFailed)),
+    ]
+}
+
+/// The one P-256 key, which signs and agrees for both sides of OTrP.
+pub struct P256 {
+    signer: Box<dyn Sign>,
+    agree: Box<dyn KeyAgree>,
+    recipient: jwe::Recipient,
+    provider: Provider,
+}
+
+impl P256 {
+    /// The key.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        let (provider, pkcs8) = (provider(), tamarack_testkit::crypto_suite::p256_pkcs8(&[7; 32]));
+        let signer = provider.keys.load_pkcs8(&pkcs8).expect("a key");
+        let recipient = jwe::Recipient::from_spki(&signer.public_key().to_spki()).expect("a P-256 key");
+        Self { signer, agree: provider.agree.load_pkcs8(&pkcs8).expect("a key"), recipient, provider }
+    }
+
+    /// To sign with.
+    pub fn signer(&self) -> jws::Signer<'_> {
+        jws::Signer::Es256(&*self.signer)
+    }
+
+    /// To verify with.
+    pub fn trusted_for(&self, purpose: jws::Purpose) -> jws::VerificationKey {
+        jws::VerificationKey::of(&self.signer.public_key(), purpose).expect("a P-256 key")
+    }
+
+    /// To decrypt with.
+    pub fn decrypt(&self) -> jwe::DecryptionKey<'_> {
+        jwe::DecryptionKey::Agree(&*self.agree)
+    }
+
+    /// To seal messages to itself.
+    pub fn sealing(&self) -> Sealing<'_> {
+        Sealing {
+            signer: self.signer(),
+            headers: Default::default(),
+            recipient: &self.recipient,
+            enc: jwe::Enc::A128CbcHs256,
+            provider: &self.provider,
+        }
+    }
+
+    /// A message around any text that stands for the object of members.
+    pub fn sign_members(&self, outer: &str, inner: &str, members: &[u8]) -> Vec<u8> {
+        let payload = [format!("{{\"{inner}\":").as_bytes(), members, b"}"].concat();
+        let jws = jws::sign(&payload, self.signer(), &Default::default()).expect("the key signs");
+        format!("{{\"{outer}\":{jws}}}").into_bytes()
+    }
+
+    /// A response around any plaintext.
+    pub fn sign_content(&self, outer: &str, inner: &str, plaintext: &[u8]) -> Vec<u8> {
+        let enc = jwe::Enc::A128CbcHs256;
+        let content = jwe::encrypt(plaintext, &self.recipient, enc, &self.provider).expect("it encrypts");
+        let head = r#"{"ver":"1.0","status":"pass","rid":"r","tid":"t","signerreq":true"#;
+        let members = format!("{head},\"content\":{content},\"edsi\":{content}}}");
+        self.sign_members(outer, inner, members.as_bytes())
+    }
+}
+
+/// Limits of OTrP small enough that the fuzzer meets them.
+pub fn limits_otrp() -> tamarack_otrp::Limits {
+    tamarack_otrp::Limits {
+        message: 16_384,
+        ta_message: 32_768,
+        members: 1024,
+        array: 8,
+        dsi_array: 16,
+        ..Default::default()
+    }
+}
+
+/// A DSI with one of most things.
+pub fn otrp_dsi() -> tamarack_otrp::Dsi {
+    let key = Jwk::from_public_key(&P256::new().signer.public_key()).expect("a P-256 key");
+    let ta = Ta { taid: "11111111-1111-1111-1111-111111111111".into(), seq: Some(1), ..Ta::default() };
+    let sd = SecurityDomain {
+        name: "com.acme".into(),
+        spid: "acme".into(),
+        talist: vec![ta],
+        spcert: vec![[1; 32]],
+    };
+    let tee = TeeState {
+        name: "tee".into(),
+        ver: "1".into(),
+        cert: vec![1],
+        sdlist: vec![sd],
+        teeaiklist: vec![Aik { key, spid: "acme".into() }],
+        epoch: Some(1),
+        ext: vec![tamarack_otrp::EXTENSION_H1.into()],
+        ..TeeState::default()
+    };
+    tamarack_otrp::Dsi { tfwdata: None, tee }
+}
+
+fn otrp_id(text: &str) -> MessageId {
+    MessageId::new(text).expect("a valid id")
+}
+
+/// One request of each command.
+pub fn otrp_requests() -> Vec<Vec<u8>> {
+    use tamarack_otrp::request::*;
+    let key = P256::new();
+    let [tamid, spid, sdname, taid] = ["1.2.3", "acme", "com.acme", "ta"].map(String::from);
+    let install = InstallTa {
+        tamid: tamid.clone(),
+        spid: spid.clone(),
+        sdname: sdname.clone(),
+        spcert: None,
+        taid: taid.clone(),
+    };
+    let contents = [
+        Content::CreateSd(CreateSd {
+            spid: spid.clone(),
+            sdname: sdname.clone(),
+            spcert: vec![1],
+            tamid: tamid.clone(),
+            did: [1; 32],
+        }),
+        Content::UpdateSd(UpdateSd {
+            tamid: tamid.clone(),
+            spid: Some(spid),
+            sdname: sdname.clone(),
+            changes: Changes {
+                newsdname: Some("b".into()),
+                spcert: vec![vec![1]],
+                deloldspcert: vec![[1; 32]],
+                ..Changes::default()
+            },
+        }),
+        Content::DeleteSd(DeleteSd { tamid: tamid.clone(), sdname: sdname.clone(), deleteta: true }),
+        Content::InstallTa(install.clone()),
+        Content::UpdateTa(install),
+        Content::DeleteTa(DeleteTa { tamid, sdname, taid }),
+    ];
+    let package = TaPackage { ta: Some(vec![1; 20]), pdata: None };
+    let ta =
+        ta_package::seal(&package, &key.recipient, Protection::AesCbc, &key.provider).expect("it encrypts");
+    let common =
+        Common { rid: otrp_id("r"), tid: otrp_id("t"), tee: "tee".into(), nextdsi: true, dsihash: [1; 32] };
+    let sealed = |content: &Content| {
+        let ta = content.command().carries_ta().then_some(&ta);
+        seal(&common, content, None, ta, &key.sealing()).expect("the key signs")
+    };
+    let mut requests: Vec<_> = contents.iter().map(sealed).collect();
+    let first = GetDeviceState {
+        rid: otrp_id("r"),
+        tid: otrp_id("t"),
+        ocspdat: vec![vec![1]],
+        supportedsigalgs: None,
+    };
+    requests.push(first.sign(key.signer(), &Default::default()).expect("the key signs"));
+    requests
+        .push(br#"0{"ver":"1.0","rid":"r","tid":"t","ocspdat":[],"supportedsigalgs":["ES256"]}"#.to_vec());
+    requests
+}
+
+/// Responses of each kind.
+pub fn otrp_responses() -> Vec<Vec<u8>> {
+    use tamarack_otrp::response::*;
+    let key = P256::new();
+    let (rid, tid) = (otrp_id("r"), otrp_id("t"));
+    let state =
+        device_state(&rid, &tid, false, &otrp_dsi().serialize(), &key.sealing()).expect("the key signs");
+    let content = Content { dsi: Some(otrp_dsi().serialize()), ..Content::new([1; 32]) };
+    let reason = Reason::new(ErrorCode::SdNotFound);
+    vec![
+        tamarack_otrp::broker::assemble(&[&state], &limits_otrp()).expect("a state"),
+        state,
+        seal(Command::CreateSd, &rid, &tid, &content, &key.sealing()).expect("the key signs"),
+        failure(Command::GetDeviceState, &rid, &tid, &reason, None, key.signer()).expect("the key signs"),
+        tamarack_otrp::broker::BrokerError::new(ErrorCode::AgentTeeBusy).to_vec(),
+        br#"1{"did":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","reason":{"error-code":"ERR_TEE_FAIL"}}"#
+            .to_vec(),
     ]
 }

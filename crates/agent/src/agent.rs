@@ -16,7 +16,7 @@ use crate::ta::peripheral::{Binding, CLOSED, Peripheral};
 use crate::ta::sessions::{SessionId, Sessions, Surroundings, TaName};
 use crate::teep::state::Teep;
 use crate::trust::TrustStore;
-use crate::{AgentConfig, Error, domains, slots};
+use crate::{AgentConfig, Error, domains, slots, views};
 
 /// The Agent, for TEEP and OTrP. See the crate's documentation for how to drive it.
 pub struct Agent<P: Platform> {
@@ -155,6 +155,9 @@ impl<P: Platform> Agent<P> {
         let changed = crate::trust::apply_order(&store, order, &self.provider)?;
         let mut journal = Journal::default();
         changed.seal(&mut journal)?;
+        for tam in &changed.tams {
+            views::changed(&mut journal, &self.platform, &tam.owner)?;
+        }
         journal.commit(&mut self.platform)?;
         // Those that may still run are loaded again when they are needed.
         self.sessions.end(|_, _| true);
@@ -224,5 +227,4 @@ impl<P: Platform> Agent<P> {
     pub(crate) fn finish(&mut self, outcome: Outcome, detail: impl Into<String>) {
         self.outputs.push_back(Output::Finished(Finished { outcome, detail: detail.into() }));
     }
-
 }

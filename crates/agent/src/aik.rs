@@ -5,8 +5,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_cbor::{Decode, Decoder, Encode, Encoder};
-use tamarack_crypto::{KeyAgree, KeyType, Provider, Secret, Sign};
+use tamarack_cbor::{Decode, Decoder, Encode, Encoder, ErrorKind};
+use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey, Secret, Sign};
 use tamarack_model::{ComponentId, OwnerId};
 use tamarack_tee::Platform;
 
@@ -14,11 +14,16 @@ use crate::Error;
 use crate::journal::Journal;
 use crate::record::{self, AIK};
 
-/// The keys of one provider with one Owner, both P-256. Stored as `[sig, enc]`, each PKCS#8, under Owner and provider:
-/// another Owner's provider of the same name has other keys.
+/// The keys of one provider with one Owner, both P-256. Stored under Owner and provider, so that another Owner's provider
+/// of the same name has other keys, as `[sig, enc, public sig, public enc]`: two PKCS#8 and two points, for the public
+/// halves are told far more often than the private ones are used.
 pub(crate) struct Aik {
     sig: Secret<Vec<u8>>,
     enc: Secret<Vec<u8>>,
+    /// Public half of the key that signs.
+    pub sig_public: PublicKey,
+    /// Public half of the key that decrypts.
+    pub enc_public: PublicKey,
 }
 
 impl Aik {
@@ -35,15 +40,21 @@ impl Aik {
 
 impl Encode for Aik {
     fn encode(&self, e: &mut Encoder) {
-        e.array(2).bytes(self.sig.expose()).bytes(self.enc.expose());
+        e.array(4).bytes(self.sig.expose()).bytes(self.enc.expose());
+        e.bytes(&self.sig_public.to_point()).bytes(&self.enc_public.to_point());
     }
 }
 
 impl<'b> Decode<'b> for Aik {
     fn decode(d: &mut Decoder<'b>) -> Result<Self, tamarack_cbor::Error> {
-        d.array_of(2, "the keys of a provider")?;
+        d.array_of(4, "the keys of a provider")?;
         let (sig, enc) = (Secret::new(d.bytes()?.to_vec()), Secret::new(d.bytes()?.to_vec()));
-        Ok(Self { sig, enc })
+        let mut point = || {
+            let at = d.position();
+            let wrong = |_| tamarack_cbor::Error::new(at, ErrorKind::Value("a point on P-256"));
+            PublicKey::from_point(d.bytes()?).map_err(wrong)
+        };
+        Ok(Self { sig, enc, sig_public: point()?, enc_public: point()? })
     }
 }
 
@@ -86,8 +97,13 @@ pub(crate) fn renew(
     owner: &OwnerId,
     provider: &str,
 ) -> Result<(), Error> {
-    let make = || crypto.keys.generate_pkcs8(KeyType::P256);
-    let aik = Aik { sig: make()?, enc: make()? };
+    let make = || -> Result<_, Error> {
+        let pkcs8 = crypto.keys.generate_pkcs8(KeyType::P256)?;
+        let public = crypto.keys.load_pkcs8(pkcs8.expose())?.public_key();
+        Ok((pkcs8, public))
+    };
+    let ((sig, sig_public), (enc, enc_public)) = (make()?, make()?);
+    let aik = Aik { sig, enc, sig_public, enc_public };
     journal.put(key_of(owner, provider)?, aik.to_cbor());
     Ok(())
 }

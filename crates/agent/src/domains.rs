@@ -51,9 +51,10 @@ pub(crate) struct DomainSigner {
 }
 
 impl Domain {
-    /// The signers that may install.
-    pub fn active_signers(&self) -> impl Iterator<Item = &DomainSigner> {
-        self.signers.iter().filter(|signer| !signer.retired)
+    /// The signers that were not removed and came in the provider's present epoch.
+    pub fn active_signers(&self, store: &TrustStore) -> impl Iterator<Item = &DomainSigner> {
+        let (epoch, _) = standing(store, &self.provider);
+        self.signers.iter().filter(move |signer| !signer.retired && signer.epoch == epoch)
     }
 
     /// Sets the record.
@@ -125,11 +126,7 @@ pub(crate) fn explicit(
 }
 
 /// Every domain of `owner`, also those that only what is installed implies, by label.
-pub(crate) fn all(
-    journal: &Journal,
-    platform: &dyn Platform,
-    owner: &OwnerId,
-) -> Result<Vec<Domain>, Error> {
+pub(crate) fn all(journal: &Journal, platform: &dyn Platform, owner: &OwnerId) -> Result<Vec<Domain>, Error> {
     let recorded = explicit(journal, platform, Some(owner))?;
     let mut domains: BTreeMap<Vec<u8>, Domain> =
         recorded.into_iter().map(|(_, domain)| (domain.label.clone(), domain)).collect();
@@ -189,9 +186,9 @@ pub(crate) fn used(
     except: Option<&ComponentId>,
 ) -> Result<u64, Error> {
     let components = slots::components(journal, platform, Some(owner))?;
-    let counted = components.into_iter().filter(|(_, id, component)| {
-        id.domain() == label && Some(&component.manifest) != except
-    });
+    let counted = components
+        .into_iter()
+        .filter(|(_, id, component)| id.domain() == label && Some(&component.manifest) != except);
     Ok(counted.fold(0, |sum: u64, (_, _, component)| sum.saturating_add(component.size)))
 }
 
@@ -247,9 +244,7 @@ pub(crate) fn with_signers(
 
 /// The key of a signer's certificate, of which nothing is checked but its form: the TAM vouches for it (draft section
 /// 14.6).
-pub(crate) fn signer_key(
-    certificate: &[u8],
-) -> Result<tamarack_crypto::PublicKey, tamarack_x509::Error> {
+pub(crate) fn signer_key(certificate: &[u8]) -> Result<tamarack_crypto::PublicKey, tamarack_x509::Error> {
     tamarack_x509::unvalidated_key(certificate)
 }
 
@@ -284,7 +279,7 @@ pub(crate) fn status(platform: &dyn Platform, store: &TrustStore) -> Result<Vec<
             let used = used(&journal, platform, &tam.owner, &domain.label, None)?;
             found.push(DomainStatus {
                 owner: tam.owner,
-                signers: domain.active_signers().map(|signer| signer.digest).collect(),
+                signers: domain.active_signers(store).map(|signer| signer.digest).collect(),
                 quota: (!domain.implied).then_some(domain.quota),
                 name: domain.name.to_string(),
                 label: domain.label,

@@ -1,24 +1,27 @@
-//! The TEEP Agent (draft-ietf-teep-protocol-26, RFC 9397) as a sans-IO engine on a [`tamarack_tee::Platform`].
+//! The Agent inside a TEE, for TEEP (draft-ietf-teep-protocol-26, RFC 9397) and OTrP
+//! (draft-ietf-teep-opentrustprotocol-03), as a sans-IO engine on a [`tamarack_tee::Platform`].
 //!
 //! The Agent opens no socket and reads no clock. A driver feeds it [`Input`]s with the time, and after each one does what
 //! [`Agent::poll_output`] gives, in order, until there is nothing more:
 //!
 //! 1. [`Output::Connect`] or [`Output::Transmit`]: an HTTP exchange with the TAM. What comes back goes in as
-//!    [`Input::ProcessTeepMessage`], a failure as [`Input::ProcessError`], nothing (204) not at all.
+//!    [`Input::ProcessTeepMessage`] or [`Input::ProcessOtrpMessage`], a failure as [`Input::ProcessError`], nothing (204) not at all.
 //! 2. [`Output::Fetch`]: a payload. It goes in as [`Input::Chunk`]s, the last one marked, or [`Input::FetchFailed`].
 //! 3. [`Output::Progress`] and [`Output::Finished`]: for whoever watches.
 //!
 //! A change of the device is durable before the message that tells of it is given out. Sessions with TAs are calls:
-//! [`Agent::open_session`], [`Agent::invoke`], [`Agent::close_session`].
+//! [`Agent::open_session`], [`Agent::invoke`], [`Agent::close_session`]. What an application may know of a TA in OTrP it
+//! asks by [`Agent::ta_information`].
 //!
 //! | module | holds |
 //! |---|---|
 //! | `agent`, `api` | the engine's face: inputs, outputs, and what connects the rest |
-//! | `engine` | an Update as one journaled transaction |
+//! | `requests`, `processing` | what applications ask; the transaction that is going on, whichever protocol brought it |
+//! | `engine` | an Update or a command as one journaled transaction |
 //! | `staging`, `journal` | what that transaction does not yet let the device see |
 //! | `trust`, `authority` | anchors; what a signer may |
-//! | `slots`, `counters`, `answers`, `notes` | the records in sealed storage, all named in `record` |
-//! | `teep` | messages |
+//! | `slots`, `counters`, `domains`, `aik`, `views`, `answers`, `notes` | the records in sealed storage, all named in `record` |
+//! | `teep`, `otrp` | messages |
 //! | `ta` | loading, sessions, objects and peripherals of TAs |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -59,6 +62,6 @@ pub use error::Error;
 pub use ta::peripheral::Peripheral;
 pub use ta::sessions::{SessionId, TaName};
 pub use trust::{
-    AnchorChange, AnchorOrder, AnchorState, DEVICE_DOMAIN, Operations, OtrpPrincipal, Prefix, Principal, SignerAnchor,
-    Subject, TamAnchor,
+    AnchorChange, AnchorOrder, AnchorState, DEVICE_DOMAIN, Operations, OtrpPrincipal, Prefix, Principal,
+    SignerAnchor, Subject, TamAnchor,
 };

@@ -11,7 +11,7 @@ use tamarack_tee::Platform;
 use crate::agent::Agent;
 use crate::api::{Output, Progress};
 use crate::engine::{Device, Effect, Stop, Transaction};
-use crate::trust::TamAnchor;
+use crate::trust::{TamAnchor, TrustStore};
 use crate::{Error, otrp, teep, views};
 
 /// The exchange that is open. All of it is in memory: a restart ends every exchange.
@@ -179,5 +179,13 @@ impl<P: Platform> Agent<P> {
     /// Where an answer to `tam` goes: into the exchange, or to its own address.
     pub(crate) fn answer_to(&self, tam: &TamAnchor) -> String {
         self.exchange.tam_uri.clone().or_else(|| tam.uri.clone()).unwrap_or_default()
+    }
+
+    /// The address for which applications' requests are told to `tam`: where it is answered, unless another TAM lives
+    /// there, in whose place it speaks (security rule E5).
+    pub(crate) fn asked_at(&self, store: &TrustStore, tam: &TamAnchor) -> String {
+        let uri = self.answer_to(tam);
+        let lives = |anchor: &TamAnchor| anchor.uri.as_deref() == Some(uri.as_str());
+        if !lives(tam) && store.tams.iter().any(lives) { tam.uri.clone().unwrap_or_default() } else { uri }
     }
 }

@@ -105,4 +105,3 @@ fn owners_of(platform: &dyn Platform, id: &ComponentId) -> Result<Vec<(OwnerId, 
     found.dedup();
     Ok(found)
 }
-

@@ -93,11 +93,7 @@ pub(crate) fn put(journal: &mut Journal, owner: &OwnerId, view: &View) {
 }
 
 /// Something of `owner` changes in this transaction: what it was told is not so any more.
-pub(crate) fn changed(
-    journal: &mut Journal,
-    platform: &dyn Platform,
-    owner: &OwnerId,
-) -> Result<(), Error> {
+pub(crate) fn changed(journal: &mut Journal, platform: &dyn Platform, owner: &OwnerId) -> Result<(), Error> {
     if let Some(view) = get(journal, platform, owner)? {
         put(journal, owner, &View { told: None, last: None, ..view });
     }

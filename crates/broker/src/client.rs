@@ -145,8 +145,7 @@ impl Client {
     /// GetTAInformation (section 6.4.2): what the TEE says of an installed TA, as it came. It is worth what the key is that
     /// it is verified with: [`crate::Aiks::verify_information`].
     pub fn ta_information(&mut self, query: &TaQuery, tam_uri: Option<&str>) -> Result<Vec<u8>, Error> {
-        let request =
-            Request::GetTaInformation { query: query.to_vec(), tam_uri: tam_uri.map(String::from) };
+        let request = Request::GetTaInformation { query: query.to_vec(), tam_uri: tam_uri.map(String::from) };
         match self.call(request)? {
             Value::TaInformation(information) => Ok(information),
             _ => Err(Error::Unexpected),
@@ -183,7 +182,7 @@ impl Client {
     /// How the TEE is and what is installed.
     pub fn status(&mut self) -> Result<Status, Error> {
         match self.call(Request::Status)? {
-            Value::Status(status) => Ok(status),
+            Value::Status(status) => Ok(*status),
             _ => Err(Error::Unexpected),
         }
     }

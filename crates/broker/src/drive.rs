@@ -269,9 +269,7 @@ impl Broker {
         observe: &mut dyn FnMut(&Action),
     ) -> Result<(), Error> {
         match self.round(uri, Protocol::Teep, message, exchange) {
-            Ok(Some(message)) => {
-                self.ask(self.tee(), Request::ProcessTeepMessage(message), exchange, todo)
-            }
+            Ok(Some(message)) => self.ask(self.tee(), Request::ProcessTeepMessage(message), exchange, todo),
             // The session is complete (section 5.4).
             Ok(None) => Ok(()),
             Err(error) => {
@@ -300,7 +298,8 @@ impl Broker {
         let mut broken = None;
         let fetched = self.http.fetch(uri, max_size, |data, last| {
             let mut wanted = VecDeque::new();
-            if let Err(error) = self.ask(tee, Request::Chunk { fetch: id, data, last }, exchange, &mut wanted) {
+            if let Err(error) = self.ask(tee, Request::Chunk { fetch: id, data, last }, exchange, &mut wanted)
+            {
                 broken = Some(error);
                 return false;
             }

@@ -193,12 +193,7 @@ impl TamClient {
     }
 
     /// Sends a message (section 5.3). None if the TAM has nothing more to say.
-    pub fn send(
-        &self,
-        uri: &str,
-        protocol: Protocol,
-        message: &[u8],
-    ) -> Result<Option<Vec<u8>>, HttpError> {
+    pub fn send(&self, uri: &str, protocol: Protocol, message: &[u8]) -> Result<Option<Vec<u8>>, HttpError> {
         let media_type = media_type(protocol);
         self.message(uri, self.post(uri, media_type, media_type, Some(message))?, media_type)
     }

@@ -222,9 +222,7 @@ impl App<'_> {
             }
         });
         // The app knows where its TAM is.
-        let sent = |message| {
-            vec![Action::Send { tam_uri: String::new(), protocol: Protocol::Otrp, message }]
-        };
+        let sent = |message| vec![Action::Send { tam_uri: String::new(), protocol: Protocol::Otrp, message }];
         self.reply(id, finished(outcome.map(|processed| (sent(processed.response), processed.failure))))
     }
 

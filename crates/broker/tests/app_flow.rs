@@ -12,8 +12,8 @@ use tamarack_broker::{
 };
 use tamarack_channel::{Action, Failure, Reply, Request, Value};
 use tamarack_crypto::{KeyType, Provider, Sign};
-use tamarack_jose::jws::{SignHeaders, Signer};
 use tamarack_jose::jwk::KeyUse;
+use tamarack_jose::jws::{SignHeaders, Signer};
 use tamarack_jose::{Jwk, json};
 use tamarack_model::{ComponentId, Protocol, codes};
 use tamarack_otrp::aik::{SignedAiks, SpAik};
@@ -109,7 +109,8 @@ fn world(installed_at_first: bool, odd: Box<Odd>) -> World {
                 provider: SPID.into(),
             };
             let installed = if there { vec![one] } else { Vec::new() };
-            Reply::value(Value::Status(tamarack_broker::Status { installed, ..status(Some("one")) }))
+            let status = tamarack_broker::Status { installed, ..status(Some("one")) };
+            Reply::value(Value::Status(Box::new(status)))
         }
         request => {
             there |= *request == Request::ProcessOtrpMessage(create_sd("one"));
@@ -175,8 +176,7 @@ fn case_2_an_app_without_keys_or_without_its_ta_asks_its_tam() {
         let keys = signed_aiks(&world.pki.tams[0], &*world.aik);
         let known = has_keys.then(|| world.verify(&keys, NOW).unwrap());
         let tam = HttpServer::new([otrp(&get_device_state()), otrp(&create_sd("one")), jose(&keys)]);
-        let proven =
-            world.flow(&tam.uri("/tam"), |flow| flow.ensure(&ta(), known.as_ref(), NOW)).unwrap();
+        let proven = world.flow(&tam.uri("/tam"), |flow| flow.ensure(&ta(), known.as_ref(), NOW)).unwrap();
         assert!(proven.asked && proven.information.spid == SPID, "{installed} {has_keys}");
     }
 }
@@ -255,10 +255,7 @@ fn what_a_tee_says_of_a_ta_must_answer_the_question() {
         // Asking its TAM does not help such an app: it is told, and does not use the TA.
         let keys = signed_aiks(&world.pki.tams[0], &*world.aik);
         let tam = HttpServer::new([otrp(&get_device_state()), jose(&keys)]);
-        assert!(
-            world.flow(&tam.uri("/tam"), |flow| flow.ensure(&ta(), Some(&aiks), NOW)).is_err(),
-            "{what}"
-        );
+        assert!(world.flow(&tam.uri("/tam"), |flow| flow.ensure(&ta(), Some(&aiks), NOW)).is_err(), "{what}");
     }
 }
 

@@ -262,7 +262,7 @@ fn apps_use_only_their_own_sessions() {
         Request::Invoke { params, command, .. } => {
             Reply::value(Value::Returned { code: *command, params: params.clone() })
         }
-        Request::Status => Reply::value(Value::Status(status(None))),
+        Request::Status => Reply::value(Value::Status(Box::new(status(None)))),
         _ => Reply::done(),
     });
     let folder = serve(Broker::new(tee, http(), None));

@@ -235,7 +235,8 @@ fn https_is_verified() {
         std::fs::write(&path, root).unwrap();
         let extra_root = trusted.then_some(path);
         let client = TamClient::new(HttpOptions { extra_root, ..options() }).unwrap();
-        let result = client.connect(&format!("https://localhost:{}/tam", server.address.port()), Protocol::Teep);
+        let result =
+            client.connect(&format!("https://localhost:{}/tam", server.address.port()), Protocol::Teep);
         assert_eq!(result.is_ok(), expected, "{name}, trusted {trusted}: {result:?}");
         assert!(expected || matches!(result, Err(HttpError::Transport { .. })));
         assert_eq!(server.seen().len(), usize::from(expected), "nothing was asked before it was verified");

@@ -31,7 +31,12 @@ fn tee(
 ) -> TeeChannel {
     let (channel, _) = fake_tee(move |request| match request {
         Request::RequestTa { component, .. } => Reply::done().with(vec![
-            Action::Progress { component: component.clone(), state: TaState::Pending, received: 0, total: None },
+            Action::Progress {
+                component: component.clone(),
+                state: TaState::Pending,
+                received: 0,
+                total: None,
+            },
             Action::Connect { tam_uri: tam_uri.clone(), protocol: Protocol::Otrp },
         ]),
         request => odd(request).unwrap_or_else(|| answers(name, request)),
@@ -125,7 +130,11 @@ fn a_tee_that_fails_is_an_error_of_the_broker() {
     check(Reply::done(), "ERR_AGENT_TEE_FAIL", codes::TEE_CHANNEL);
     check(Reply::failed(busy), "ERR_AGENT_TEE_BUSY", codes::DEVICE_BUSY);
     // A TEE that plays tricks: two answers, or an exchange of its own in an answer.
-    check(Reply::done().with(vec![sends(part("one")), sends(part("one"))]), "ERR_AGENT_TEE_FAIL", codes::TEE_CHANNEL);
+    check(
+        Reply::done().with(vec![sends(part("one")), sends(part("one"))]),
+        "ERR_AGENT_TEE_FAIL",
+        codes::TEE_CHANNEL,
+    );
     let connect = Action::Connect { tam_uri: "http://127.0.0.1:1/".into(), protocol: Protocol::Otrp };
     check(Reply::done().with(vec![connect]), "ERR_AGENT_TEE_FAIL", codes::TEE_CHANNEL);
     let teep = Action::Send { tam_uri: String::new(), protocol: Protocol::Teep, message: vec![1] };
@@ -136,7 +145,9 @@ fn a_tee_that_fails_is_an_error_of_the_broker() {
 fn what_is_no_part_does_not_stand_in_the_array() {
     let other = signed("CreateSDResponse", "CreateSDTBSResponse", object([]));
     let array = br#"{"GetDeviceStateResponse":[]}"#.to_vec();
-    for wrong in [other, array, b"[]".to_vec(), b"garbage".to_vec(), Vec::new(), b"{\"a\":1,\"a\":2}".to_vec()] {
+    for wrong in
+        [other, array, b"[]".to_vec(), b"garbage".to_vec(), Vec::new(), b"{\"a\":1,\"a\":2}".to_vec()]
+    {
         let shown = String::from_utf8_lossy(&wrong).into_owned();
         let odd = || tee("one", String::new(), always(Reply::done().with(vec![sends(wrong.clone())])));
         let processed =
@@ -176,8 +187,9 @@ fn a_tam_that_speaks_nonsense_is_refused_before_any_tee() {
         let tam = HttpServer::new([otrp(message), no_content()]);
         let uri = tam.uri("/tam");
         let (channel, asked) = fake_tee(move |request| match request {
-            Request::RequestTa { .. } => Reply::done()
-                .with(vec![Action::Connect { tam_uri: uri.clone(), protocol: Protocol::Otrp }]),
+            Request::RequestTa { .. } => {
+                Reply::done().with(vec![Action::Connect { tam_uri: uri.clone(), protocol: Protocol::Otrp }])
+            }
             request => answers("one", request),
         });
         let error = Broker::new(channel, http(), None).request_ta(&wallet(), None, &mut |_| ()).unwrap_err();
@@ -224,7 +236,10 @@ fn the_last_word_of_the_agent_is_told() {
         tee("one", tam.uri("/tam"), move |request| match request {
             Request::ProcessOtrpMessage(message) if *message == create_sd("one") => {
                 let refusal = signed("CreateSDResponse", "CreateSDTBSResponse", object([]));
-                Some(Reply::done().with(vec![sends(refusal), Action::Finished { failure: Some(said.clone()) }]))
+                Some(
+                    Reply::done()
+                        .with(vec![sends(refusal), Action::Finished { failure: Some(said.clone()) }]),
+                )
             }
             _ => None,
         }),

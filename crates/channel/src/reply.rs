@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -32,7 +33,7 @@ pub enum Value {
         params: Params,
     },
     /// How the TEE is.
-    Status(Status),
+    Status(Box<Status>),
     /// Certificate signing requests (PKCS#10, PEM), one after another: of the attestation key, and on a device that
     /// speaks OTrP of the TEE's key and of the firmware's key.
     Csr(String),
@@ -185,7 +186,7 @@ impl Value {
             (0, 1) => Ok(Self::Done),
             (1, 2) => codec::u32(d).map(Self::Session),
             (2, 3) => Ok(Self::Returned { code: codec::u32(d)?, params: params::params(d)? }),
-            (3, 2) => Status::decode(d).map(Self::Status),
+            (3, 2) => Status::decode(d).map(|status| Self::Status(Box::new(status))),
             (4, 2) => codec::string(d).map(Self::Csr),
             (5, 2) => d.bytes().map(|information| Self::TaInformation(information.to_vec())),
             _ => Err(Error::new(at, ErrorKind::Value("a value of a known kind"))),

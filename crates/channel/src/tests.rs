@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -274,7 +275,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         Just(Value::Done),
         any::<u32>().prop_map(Value::Session),
         (any::<u32>(), params()).prop_map(|(code, params)| Value::Returned { code, params }),
-        status().prop_map(Value::Status),
+        status().prop_map(|status| Value::Status(Box::new(status))),
         text().prop_map(Value::Csr),
         bytes().prop_map(Value::TaInformation),
     ];

@@ -64,7 +64,7 @@ fn a_device_of_both_protocols_is_made_certified_and_run() {
     std::fs::write(at.join("acme.pub"), ok(at, "pki public acme.key")).unwrap();
 
     let init = "agent init device --fuse fuse --protocol both --tam-anchor tam-ca.pem=https://tam.example \
-                --otrp-anchor tam-ca.pem=1.3.6.1.4.1.61999.2.1 --signer-anchor acme.pub:com.acme --tee-name valve-tee";
+                --otrp-anchor tam-ca.pem=1.3.6.1.4.1.61999.2.1 --signer-anchor acme.pub:com.acme@acme --tee-name valve-tee";
     let init = &init.split_whitespace().collect::<Vec<_>>().join(" ");
     fails(at, &init.replace(" --protocol both", ""), 2, "--protocol otrp or both");
     fails(
@@ -74,10 +74,12 @@ fn a_device_of_both_protocols_is_made_certified_and_run() {
         "need an --otrp-anchor",
     );
     fails(at, &init.replace(" --tam-anchor tam-ca.pem=https://tam.example", ""), 2, "needs a --tam-anchor");
+    fails(at, &init.replace(" --signer-anchor acme.pub:com.acme@acme", ""), 2, "needs a --signer-anchor");
     fails(at, &init.replace("tam-ca.pem=1.3.6.1.4.1.61999.2.1", "tam-ca.pem"), 2, "CA.pem=OID-or-URI");
     fails(at, &init.replace("=1.3.6.1.4.1.61999.2.1", "=1.3.x"), 2, "object identifier");
     fails(at, &init.replace("tam-ca.pem=1.3", "acme.pub=1.3"), 2, "acme.pub");
     fails(at, &init.replace("tam-ca.pem=1.3", "developer-ca.pem=1.3"), 2, "--otrp-draft");
+    fails(at, &init.replace("com.acme@acme", "com//acme@acme"), 2, "com//acme");
     fails(at, &init.replace("valve-tee", &"x".repeat(65)), 2, "64 bytes");
     assert!(!at.join("device/device.json").exists(), "a mistake makes no device");
     ok(at, init);
@@ -95,6 +97,9 @@ fn a_device_of_both_protocols_is_made_certified_and_run() {
 
     let (mut broker, ready) = run(at);
     assert_eq!(ready["otrp"], serde_json::json!({ "tee": "valve-tee", "ready": true }));
+    let listed: serde_json::Value = serde_json::from_str(&ok(at, "app --device device list --json")).unwrap();
+    assert_eq!(listed["otrp"], ready["otrp"]);
+    assert_eq!(listed["domains"], serde_json::json!([]));
     broker.kill().unwrap();
     broker.wait().unwrap();
 }

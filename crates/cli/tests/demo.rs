@@ -1,12 +1,12 @@
-//! The whole story, played by the built program, and checked again by a program in another language that shares no code
-//! with it.
+//! The whole story in each protocol, played by the built program, and checked again by a program in another language that
+//! shares no code with it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value as Json;
 
-const STEPS: [&str; 21] = [
+const TEEP_STEPS: [&str; 21] = [
     "pki",
     "tam-up",
     "tee-up",
@@ -31,7 +31,7 @@ const STEPS: [&str; 21] = [
 ];
 
 /// Steps that refuse something, each with its number of attempts that must have left all digests alone.
-const REFUSALS: [(&str, usize); 7] = [
+const TEEP_REFUSALS: [(&str, usize); 7] = [
     ("refuse-downgrade", 1),
     ("refuse-replay", 4),
     ("refuse-tampered-payload", 1),
@@ -41,9 +41,71 @@ const REFUSALS: [(&str, usize); 7] = [
     ("refuse-tampered-relay", 12),
 ];
 
-fn play(keep: &Path) -> Json {
+const OTRP_STEPS: [&str; 28] = [
+    "pki",
+    "tam-up",
+    "tee-up",
+    "publish-v1",
+    "create-domain",
+    "request-install",
+    "attested",
+    "get-ta-information",
+    "invoke-v1",
+    "valve-actuate",
+    "publish-v2",
+    "policy-update",
+    "state-survived",
+    "update-domain-signer",
+    "refuse-downgrade",
+    "refuse-replay",
+    "refuse-stale-state",
+    "refuse-tampered-payload",
+    "refuse-wrong-signer",
+    "refuse-rogue-tam",
+    "refuse-other-tam",
+    "refuse-revoked-tam",
+    "refuse-unattested-device",
+    "refuse-tampered-relay",
+    "refuse-memory-read",
+    "unrequest-delete",
+    "tam-restart",
+    "delete-domain",
+];
+
+const OTRP_REFUSALS: [(&str, usize); 10] = [
+    ("refuse-downgrade", 1),
+    ("refuse-replay", 6),
+    ("refuse-stale-state", 2),
+    ("refuse-tampered-payload", 1),
+    ("refuse-wrong-signer", 2),
+    ("refuse-rogue-tam", 1),
+    ("refuse-other-tam", 5),
+    ("refuse-revoked-tam", 4),
+    ("refuse-unattested-device", 4),
+    ("refuse-tampered-relay", 12),
+];
+
+const BOTH_STEPS: [&str; 13] = [
+    "pki",
+    "tam-up",
+    "tee-up",
+    "publish-v1",
+    "request-install",
+    "attested",
+    "get-ta-information",
+    "invoke-v1",
+    "publish-v2",
+    "policy-update",
+    "refuse-wrong-protocol",
+    "unrequest-delete",
+    "delete-domain",
+];
+
+const BOTH_REFUSALS: [(&str, usize); 1] = [("refuse-wrong-protocol", 2)];
+
+fn play(protocol: &str, keep: &Path) -> Json {
     let output = Command::new(env!("CARGO_BIN_EXE_tamarack"))
-        .args(["demo", "--json", "--keep"])
+        .args(["demo", "--json", "--protocol", protocol, "--keep"])
         .arg(keep)
         .output()
         .expect("the program starts");
@@ -68,21 +130,63 @@ fn verify(python: &str, kept: &Path) -> Output {
 }
 
 #[test]
-fn every_step_goes_as_it_should_and_is_checked_from_outside() {
+fn teep_goes_as_it_should_and_is_checked_from_outside() {
+    let altered = [
+        ("messages", "query-request"),
+        ("messages", "query-response"),
+        ("messages", "update"),
+        ("messages", "success"),
+        ("messages", "error"),
+        ("receipts", "receipt-1"),
+        ("reports", ""),
+        ("manifests", "wallet-v2"),
+        ("certs", "device-a"),
+        ("keys", "wallet-1"),
+    ];
+    check("teep", &TEEP_STEPS, &TEEP_REFUSALS, &altered);
+}
+
+#[test]
+fn otrp_goes_as_it_should_and_is_checked_from_outside() {
+    let altered = [
+        ("messages", "GetDeviceStateRequest"),
+        ("messages", "GetDeviceStateResponse"),
+        ("messages", "CreateSDRequest"),
+        ("messages", "InstallTARequest"),
+        ("messages", "InstallTAResponse"),
+        ("messages", "UpdateSDRequest"),
+        ("messages", "OTrPBrokerError"),
+        ("messages", "JWS"),
+        ("receipts", "receipt-1"),
+        ("manifests", "wallet-v2"),
+        ("certs", "device-a-otrp"),
+        ("certs", "tam_otrp"),
+    ];
+    check("otrp", &OTRP_STEPS, &OTRP_REFUSALS, &altered);
+}
+
+#[test]
+fn both_protocols_go_as_they_should_and_are_checked_from_outside() {
+    let altered = [("messages", "update"), ("messages", "UpdateTARequest"), ("certs", "device-b-otrp")];
+    check("both", &BOTH_STEPS, &BOTH_REFUSALS, &altered);
+}
+
+/// Plays it, and looks at what it says of every step; then the other program looks, and notices each alteration.
+fn check(protocol: &str, expected: &[&str], refusals: &[(&str, usize)], altered: &[(&str, &str)]) {
     let scratch = tempfile::tempdir().unwrap();
     let kept = scratch.path().join("kept");
-    let result = play(&kept);
+    let result = play(protocol, &kept);
     let steps = result["steps"].as_array().unwrap();
     let ids: Vec<&str> = steps.iter().filter_map(|step| step["id"].as_str()).collect();
-    assert_eq!(ids, STEPS);
+    assert_eq!(ids, expected);
     for step in steps {
         assert_eq!(step["ok"], true, "{}: {}", step["id"], step["detail"]["error"]);
     }
-    assert_eq!(result["ok"], true);
-    for (id, count) in REFUSALS {
-        let step = steps.iter().find(|step| step["id"] == id).unwrap();
+    assert_eq!((&result["ok"], &result["protocol"]), (&Json::Bool(true), &Json::from(protocol)));
+    for (id, count) in refusals {
+        let step = steps.iter().find(|step| step["id"] == *id).unwrap();
         let refusals = step["detail"]["refusals"].as_array().unwrap();
-        assert_eq!(refusals.len(), count, "{id}");
+        assert_eq!(refusals.len(), *count, "{id}");
         for refusal in refusals {
             for digest in ["state_digest", "registry_digest"] {
                 assert!(!refusal[digest]["before"].is_null(), "{id} has no {digest}");
@@ -101,23 +205,12 @@ fn every_step_goes_as_it_should_and_is_checked_from_outside() {
     };
     let output = verify(python, &kept);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    altered_files_are_noticed(python, &kept);
+    altered_files_are_noticed(python, &kept, altered);
 }
 
 /// One bit of each kind of file, one after the other.
-fn altered_files_are_noticed(python: &str, kept: &Path) {
-    for (folder, name) in [
-        ("messages", "query-request"),
-        ("messages", "query-response"),
-        ("messages", "update"),
-        ("messages", "success"),
-        ("messages", "error"),
-        ("receipts", "receipt-1"),
-        ("reports", ""),
-        ("manifests", "wallet-v2"),
-        ("certs", "device-a"),
-        ("keys", "wallet-1"),
-    ] {
+fn altered_files_are_noticed(python: &str, kept: &Path, files: &[(&str, &str)]) {
+    for (folder, name) in files {
         let file = first_file(&kept.join(folder), name);
         let genuine = std::fs::read(&file).unwrap();
         let mut altered = genuine.clone();

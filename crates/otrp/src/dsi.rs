@@ -146,10 +146,13 @@ impl Dsi {
     }
 
     fn read(cx: &mut Context, json: &Json, path: &str) -> Result<Self, Error> {
+        // One provider has a domain, a TA and two keys; there are far more of them than of anything else in a list.
+        let array = core::mem::replace(&mut cx.limits.array, cx.limits.dsi_array);
         let mut object = Object::of(cx, json, path)?;
         let tfwdata = object.optional("tfwdata", TfwData::read)?;
         let tee = object.required("tee", TeeState::read)?;
         object.end()?;
+        cx.limits.array = array;
         Ok(Self { tfwdata, tee })
     }
 }

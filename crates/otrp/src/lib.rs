@@ -65,12 +65,21 @@ pub struct Limits {
     pub members: usize,
     /// Most elements of any array.
     pub array: usize,
+    /// Most elements of a list in a DSI: domains, TAs in one of them, keys of providers.
+    pub dsi_array: usize,
 }
 
 impl Default for Limits {
-    /// 1 MiB, 64 MiB with a TA, 16 levels, 16,384 members, arrays of 64.
+    /// 1 MiB, 64 MiB with a TA, 16 levels, 16,384 members, arrays of 64, of 1,024 in a DSI.
     fn default() -> Self {
-        Self { message: 1 << 20, ta_message: 64 << 20, depth: 16, members: 16_384, array: 64 }
+        Self {
+            message: 1 << 20,
+            ta_message: 64 << 20,
+            depth: 16,
+            members: 16_384,
+            array: 64,
+            dsi_array: 1024,
+        }
     }
 }
 

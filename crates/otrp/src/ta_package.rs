@@ -223,6 +223,15 @@ impl EncryptedTa {
         self.pdata.is_some()
     }
 
+    /// About how many bytes of a message the texts take.
+    pub(crate) fn text_length(&self) -> usize {
+        let length = |blob: &Blob| match blob {
+            Blob::AesCbc { ciphertext, .. } => ciphertext.len().div_ceil(3) * 4,
+            Blob::A256Gcm { jwe } => jwe.len(),
+        };
+        self.ta.iter().chain(&self.pdata).map(length).sum()
+    }
+
     pub(crate) fn write(&self, command: Command, tbs: Writer) -> Writer {
         let (ta, pdata) = names(command);
         match self.layout {

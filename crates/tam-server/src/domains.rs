@@ -79,6 +79,8 @@ pub(crate) fn ensure(
     match domain_of(&app.store, &provider.tenant, manifest)? {
         // The publication is refused elsewhere.
         Some(domain) if domain.deleted.is_some() => Ok(Vec::new()),
+        // What a guest has published before it was shown the door does not let it in again.
+        Some(domain) if !has_part_in(&domain, provider) => Ok(Vec::new()),
         Some(domain) => {
             let mut after = domain.clone();
             follow(app, &mut after, provider, &[], now)?;
@@ -105,6 +107,11 @@ pub(crate) fn ensure(
             Ok(vec![StoreOp::InsertDomain(domain), StoreOp::Audit(audit)])
         }
     }
+}
+
+/// Whether a domain is the provider's, or the provider was let in.
+fn has_part_in(domain: &Domain, provider: &Provider) -> bool {
+    domain.provider == provider.id || domain.signers.iter().any(|signer| signer.provider == provider.id)
 }
 
 /// Makes what is missing for components that were published before: before there were domains, or before the TAM spoke

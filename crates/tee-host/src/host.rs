@@ -111,7 +111,7 @@ impl Host {
             Request::Invoke { session, command, params } => self.invoke(session, command, params),
             Request::CloseSession { session } => self
                 .with_agent(|agent, now| agent.close_session(now, SessionId(session)).map(|()| Value::Done)),
-            Request::Status => self.status().map(|status| Reply::value(Value::Status(status))),
+            Request::Status => self.status().map(|status| Reply::value(Value::Status(Box::new(status)))),
             Request::Csr(profile) => self.csr(&profile),
             Request::Enrol(enrolment) => self.enrol(&enrolment).map(|()| Reply::done()),
             Request::AnnounceTa { .. } => Err(Failure::new(codes::USAGE, "this is for the Broker to answer")),

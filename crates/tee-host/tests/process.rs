@@ -86,7 +86,7 @@ impl Tee {
 
     fn status(&mut self) -> Status {
         match self.ask(Request::Status).0 {
-            Ok(Value::Status(status)) => status,
+            Ok(Value::Status(status)) => *status,
             other => panic!("{other:?}"),
         }
     }

@@ -49,6 +49,21 @@ pub fn unvalidated_spki(der: &[u8]) -> Result<alloc::vec::Vec<u8>, Error> {
     Ok(profile::Profile::read(der)?.spki)
 }
 
+/// The public key of a DER certificate that is trusted for what it is and not for who issued it, as OTrP pins SP
+/// certificates: read as by [`unvalidated_key`], and if the certificate says that it issued itself, its signature holds.
+pub fn pinned_key(
+    der: &[u8],
+    provider: &tamarack_crypto::Provider,
+) -> Result<tamarack_crypto::PublicKey, Error> {
+    let key = unvalidated_key(der)?;
+    let certificate = raw::Certificate::read(der).map_err(|_| Error::Malformed)?;
+    if certificate.issuer == certificate.subject {
+        let signed = &certificate.signed;
+        signature::verify(signed.algorithm, certificate.spki, signed.content, signed.signature, provider)?;
+    }
+    Ok(key)
+}
+
 /// The serial number of a DER certificate, content octets of the INTEGER, if `issuer` (DER) did sign it. Nothing else is
 /// checked: this is for the issuer's own bookkeeping.
 pub fn issued_serial(

@@ -211,7 +211,7 @@ impl Transaction {
 
     /// Forgets the retired signers that signed nothing of what is installed.
     fn forget_signers(&self, device: &Device<'_>, domain: &mut Domain) -> Result<(), Refused> {
-        if domain.active_signers().count() == domain.signers.len() {
+        if !domain.signers.iter().any(|signer| signer.retired) {
             return Ok(());
         }
         let manifests = slots::manifests(&self.journal, device.platform, Some(&self.tam.owner))?;
@@ -225,8 +225,7 @@ impl Transaction {
                 .is_ok_and(|envelope| envelope.authenticate(&keys, device.provider).is_ok())
         };
         domain.signers.retain(|signer| {
-            !signer.retired
-                || installed.iter().any(|(_, _, m)| signed_by(&signer.certificate, &m.envelope))
+            !signer.retired || installed.iter().any(|(_, _, m)| signed_by(&signer.certificate, &m.envelope))
         });
         Ok(())
     }
@@ -254,7 +253,8 @@ fn add_signers(
     let (epoch, standing) = domains::standing(store, &domain.provider);
     for certificate in certificates {
         let invalid = |detail: String| refused(codes::OTRP_SPCERT_INVALID, detail);
-        let key = domains::signer_key(&certificate).map_err(|e| invalid(alloc::format!("{e}")))?;
+        let key = tamarack_x509::pinned_key(&certificate, device.provider);
+        let key = key.map_err(|e| invalid(alloc::format!("{e}")))?;
         if store.denies(&key) || standing != AnchorState::Active {
             return Err(invalid("the device authority or another purpose excludes this signer".into()));
         }

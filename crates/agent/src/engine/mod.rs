@@ -114,9 +114,9 @@ impl Effect {
     /// Whether it leaves `id` other than it was.
     pub(crate) fn changes(&self, id: &ComponentId) -> bool {
         match self {
-            Self::Installed { manifest, .. } | Self::Removed { manifest } | Self::Personalized { manifest } => {
-                manifest == id
-            }
+            Self::Installed { manifest, .. }
+            | Self::Removed { manifest }
+            | Self::Personalized { manifest } => manifest == id,
             Self::Unchanged { .. }
             | Self::DomainCreated { .. }
             | Self::DomainChanged { .. }

@@ -1,5 +1,7 @@
-//! The commands for Security Domains and TAs: section 12 of the checks from the clear members on, and their end.
+//! The commands for Security Domains and TAs (draft sections 9.2 and 9.3): their checks from the clear members on, in one
+//! order for all of them, and their end.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -8,7 +10,7 @@ use tamarack_jose::jwe::DecryptionKey;
 use tamarack_model::{Intent, Outcome, UnixTime};
 use tamarack_otrp::request::Content;
 use tamarack_otrp::response::{self, Content as Answer};
-use tamarack_otrp::{Command, ErrorCode, MessageId, Request, SealedRequest};
+use tamarack_otrp::{ErrorCode, MessageId, Request, SealedRequest};
 use tamarack_tee::Platform;
 
 use super::dsi::{self, Told};
@@ -77,10 +79,14 @@ impl<P: Platform> Agent<P> {
             self.repeat(tam, last.response);
             return Ok(());
         }
-        let pending = Pending { nextdsi: request.common().nextdsi, ..pending };
-        match self.plan(now, store, tam, otrp, request, pending) {
-            Ok(processing) => self.advance(now, processing),
-            Err((refusal, pending)) => self.refuse_command(tam, &refusal, &pending),
+        let mut pending = Pending { nextdsi: request.common().nextdsi, ..pending };
+        let intents = self.intents(store, tam, otrp, request, &mut pending);
+        match intents.and_then(|intents| self.begin(now, store, tam, intents, &pending)) {
+            Ok(transaction) => {
+                let reply = Reply::Otrp(Box::new(pending));
+                self.advance(now, Processing::new(transaction, reply))
+            }
+            Err(refusal) => self.refuse_command(tam, &refusal, &pending),
         }
     }
 
@@ -101,6 +107,7 @@ impl<P: Platform> Agent<P> {
         let mut journal = Journal::default();
         notes::raise_floor(&mut journal, &self.platform, &tam.owner, checked.produced_at)?;
         journal.commit(&mut self.platform)?;
+        let now = notes::time(&self.platform, &tam.owner, now)?;
         self.otrp.remember(tid, speaker.clone(), now, checked.next_update);
         Ok(())
     }
@@ -111,32 +118,26 @@ impl<P: Platform> Agent<P> {
         Ok(view.and_then(|view| view.last).filter(|last| last.request.ct_eq(hash).into()))
     }
 
-    /// From a request whose clear members are read to a transaction that can begin.
-    fn plan(
+    /// Plans what a command asks. A dsihash binds it to this device and this very state, as rule C6 wants.
+    fn begin(
         &mut self,
         now: UnixTime,
         store: &TrustStore,
         tam: &TamAnchor,
-        otrp: &OtrpPrincipal,
-        request: SealedRequest,
-        mut pending: Pending,
-    ) -> Result<Processing, (Refusal, Pending)> {
-        let intents = match self.intents(tam, otrp, request, &mut pending) {
-            Ok(intents) => intents,
-            Err(refusal) => return Err((refusal, pending)),
-        };
+        intents: Vec<Intent>,
+        pending: &Pending,
+    ) -> Result<Transaction, Refusal> {
         self.note_tolerances(tam, &pending.tolerances);
         let Self { platform, provider, config, .. } = self;
         let mut device = Device { platform, provider, config, now };
-        match Transaction::begin(&mut device, store, tam, true, None, intents) {
-            Ok(transaction) => Ok(Processing::new(transaction, Reply::Otrp(pending.into()))),
-            Err(refused) => Err((Refusal::of(refused, pending.command), pending)),
-        }
+        Transaction::begin(&mut device, store, tam, true, None, intents)
+            .map_err(|refused| Refusal::of(refused, pending.command))
     }
 
     /// The checks of section 9 that all commands share, then those of each.
     fn intents(
         &self,
+        store: &TrustStore,
         tam: &TamAnchor,
         otrp: &OtrpPrincipal,
         mut request: SealedRequest,
@@ -164,7 +165,7 @@ impl<P: Platform> Agent<P> {
         }
         let Self { platform, provider, config, .. } = self;
         let speaker = &pending.speaker;
-        let commanded = Commanded { platform, provider, config, identity, tam, speaker };
+        let commanded = Commanded { platform, provider, config, identity, store, tam, speaker };
         let encrypted = request.encrypted_ta();
         let encrypted = || encrypted.ok_or(tamarack_otrp::Error::Missing("encrypted_ta".into()));
         let intents = match content {
@@ -221,24 +222,20 @@ impl<P: Platform> Agent<P> {
 
     /// The response, with a DSI of the device as it will be if one is wanted; the journal remembers both. The DSI that the
     /// command referred to is used up, whatever the command came to (rule R10).
-    fn answer(
-        &self,
-        tam: &TamAnchor,
-        journal: &mut Journal,
-        pending: &Pending,
-    ) -> Result<Vec<u8>, Refusal> {
+    fn answer(&self, tam: &TamAnchor, journal: &mut Journal, pending: &Pending) -> Result<Vec<u8>, Refusal> {
         let identity = self.identity()?;
-        let tam_uri = self.answer_to(tam);
         let view = views::get(journal, &self.platform, &tam.owner)?.unwrap_or_default();
         let mut answer = Answer::new(self.did()?);
         answer.sdname.clone_from(&pending.sdname);
         let (mut epoch, mut told) = (view.epoch, None);
         if pending.nextdsi {
             epoch = epoch.saturating_add(1);
+            let store = TrustStore::load(&self.platform)?;
+            let tam_uri = self.asked_at(&store, tam);
             let about = Told {
                 journal,
+                store: &store,
                 platform: &self.platform,
-                provider: &self.provider,
                 identity,
                 tam,
                 tam_uri: &tam_uri,
@@ -270,7 +267,7 @@ impl<P: Platform> Agent<P> {
         let Some(spid) = &pending.spid else { return Ok(None) };
         let key_in = |journal: &Journal| -> Result<Option<PublicKey>, Error> {
             let keys = aik::get(journal, &self.platform, &tam.owner, spid)?;
-            keys.map(|keys| Ok(keys.agreement(&self.provider)?.public_key())).transpose()
+            Ok(keys.map(|keys| keys.enc_public))
         };
         let (before, after) = (key_in(&Journal::default())?, key_in(journal)?);
         Ok(after.filter(|_| after != before))
@@ -287,18 +284,12 @@ impl<P: Platform> Agent<P> {
     }
 
     /// Tells a TAM that its command failed: nothing changed, and what it was told before still holds.
-    fn refuse_command(
-        &mut self,
-        tam: &TamAnchor,
-        refusal: &Refusal,
-        pending: &Pending,
-    ) -> Result<(), Error> {
+    fn refuse_command(&mut self, tam: &TamAnchor, refusal: &Refusal, pending: &Pending) -> Result<(), Error> {
         let answer = Answer { reason: Some(refusal.reason()), ..Answer::new(self.did()?) };
         let recipient = recipient(&pending.speaker).map_err(|_| Error::Signing)?;
         let sealing = self.sealing(self.identity()?, &recipient);
         let Pending { command, rid, tid, .. } = pending;
-        let message =
-            response::seal(*command, rid, tid, &answer, &sealing).map_err(|_| Error::Signing)?;
+        let message = response::seal(*command, rid, tid, &answer, &sealing).map_err(|_| Error::Signing)?;
         self.transmit_otrp(tam, message);
         self.finish(Outcome::Refused(refusal.code), refusal.to_string());
         Ok(())
@@ -308,13 +299,5 @@ impl<P: Platform> Agent<P> {
     fn did(&self) -> Result<[u8; 32], Error> {
         let leaf = self.identity()?.chain().first().ok_or(Error::NoOtrp)?;
         Ok(self.provider.sha256(leaf))
-    }
-}
-
-/// The commands, by name, for logs.
-impl core::fmt::Debug for Pending {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let command: Command = self.command;
-        write!(f, "{command:?} {}", self.rid)
     }
 }

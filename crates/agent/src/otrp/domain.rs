@@ -7,10 +7,10 @@ use tamarack_tee::{OtrpIdentity, Platform};
 
 use super::receive::Speaker;
 use super::refusal::Refusal;
+use crate::AgentConfig;
 use crate::domains::{self, Domain};
 use crate::journal::Journal;
 use crate::trust::TamAnchor;
-use crate::AgentConfig;
 
 /// The domain of `tam` that is called `name`; another TAM's is none.
 pub(crate) fn find(platform: &dyn Platform, tam: &TamAnchor, name: &str) -> Result<Domain, Refusal> {

@@ -2,7 +2,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_crypto::{Provider, PublicKey};
+use tamarack_crypto::PublicKey;
 use tamarack_jose::jwk::{Jwk, KeyUse};
 use tamarack_model::ComponentId;
 use tamarack_otrp::{
@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use crate::domains::{self, Domain};
 use crate::journal::Journal;
 use crate::record::{self, UEID};
-use crate::trust::TamAnchor;
+use crate::trust::{TamAnchor, TrustStore};
 use crate::{Error, aik, notes, slots};
 
 /// Last segment of a manifest's id that has a name in OTrP.
@@ -24,8 +24,8 @@ const MANIFEST: &[u8] = b"suit";
 pub(crate) struct Told<'a> {
     pub journal: &'a Journal,
     pub platform: &'a dyn Platform,
-    pub provider: &'a Provider,
     pub identity: &'a dyn OtrpIdentity,
+    pub store: &'a TrustStore,
     pub tam: &'a TamAnchor,
     /// Where the TAM is reached in this exchange; requests to another address are not told.
     pub tam_uri: &'a str,
@@ -36,7 +36,7 @@ pub(crate) struct Told<'a> {
 /// What the Owner may see of the device, as it will be after the journal: its own domains, TAs and keys, and nothing that
 /// tells of another's.
 pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
-    let Told { journal, platform, provider, identity, tam, .. } = told;
+    let Told { journal, platform, identity, tam, .. } = told;
     let owner = &tam.owner;
     let mut names = BTreeMap::new();
     let mut sdlist = Vec::new();
@@ -55,16 +55,15 @@ pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
             name: domain.name.clone(),
             spid: domain.provider.clone(),
             talist: tas.collect(),
-            spcert: domain.active_signers().map(|signer| signer.digest.0).collect(),
+            spcert: domain.active_signers(told.store).map(|signer| signer.digest.0).collect(),
         });
         names.insert(domain.label, domain.name);
     }
     let mut teeaiklist = Vec::new();
     for spid in aik::providers(journal, *platform, owner)? {
         let Some(keys) = aik::get(journal, *platform, owner, &spid)? else { continue };
-        let sig = keys.signer(provider)?.public_key();
-        let enc = keys.agreement(provider)?.public_key();
-        for (key, key_use) in [(enc, KeyUse::Encryption), (sig, KeyUse::Signature)] {
+        let both = [(keys.enc_public, KeyUse::Encryption), (keys.sig_public, KeyUse::Signature)];
+        for (key, key_use) in both {
             teeaiklist.push(Aik { key: jwk(&key)?.with_use(key_use), spid: spid.clone() });
         }
     }
@@ -77,9 +76,8 @@ pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
         Some(RequestedTa { taid: segment_of(id)?, sdname: name_of(id)?, taname: None, seq: None })
     });
     let unneeded = notes::unneeded(*platform, owner)?;
-    let unneeded = unneeded
-        .iter()
-        .filter_map(|id| Some(UnneededTa { taid: taid_of(id)?, sdname: name_of(id)? }));
+    let unneeded =
+        unneeded.iter().filter_map(|id| Some(UnneededTa { taid: taid_of(id)?, sdname: name_of(id)? }));
     let [cert, cacert @ ..] = identity.chain() else { return Err(Error::NoOtrp) };
     Ok(TeeState {
         name: identity.name().into(),
@@ -98,17 +96,13 @@ pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
 
 /// Adds what is made only when a transaction begins: what the firmware says of `tid`, and Evidence with `tid` as its nonce
 /// and the TEE's OTrP key as its subject.
-pub(crate) fn with_evidence(
-    told: &Told<'_>,
-    tee: TeeState,
-    tid: &MessageId,
-    trust_store_sequence: u64,
-) -> Result<Dsi, Refusal> {
+pub(crate) fn with_evidence(told: &Told<'_>, tee: TeeState, tid: &MessageId) -> Result<Dsi, Refusal> {
     let tid = tid.as_str().as_bytes();
     let tfwdata = if (1..=64).contains(&tid.len()) {
-        let signature = told.identity.firmware_signature(tid).map_err(|e| {
-            Refusal::with(tamarack_otrp::ErrorCode::TfwNotTrusted, e.code(), e)
-        })?;
+        let signature = told
+            .identity
+            .firmware_signature(tid)
+            .map_err(|e| Refusal::with(tamarack_otrp::ErrorCode::TfwNotTrusted, e.code(), e))?;
         signature.map(|firmware| TfwData {
             tbs: tid.to_vec(),
             cert: firmware.certificate,
@@ -122,6 +116,7 @@ pub(crate) fn with_evidence(
         let ueid = told.platform.get(&record::owned(UEID, &told.tam.owner)).map_err(Error::from)?;
         let ueid = ueid.ok_or(Error::Corrupt("Owner without ueid"))?;
         let confirm = Some(told.identity.signer().public_key());
+        let trust_store_sequence = told.store.sequence;
         let request = EvidenceRequest { nonce: tid, ueid: &ueid, trust_store_sequence, confirm };
         Some(told.platform.evidence(&request).map_err(Error::from)?.payload)
     } else {

@@ -8,9 +8,7 @@ use tamarack_jose::jwe::{Enc, Recipient};
 use tamarack_jose::jws::{Purpose, SignHeaders, Signer, VerificationKey};
 use tamarack_model::{Outcome, Protocol, UnixTime, codes};
 use tamarack_otrp::request::GetDeviceState;
-use tamarack_otrp::{
-    Command, ErrorCode, Mode, Reason, Request, Sealing, SignedRequest, response,
-};
+use tamarack_otrp::{Command, ErrorCode, Mode, Reason, Request, Sealing, SignedRequest, response};
 use tamarack_tee::{OtrpIdentity, Platform};
 
 use super::dsi::{self, Told};
@@ -83,8 +81,7 @@ impl<P: Platform> Agent<P> {
                 return self.refuse_silently(&refusal);
             }
         };
-        let statuses =
-            receive::statuses(&self.platform, &self.provider, &speaker, &request.ocspdat, now);
+        let statuses = receive::statuses(&self.platform, &self.provider, &speaker, &request.ocspdat, now);
         let statuses = match statuses {
             Ok(statuses) => statuses,
             Err(refusal) => return self.refuse_silently(&refusal),
@@ -94,6 +91,7 @@ impl<P: Platform> Agent<P> {
         match self.tell_state(now, store, tam, &speaker, &request, &mut journal) {
             Ok(message) => {
                 journal.commit(&mut self.platform)?;
+                let now = notes::time(&self.platform, &tam.owner, now)?;
                 self.otrp.remember(&request.tid, speaker, now, statuses.next_update);
                 self.outputs.push_back(Output::Progress(Progress::Answered { attested: true }));
                 self.transmit_otrp(tam, message);
@@ -130,20 +128,12 @@ impl<P: Platform> Agent<P> {
         if !self.otrp.may_tell(tam.owner, now, self.config.evidence_per_minute) {
             return Err(Refusal::with(ErrorCode::TeeFail, codes::OVERLOADED, "asked for too often"));
         }
-        let tam_uri = self.answer_to(tam);
+        let tam_uri = self.asked_at(store, tam);
         let identity = self.identity()?;
         let view = views::get(journal, &self.platform, &tam.owner)?.unwrap_or_default();
         let epoch = view.epoch.saturating_add(1);
-        let told = Told {
-            journal,
-            platform: &self.platform,
-            provider: &self.provider,
-            identity,
-            tam,
-            tam_uri: &tam_uri,
-            epoch,
-        };
-        let dsi = dsi::with_evidence(&told, dsi::state(&told)?, &request.tid, store.sequence)?.serialize();
+        let told = Told { journal, platform: &self.platform, identity, store, tam, tam_uri: &tam_uri, epoch };
+        let dsi = dsi::with_evidence(&told, dsi::state(&told)?, &request.tid)?.serialize();
         let recipient = recipient(speaker)?;
         let sealing = self.sealing(identity, &recipient);
         let message = response::device_state(&request.rid, &request.tid, false, &dsi, &sealing)?;

@@ -102,7 +102,7 @@ impl<P: Platform> Agent<P> {
             digest: Some(manifest.digest.0),
             nonce: query.nonce,
         };
-        let aik = jwk(&key.public_key())?;
+        let aik = jwk(&keys.sig_public)?;
         information.sign(Signer::Es256(&*key), &aik).map_err(|_| Error::Signing)
     }
 

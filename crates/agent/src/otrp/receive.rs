@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -48,7 +49,7 @@ pub(crate) enum Unreceived {
     Silent(Refusal),
     /// That its algorithm is none of ours, so that a TAM can use another one: command, rid and tid as nobody vouches for
     /// them.
-    Algorithm(SignedRequest),
+    Algorithm(Box<SignedRequest>),
 }
 
 impl From<Refusal> for Unreceived {
@@ -78,7 +79,7 @@ pub(crate) fn receive<'s>(
         }
     };
     if !ALGORITHMS.contains(&signed.algorithm()) {
-        return Err(Unreceived::Algorithm(signed));
+        return Err(Unreceived::Algorithm(Box::new(signed)));
     }
     let (tam, principal, speaker, in_session) = find(platform, provider, otrp, store, now, &signed)?;
     // What only the draft's plain form allows is for anchors that allow it.
@@ -114,7 +115,12 @@ fn find<'s>(
         let active = store.tams.iter().filter(|tam| tam.state == AnchorState::Active);
         active.filter_map(|tam| Some((tam, tam.otrp.as_ref()?)))
     };
-    let known = otrp.sessions(signed.tid_unverified(), now);
+    let mut known = Vec::new();
+    for session in otrp.sessions(signed.tid_unverified()) {
+        if notes::time(platform, &session.speaker.owner, now)? <= session.ends {
+            known.push(session.speaker.clone());
+        }
+    }
     if signed.x5c().is_empty() {
         for speaker in known {
             let of_speaker = active().find(|(tam, _)| tam.owner == speaker.owner);
@@ -155,8 +161,7 @@ fn speaker(
     let untrusted = |e: tamarack_x509::Error| Refusal::untrusted(e.code(), e);
     let anchors = [Anchor::from_der(&principal.anchor).map_err(untrusted)?];
     let options = PathOptions { require_role: !principal.draft };
-    let valid =
-        tamarack_x509::validate_any(signed.x5c(), &anchors, Role::OtrpTam, now, &options, provider);
+    let valid = tamarack_x509::validate_any(signed.x5c(), &anchors, Role::OtrpTam, now, &options, provider);
     let valid = valid.map_err(untrusted)?;
     // Another name under the same root is another Owner, here one that is not known.
     let name = valid.name(principal.name.kind()).map_err(untrusted)?;

@@ -1,5 +1,5 @@
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use tamarack_model::{OwnerId, UnixTime};
@@ -58,12 +58,10 @@ impl Otrp {
         self.sessions.push_back(Session { tid: tid.as_str().into(), speaker, ends });
     }
 
-    /// Who may speak in the transaction `tid`.
-    pub fn sessions(&self, tid: Option<&MessageId>, now: UnixTime) -> Vec<Speaker> {
-        let of_tid = self.sessions.iter().filter(|session| {
-            tid.is_some_and(|tid| tid.as_str() == session.tid) && now <= session.ends
-        });
-        of_tid.map(|session| session.speaker.clone()).collect()
+    /// The sessions of the transaction `tid`, ended ones included.
+    pub fn sessions(&self, tid: Option<&MessageId>) -> impl Iterator<Item = &Session> {
+        let tid = tid.map(|tid| tid.as_str().to_string());
+        self.sessions.iter().filter(move |session| tid.as_ref() == Some(&session.tid))
     }
 
     /// Whether a DSI may be made for `owner` now (security rule C7).

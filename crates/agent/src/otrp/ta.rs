@@ -15,7 +15,7 @@ use super::receive::Speaker;
 use super::refusal::Refusal;
 use crate::domains::Domain;
 use crate::journal::Journal;
-use crate::trust::TamAnchor;
+use crate::trust::{TamAnchor, TrustStore};
 use crate::{AgentConfig, aik, slots};
 
 /// What the commands for TAs need of their surroundings.
@@ -24,6 +24,7 @@ pub(crate) struct Commanded<'a> {
     pub provider: &'a Provider,
     pub config: &'a AgentConfig,
     pub identity: &'a dyn OtrpIdentity,
+    pub store: &'a TrustStore,
     pub tam: &'a TamAnchor,
     pub speaker: &'a Speaker,
 }
@@ -69,9 +70,8 @@ impl Commanded<'_> {
         if let Some(spcert) = content.spcert {
             check_signers(self.identity, self.speaker, core::slice::from_ref(&spcert))?;
             let digest = Sha256Digest(self.provider.sha256(&spcert));
-            if !domain.active_signers().any(|signer| signer.digest == digest) {
-                let changes =
-                    DomainChanges { add_signers: [spcert].to_vec(), ..DomainChanges::default() };
+            if !domain.active_signers(self.store).any(|signer| signer.digest == digest) {
+                let changes = DomainChanges { add_signers: [spcert].to_vec(), ..DomainChanges::default() };
                 intents.push(Intent::UpdateDomain { name: domain.name, changes });
             }
         }
@@ -93,8 +93,7 @@ impl Commanded<'_> {
 
     /// Decrypts with the provider's key; every failure looks the same.
     fn decrypt(&self, domain: &Domain, encrypted: &EncryptedTa) -> Result<TaPackage, Refusal> {
-        let keys =
-            aik::get(&Journal::default(), self.platform, &self.tam.owner, &domain.provider)?;
+        let keys = aik::get(&Journal::default(), self.platform, &self.tam.owner, &domain.provider)?;
         let keys = keys.ok_or(tamarack_otrp::Error::TaPackage)?;
         let key = keys.agreement(self.provider)?;
         Ok(ta_package::open(encrypted, DecryptionKey::Agree(&*key), self.provider)?)

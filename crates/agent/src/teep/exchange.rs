@@ -72,14 +72,14 @@ impl<P: Platform> Agent<P> {
         tam: &TamAnchor,
         query: &QueryRequest,
     ) -> Result<(), Refusal> {
-        let tam_uri = self.answer_to(tam);
+        let (tam_uri, asked_at) = (self.answer_to(tam), self.asked_at(store, tam));
         let asked = Asked {
             platform: &self.platform,
             provider: &self.provider,
             config: &self.config,
             now,
             tam,
-            tam_uri: &tam_uri,
+            tam_uri: &asked_at,
             trust_store_sequence: store.sequence,
         };
         let answer = query::answer(&mut self.teep, &asked, query)?;

@@ -15,7 +15,10 @@ fn a_ta_is_requested_installed_run_updated_and_deleted() {
     let mut world = World::new();
     let request = Input::RequestTa { component: wallet("ta"), tam_uri: None };
     world.agent.handle(NOW, request).unwrap();
-    assert_eq!(world.agent.poll_output(), Some(Output::Connect { tam_uri: TAM_URI.into(), protocol: Protocol::Teep }));
+    assert_eq!(
+        world.agent.poll_output(),
+        Some(Output::Connect { tam_uri: TAM_URI.into(), protocol: Protocol::Teep })
+    );
 
     let response = world.query();
     assert_eq!(response.requested_tc_list.len(), 1);
@@ -48,7 +51,10 @@ fn a_ta_is_requested_installed_run_updated_and_deleted() {
     assert!(response.requested_tc_list.is_empty(), "the request was fulfilled");
 
     world.agent.handle(NOW, Input::UnrequestTa { component: wallet("ta") }).unwrap();
-    assert_eq!(world.agent.poll_output(), Some(Output::Connect { tam_uri: TAM_URI.into(), protocol: Protocol::Teep }));
+    assert_eq!(
+        world.agent.poll_output(),
+        Some(Output::Connect { tam_uri: TAM_URI.into(), protocol: Protocol::Teep })
+    );
     assert_eq!(world.query().unneeded_manifest_list, [wallet("suit")]);
     world.update(Script::remove(wallet("suit"))).expect_success();
     assert_eq!(world.call(COUNT, &mut vec![Param::None]), Err(Error::NoTa));

@@ -210,7 +210,8 @@ fn a_domain_goes_to_another_provider_only_where_that_is_allowed_and_empty() {
     let mut otrp = Otrp::with_wallet(1);
     otrp.restart_with(AgentConfig { new_provider: true, ..AgentConfig::default() });
     otrp.state();
-    let changes = || Changes { newspid: Some("globex".into()), spcert: vec![spcert(2)], ..Changes::default() };
+    let changes =
+        || Changes { newspid: Some("globex".into()), spcert: vec![spcert(2)], ..Changes::default() };
     let content = otrp.update_of(changes());
     otrp.refused(content, None, ErrorCode::SdNotEmpty);
     otrp.delete_ta().expect_pass();
@@ -250,13 +251,53 @@ fn r8_the_device_authority_stands_above_what_a_tam_introduces() {
     otrp.refused(content, None, ErrorCode::SpcertInvalid);
     // With new keys for acme a new epoch begins: signers of the old one are void until the TAM brings them again.
     otrp.agent.change_anchor(&order(4, AnchorChange::State(AnchorState::Active))).unwrap();
-    otrp.agent
-        .change_anchor(&order(5, AnchorChange::Keys(vec![key(8, "signer").public_key()])))
-        .unwrap();
+    otrp.agent.change_anchor(&order(5, AnchorChange::Keys(vec![key(8, "signer").public_key()]))).unwrap();
     update(&mut otrp, 2);
     otrp.update_sd(Changes { spcert: vec![spcert(1)], ..Changes::default() }).expect_pass();
     otrp.update_ta(Some(wallet_envelope(2)), None).expect_pass();
     assert_eq!(otrp.count(), 2);
     // What it holds can be deleted, whoever's signer is left.
     otrp.delete_sd(SD, true).expect_pass();
+}
+
+#[test]
+fn a_signer_that_certifies_itself_does_so_with_its_key() {
+    let ca = tamarack_pki::Authority::create(
+        tamarack_x509::Role::Developer,
+        "SP",
+        tamarack_crypto::KeyType::P256,
+        tamarack_pki::Validity::days(NOW - 60, 30),
+    );
+    let good = ca.unwrap().cert_der().to_vec();
+    let mut altered = good.clone();
+    let end = altered.len() - 1;
+    altered[end] ^= 1;
+    let mut otrp = Otrp::new();
+    otrp.state();
+    let create = |spcert: &[u8], otrp: &Otrp| {
+        Content::CreateSd(CreateSd { spcert: spcert.to_vec(), ..otrp.create(SD, SP) })
+    };
+    let content = create(&altered, &otrp);
+    otrp.refused(content, None, ErrorCode::SpcertInvalid);
+    let content = create(&good, &otrp);
+    otrp.command(content, None).expect_pass();
+}
+
+#[test]
+fn a_hundred_domains_are_told() {
+    let pki = OtrpPki::new(&provider(), 2);
+    let mut seed = otrp_seed(&pki);
+    seed.signers = vec![signer_anchor(SP, &*key(1, "signer"), "unused")];
+    seed.signers[0].prefixes = vec![vec![]];
+    let mut otrp = Otrp::with(pki, &seed);
+    let manifest = |number: u32| {
+        let domain = format!("domain {number}");
+        envelope(1, &id(&domain, WALLET, "suit"), &id(&domain, WALLET, "ta"), 1, b"x")
+    };
+    for from in [0, 25, 50, 75] {
+        let install = (from..from + 25).map(manifest).collect();
+        otrp.exchange(Script { install, ..Script::default() }).expect_success();
+    }
+    assert_eq!(otrp.state().tee.sdlist.len(), 100);
+    otrp.create_sd(SD, SP).expect_pass();
 }

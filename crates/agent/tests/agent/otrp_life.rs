@@ -81,10 +81,13 @@ fn a_payload_by_uri_is_fetched() {
     // One that cannot be had leaves nothing behind, and what was told still holds.
     otrp.delete_ta().expect_pass();
     otrp.payloads.clear();
-    let package = otrp.package(Some(sign_manifest(
-        1,
-        builder(&wallet("suit"), &wallet("ta"), 2, Payload::by_uri(uri, b"fetched", &provider())),
-    )), None);
+    let package = otrp.package(
+        Some(sign_manifest(
+            1,
+            builder(&wallet("suit"), &wallet("ta"), 2, Payload::by_uri(uri, b"fetched", &provider())),
+        )),
+        None,
+    );
     let content = Content::InstallTa(otrp.wallet_of());
     otrp.refused(content, Some(&package), ErrorCode::TaInvalid);
     otrp.payloads.insert(uri.into(), b"fetched".to_vec());

@@ -371,3 +371,19 @@ fn power_cut_during_delete_ta() {
     };
     check(|| Otrp::with_wallet(1), delete, None);
 }
+
+/// A TAM may have more providers on a device than any other array of a message may have elements (F19).
+#[test]
+fn a_state_tells_of_forty_providers() {
+    let pki = OtrpPki::new(&provider(), 1);
+    let mut seed = tams(&pki);
+    seed.tams[0].domains = 40;
+    let mut device = Device { otrp: Otrp::with(pki, &seed), providers: (0..40).collect() };
+    device.otrp.state();
+    for sp in device.providers.clone() {
+        let create = device.create(0, sp);
+        device.otrp.command(create, None).expect_pass();
+    }
+    let dsi = device.otrp.state();
+    assert_eq!((dsi.tee.sdlist.len(), dsi.tee.teeaiklist.len()), (40, 80));
+}

@@ -10,11 +10,7 @@ use crate::power::Failing;
 use crate::world::*;
 
 /// What the device is before, and the command that is cut.
-pub fn check(
-    before: impl Fn() -> Otrp,
-    command: impl Fn(&mut Otrp) -> Vec<u8>,
-    fetched: Option<&[u8]>,
-) {
+pub fn check(before: impl Fn() -> Otrp, command: impl Fn(&mut Otrp) -> Vec<u8>, fetched: Option<&[u8]>) {
     let mut finished = false;
     for cut in 0..20 {
         let mut otrp = before();
@@ -24,7 +20,7 @@ pub fn check(
         // The session is opened and the command given to a device whose storage fails.
         let left = Rc::new(Cell::new(u32::MAX));
         let inner = platform(1, otrp.storage()).with_otrp(1, otrp.world.otrp.clone().unwrap());
-        let failing = Failing { inner, left: left.clone() };
+        let failing = Failing { inner, left: left.clone(), untrusted: false };
         let mut agent = Agent::new(failing, provider(), AgentConfig::default());
         let request = otrp.state_request();
         let message = otrp.sign_state(&request);

@@ -90,7 +90,8 @@ fn k2_a_name_may_be_a_uri() {
     let pki = OtrpPki::new(&provider(), 2);
     let mut seed = otrp_seed(&pki);
     let uri = Name::Uri("https://tam.example".into());
-    let authority = Authority::load(pki.tams[0].authority.cert_pem(), pki.tams[0].authority.key_pem()).unwrap();
+    let authority =
+        Authority::load(pki.tams[0].authority.cert_pem(), pki.tams[0].authority.key_pem()).unwrap();
     let tam = TestTam::under(&provider(), authority, uri);
     seed.tams[0].otrp = Some(principal(&tam));
     let mut otrp = Otrp::with(pki, &seed);
@@ -151,7 +152,8 @@ fn k4_a_certificate_must_be_named_in_the_protected_header() {
         request.sign(tamarack_jose::jws::Signer::Es256(&*tam.signer), headers).unwrap()
     };
     let plain = signed(&SignHeaders { x5c: &tam.chain, ..SignHeaders::default() });
-    let other = signed(&SignHeaders { x5t_s256: Some([1; 32]), ..SignHeaders::chain(&tam.chain, &provider()) });
+    let other =
+        signed(&SignHeaders { x5t_s256: Some([1; 32]), ..SignHeaders::chain(&tam.chain, &provider()) });
     // Another certificate of the same key, with another name: it is not the one that was signed for.
     let pem = tam.authority.issue_named(
         tam.signer.public_key(),
@@ -307,7 +309,22 @@ fn a21_sessions_have_a_bound() {
 
 #[test]
 fn k1_another_tam_sees_and_touches_nothing() {
-    let mut otrp = Otrp::with_wallet(1);
+    another_tam(Otrp::new());
+    // Nor one of the same CA.
+    let mut pki = OtrpPki::new(&provider(), 2);
+    let authority = &pki.tams[0].authority;
+    let authority = Authority::load(authority.cert_pem(), authority.key_pem()).unwrap();
+    let name = Name::RegisteredId("1.3.6.1.4.1.61999.2.2".into());
+    pki.tams[1] = TestTam::under(&provider(), authority, name);
+    let seed = otrp_seed(&pki);
+    assert_eq!(pki.tams[0].root(), pki.tams[1].root());
+    another_tam(Otrp::with(pki, &seed));
+}
+
+fn another_tam(mut otrp: Otrp) {
+    otrp.state();
+    otrp.create_sd(SD, SP).expect_pass();
+    otrp.install_ta(wallet_envelope(1)).expect_pass();
     otrp.count();
     otrp.tam = 1;
     let dsi = otrp.state();
@@ -385,11 +402,8 @@ fn both_protocols_are_one_owner_only_by_their_anchor() {
     let pki = OtrpPki::new(&provider(), 2);
     let mut seed = otrp_seed(&pki);
     seed.signers = crate::world::seed().signers;
-    let only_otrp = TamAnchor {
-        owner: OwnerId([3; 16]),
-        principal: Principal::Keys(Vec::new()),
-        ..seed.tams[0].clone()
-    };
+    let only_otrp =
+        TamAnchor { owner: OwnerId([3; 16]), principal: Principal::Keys(Vec::new()), ..seed.tams[0].clone() };
     (seed.tams[0].otrp, seed.tams[0].protocol) = (None, Protocol::Teep);
     seed.tams.push(only_otrp);
     let mut otrp = Otrp::with(pki, &seed);

@@ -64,7 +64,11 @@ fn steps_1_to_4_form_and_algorithm() {
     check_form(renamed("Unknown"), RequestInvalid, malformed);
     // The name inside is another one.
     check_form(renamed("DeleteSDRequest"), RequestInvalid, malformed);
-    check_form(|o, m| o.tampered(&m, |jws| set(jws, "signature", None)), RequestInvalid, codes::JOSE_MALFORMED);
+    check_form(
+        |o, m| o.tampered(&m, |jws| set(jws, "signature", None)),
+        RequestInvalid,
+        codes::JOSE_MALFORMED,
+    );
     check_form(|o, m| protected(o, &m, r#"{"alg":"none"}"#), UnsupportedCryptoAlg, codes::JOSE_ALGORITHM);
     check_form(|o, m| protected(o, &m, r#"{"alg":"HS256"}"#), UnsupportedCryptoAlg, codes::JOSE_ALGORITHM);
     check_form(
@@ -161,11 +165,7 @@ fn step_9_members_of_get_device_state() {
     check_state(|tbs| set(tbs, "more", Some(Json::Bool(true))), RequestInvalid);
     // Without an id to repeat there is no answer.
     for name in ["rid", "tid"] {
-        check_form(
-            |o, m| o.resigned(&m, |tbs| set(tbs, name, None)),
-            RequestInvalid,
-            codes::OTRP_MALFORMED,
-        );
+        check_form(|o, m| o.resigned(&m, |tbs| set(tbs, name, None)), RequestInvalid, codes::OTRP_MALFORMED);
     }
 }
 
@@ -182,6 +182,24 @@ fn a_tam_that_reads_no_es256_is_told_so() {
     assert_eq!(reason.code, ErrorCode::UnsupportedCryptoAlg);
     assert_eq!(supportedsigalgs.as_deref(), Some(&[SignatureAlgorithm::Es256.name().to_string()][..]));
     assert_eq!(otrp.digest(), before);
+}
+
+#[test]
+fn step_3_a_tee_that_distrusts_its_firmware_says_so() {
+    let mut otrp = Otrp::new();
+    let inner = platform(1, otrp.storage()).with_otrp(1, otrp.world.otrp.clone().unwrap());
+    let left = std::rc::Rc::new(std::cell::Cell::new(u32::MAX));
+    let failing = crate::power::Failing { inner, left, untrusted: true };
+    let mut agent = tamarack_agent::Agent::new(failing, provider(), AgentConfig::default());
+    let request = otrp.state_request();
+    let message = otrp.sign_state(&request);
+    let before = agent.state_root();
+    agent.handle(NOW, tamarack_agent::Input::ProcessOtrpMessage(message)).unwrap();
+    let Some(tamarack_agent::Output::Transmit { message, .. }) = agent.poll_output() else { panic!() };
+    let part = otrp.read_part(&message);
+    let ResponseBody::Failed { reason, .. } = part.body_unverified() else { panic!("{part:?}") };
+    assert_eq!(reason.code, ErrorCode::TfwNotTrusted);
+    assert_eq!(agent.state_root(), before);
 }
 
 /// A CreateSDRequest of a good TAM, changed before it was signed.
@@ -482,7 +500,9 @@ fn every_failure_to_decrypt_a_package_is_the_same() {
                 let other = otrp.seal(&common, &content, Some(&other));
                 let mut header = String::new();
                 otrp.resigned(&other, |tbs| {
-                    let Json::String(jwe) = member(member(tbs, "encrypted_ta"), "ciphertadata") else { panic!() };
+                    let Json::String(jwe) = member(member(tbs, "encrypted_ta"), "ciphertadata") else {
+                        panic!()
+                    };
                     header = jwe.split('.').next().unwrap().into();
                 });
                 *text = header;

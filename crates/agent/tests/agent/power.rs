@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use tamarack_agent::{Agent, AgentConfig, Input, Output};
-use tamarack_crypto::{Secret, Sign};
+use tamarack_crypto::{KeyAgree, Secret, Sign};
 use tamarack_tee::{
-    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, OtrpIdentity, Pair, Platform, StateRoot, TaError,
-    TaInstance, TaLimits,
+    BlobId, Change, Error, Evidence, EvidenceRequest, FirmwareSignature, Identity, OtrpIdentity, Pair,
+    Platform, StateRoot, TaError, TaInstance, TaLimits,
 };
 use tamarack_testkit::memory_platform::MemoryPlatform;
 
@@ -18,6 +18,8 @@ pub struct Failing {
     pub inner: MemoryPlatform,
     /// Writes that still work.
     pub left: Rc<Cell<u32>>,
+    /// Whether its firmware is not the one that it was started by.
+    pub untrusted: bool,
 }
 
 impl Failing {
@@ -76,10 +78,40 @@ impl Platform for Failing {
         self.inner.evidence(request)
     }
     fn otrp(&self) -> Option<&dyn OtrpIdentity> {
-        self.inner.otrp()
+        self.inner.otrp().map(|_| self as &dyn OtrpIdentity)
     }
     fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError> {
         self.inner.load_ta(module, limits)
+    }
+}
+
+impl Failing {
+    fn identity_in_otrp(&self) -> &dyn OtrpIdentity {
+        self.inner.otrp().expect("it speaks OTrP")
+    }
+}
+
+impl OtrpIdentity for Failing {
+    fn name(&self) -> &str {
+        self.identity_in_otrp().name()
+    }
+    fn version(&self) -> &str {
+        self.identity_in_otrp().version()
+    }
+    fn chain(&self) -> &[Vec<u8>] {
+        self.identity_in_otrp().chain()
+    }
+    fn signer(&self) -> &dyn Sign {
+        self.identity_in_otrp().signer()
+    }
+    fn agreement(&self) -> &dyn KeyAgree {
+        self.identity_in_otrp().agreement()
+    }
+    fn firmware_signature(&self, tid: &[u8]) -> Result<Option<FirmwareSignature>, Error> {
+        match self.untrusted {
+            true => Err(Error::NotAuthentic),
+            false => self.identity_in_otrp().firmware_signature(tid),
+        }
     }
 }
 
@@ -95,7 +127,7 @@ fn check(script: impl Fn() -> Script, uri_payload: Option<&[u8]>) {
         // The device goes on with failing storage; query and Update come in the same run.
         let left = Rc::new(Cell::new(u32::MAX));
         let inner = platform(1, world.storage());
-        let failing = Failing { inner, left: left.clone() };
+        let failing = Failing { inner, left: left.clone(), untrusted: false };
         let mut agent = Agent::new(failing, provider(), AgentConfig::default());
         let query = world.sign(&tamarack_teep::Message::QueryRequest(world.query_request()));
         agent.handle(NOW, Input::ProcessTeepMessage(query)).unwrap();
@@ -178,7 +210,7 @@ fn power_cut_during_delete_and_reinstall_of_the_same_sequence() {
 fn power_cut_during_enrolment_leaves_a_device_that_can_be_enrolled() {
     let inner = platform(1, Default::default());
     let left = Rc::new(Cell::new(0));
-    let mut failing = Failing { inner, left: left.clone() };
+    let mut failing = Failing { inner, left: left.clone(), untrusted: false };
     assert!(Agent::enrol(&mut failing, &provider(), &seed()).is_err());
     left.set(1);
     Agent::enrol(&mut failing, &provider(), &seed()).unwrap();

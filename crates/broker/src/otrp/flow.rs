@@ -3,8 +3,8 @@
 
 use tamarack_channel::TaState;
 use tamarack_crypto::Provider;
-use tamarack_jose::{Jwk, jwk::KeyUse};
 use tamarack_jose::jws::{Purpose, VerificationKey};
+use tamarack_jose::{Jwk, jwk::KeyUse};
 use tamarack_model::{ComponentId, Protocol, UnixTime, codes};
 use tamarack_otrp::aik::SignedAiks;
 use tamarack_otrp::broker::BrokerError;
@@ -47,10 +47,16 @@ impl Aiks {
         let options = PathOptions { require_role: !trust.draft };
         let chain =
             validate_any(unverified.x5c(), trust.anchors, Role::OtrpTam, now, &options, trust.provider)
-                .map_err(|e| untrusted(format!("the keys are not signed by a TAM that is known here: {e}")))?;
-        let name = chain.name(trust.name.kind()).map_err(|e| untrusted(format!("the TAM's certificate: {e}")))?;
+                .map_err(|e| {
+                    untrusted(format!("the keys are not signed by a TAM that is known here: {e}"))
+                })?;
+        let name =
+            chain.name(trust.name.kind()).map_err(|e| untrusted(format!("the TAM's certificate: {e}")))?;
         if name != trust.name.text() {
-            return Err(untrusted(format!("the keys are signed by TAM {name}, expected {}", trust.name.text())));
+            return Err(untrusted(format!(
+                "the keys are signed by TAM {name}, expected {}",
+                trust.name.text()
+            )));
         }
         if !unverified.names_leaf(trust.provider).unwrap_or(trust.draft) {
             return Err(untrusted("the signature does not name the certificate it is made with".into()));
@@ -89,11 +95,11 @@ impl Aiks {
     ) -> Result<TaInformation, Error> {
         let for_signing = |key: &Jwk| key.key_use() != Some(KeyUse::Encryption);
         let mut keys = self.signed.aiks.iter().filter(|aik| aik.spid == query.spid && for_signing(&aik.key));
-        let aik = keys.next().ok_or_else(|| untrusted(format!("the TAM vouches for no key of {}", query.spid)))?;
+        let aik =
+            keys.next().ok_or_else(|| untrusted(format!("the TAM vouches for no key of {}", query.spid)))?;
         let key = VerificationKey::new(&aik.key.to_spki(), Purpose::TaInformation)
             .map_err(|e| untrusted(format!("the key of {}: {e}", query.spid)))?;
-        let information =
-            TaInformation::verify(information, &key, &LIMITS, provider).map_err(Error::Otrp)?;
+        let information = TaInformation::verify(information, &key, &LIMITS, provider).map_err(Error::Otrp)?;
         let TaInformation { taid, spid, tamid, nonce, .. } = &information;
         let answers = (taid, spid, nonce) == (&query.taid, &query.spid, &query.nonce);
         if !answers || *tamid != self.signed.tamid {
@@ -137,7 +143,7 @@ pub struct AppFlow<'a> {
     pub client: &'a mut Client,
     /// How the app reaches its TAM.
     pub http: &'a TamClient,
-    /// Where its TAM is.
+    /// Where its TAM is; empty for an app that asks its TEE alone.
     pub tam_uri: &'a str,
     /// By what it knows its TAM.
     pub trust: TamTrust<'a>,
@@ -211,7 +217,8 @@ impl AppFlow<'_> {
         random.map_err(|e| Error::Failed(Failure::new(codes::INTERNAL, e.to_string())))?;
         let nonce = Some(tamarack_jose::base64::encode_url(&nonce));
         let query = TaQuery { spid: ta.spid.clone(), taid: ta.taid.clone(), nonce };
-        let information = self.client.ta_information(&query, Some(self.tam_uri))?;
+        let tam_uri = (!self.tam_uri.is_empty()).then_some(self.tam_uri);
+        let information = self.client.ta_information(&query, tam_uri)?;
         aiks.verify_information(&information, &query, self.trust.provider)
     }
 

@@ -111,7 +111,11 @@ impl Broker {
         let Some(name) = &target.tee else { return self.all(message, target, observe) };
         let Some(tee) = self.named(name) else {
             let text = format!("the device has no TEE of the name {name:?}");
-            return Ok(error(target, ErrorCode::AgentTeeUnknown, Failure::new(codes::OTRP_AGENT_TEE_UNKNOWN, text)));
+            return Ok(error(
+                target,
+                ErrorCode::AgentTeeUnknown,
+                Failure::new(codes::OTRP_AGENT_TEE_UNKNOWN, text),
+            ));
         };
         Ok(match self.make(tee, message, observe) {
             Made::Response(response, failure) => Processed { response, failure },
@@ -147,9 +151,7 @@ impl Broker {
         Ok(match (said, busy) {
             (Some(failure), _) => error(target, ErrorCode::AgentTeeFail, failure),
             (None, Some(failure)) => error(target, ErrorCode::AgentTeeBusy, failure),
-            (None, None) => {
-                error(target, ErrorCode::AgentTeeFail, no_part())
-            }
+            (None, None) => error(target, ErrorCode::AgentTeeFail, no_part()),
         })
     }
 
@@ -219,13 +221,8 @@ impl Broker {
 }
 
 /// Everything that comes over the channel or over HTTP is shorter than this anyway.
-const LIMITS: Limits = Limits {
-    message: 2 << 20,
-    ta_message: 2 << 20,
-    depth: 16,
-    members: 16_384,
-    array: 64,
-};
+const LIMITS: Limits =
+    Limits { message: 2 << 20, ta_message: 2 << 20, depth: 16, members: 16_384, array: 64, dsi_array: 1024 };
 
 /// Which TEE a message is for. Only requests are for any; the rest is not OTrP, or not on its way to a TEE. All but
 /// GetDeviceState name theirs.

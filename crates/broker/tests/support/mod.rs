@@ -3,11 +3,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
-use std::{fs, thread};
 use std::time::Duration;
+use std::{fs, thread};
 
 use tamarack_broker::{Broker, HttpOptions, Server, Status, TeeChannel};
 use tamarack_channel::{Action, Failure, Message, Reply, Request, Value, receive};
@@ -205,7 +205,7 @@ pub fn answers(name: &str, request: &Request) -> Reply {
     let send = |message| Action::Send { tam_uri: "unused".into(), protocol: Protocol::Otrp, message };
     let done = Action::Finished { failure: None };
     match request {
-        Request::Status => Reply::value(Value::Status(status(Some(name)))),
+        Request::Status => Reply::value(Value::Status(Box::new(status(Some(name))))),
         Request::ProcessOtrpMessage(message) if *message == get_device_state() => {
             Reply::done().with(vec![send(part(name)), done])
         }

@@ -18,8 +18,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Outcome {
     let bytes = inspect::unhex(fail::read(&args.file)?);
-    let tree = inspect::tree(&bytes, args.shape).map_err(|e| {
-        Fail::input(e.code(), format_args!("{}: {e}", args.file.display()))
-    })?;
+    let tree = inspect::tree(&bytes, args.shape)
+        .map_err(|e| Fail::input(e.code(), format_args!("{}: {e}", args.file.display())))?;
     if args.json { out::json(&tree.to_json()) } else { out::lines(&tree.to_string()) }
 }

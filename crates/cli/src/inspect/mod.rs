@@ -55,7 +55,9 @@ impl Shape {
     /// What it is in CBOR; [`json`] knows the others.
     fn context(self) -> Context {
         match self {
-            Self::Cbor | Self::Json | Self::Otrp | Self::Jws | Self::Jwe | Self::Jwk | Self::Dsi => Context::Any,
+            Self::Cbor | Self::Json | Self::Otrp | Self::Jws | Self::Jwe | Self::Jwk | Self::Dsi => {
+                Context::Any
+            }
             Self::Teep => Context::TeepMessage,
             Self::SuitEnvelope => Context::SuitEnvelope,
             Self::SuitManifest => Context::SuitManifest,

@@ -178,6 +178,10 @@ impl AuthenticRequest {
             true => Some(EncryptedTa::read(&mut object, command)?),
             false => None,
         };
+        let ta = encrypted_ta.as_ref().map_or(0, EncryptedTa::text_length);
+        if payload.len().saturating_sub(ta) > object.cx.limits.message {
+            return Err(Error::TooLarge(object.cx.limits.message));
+        }
         object.end()?;
         Ok(Request::Sealed(Box::new(SealedRequest { command, common, ocspdat, encrypted_ta, content, cx })))
     }

@@ -68,3 +68,31 @@ fn keys_are_told_as_spki_for_ec_and_pkcs1_for_rsa() {
     assert_eq!(read(&raw, Mode::Compat), mistyped);
     assert_eq!(read(&"AAAA".into(), Mode::Compat), mistyped);
 }
+
+#[test]
+fn every_member_of_signed_aiks_is_checked() {
+    let (provider, tam) = (provider(), Party::new());
+    let jwk = tam.jwk().to_json();
+    let good = alloc::format!(
+        r#"{{"TEESPAIKS":{{"tamid":"1.2","iat":1,"exp":2,"aiks":[{{"spid":"sp","jwk":{jwk}}}],"more":true}}}}"#
+    );
+    let read = |payload: &str| {
+        let jws = jws::sign(payload.as_bytes(), tam.signer(), &jws::SignHeaders::default()).unwrap();
+        let unverified = SignedAiks::parse(&json::to_vec(&jws), &Limits::default())?;
+        assert_eq!(unverified.names_leaf(&provider), None);
+        unverified.verify(&tam.key(jws::Purpose::AttestationKeys), &provider)
+    };
+    assert_eq!(read(&good).unwrap().aiks[0].key, tam.jwk());
+    let cases = [
+        ("TEESPAIKS", "TEESPAIK", Error::Missing("TEESPAIKS".into())),
+        ("\"tamid\"", "\"x\"", Error::Missing("tamid".into())),
+        ("\"iat\"", "\"x\"", Error::Missing("iat".into())),
+        ("\"exp\":2", "\"exp\":\"2\"", Error::Mistyped("exp".into())),
+        ("\"exp\":2", "\"exp\":2.5", Error::Mistyped("exp".into())),
+        ("\"spid\"", "\"x\"", Error::Missing("aiks[0].spid".into())),
+        ("\"kty\":\"EC\"", "\"kty\":\"oct\"", Error::Mistyped("aiks[0].jwk".into())),
+    ];
+    for (from, to, error) in cases {
+        assert_eq!(read(&good.replacen(from, to, 1)), Err(error), "{to}");
+    }
+}

@@ -166,6 +166,20 @@ fn sizes_have_limits() {
     };
     assert_eq!(parse(&install(5000)), Ok(()));
     assert_eq!(parse(&install(20_000)), Err(Error::TooLarge(20_000)));
+    // What is not the TA has no more room than in another message.
+    let text = alloc::string::String::from_utf8(install(100)).unwrap();
+    let json = json::parse(text.as_bytes(), &json::Limits::default()).unwrap();
+    let jws = jws::Unverified::parse(json.get("InstallTARequest").unwrap(), Mode::Strict).unwrap();
+    let payload = json::parse(jws.payload_unverified(), &json::Limits::default()).unwrap();
+    let Json::Object(mut members) = payload.get("InstallTATBSRequest").unwrap().clone() else {
+        panic!("an object")
+    };
+    let certificate = jose::base64::encode(&[0; 4000]);
+    members.push(("ocspdat".into(), json::array([certificate])));
+    let message = signed(&tam, Command::InstallTa, Json::Object(members));
+    let parsed = SignedRequest::parse(&message, &Mode::Strict, &limits).unwrap();
+    let parsed = parsed.verify(&tam.key(jws::Purpose::OtrpRequest), &provider).unwrap();
+    assert_eq!(parsed.read().map(drop), Err(Error::TooLarge(3000)));
     // Only what says at its front that it carries a TA may be longer.
     let text = alloc::string::String::from_utf8(install(5000)).unwrap();
     let renamed = text.replacen("InstallTARequest", "DeleteTARequest", 1);

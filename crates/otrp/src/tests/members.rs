@@ -331,3 +331,90 @@ fn what_cannot_be_repeated_is_not_offered_for_it() {
     assert_eq!(request.rid_unverified(), None);
     assert!(request.tid_unverified().is_some());
 }
+
+/// What a response may do without.
+fn is_optional_in_response(path: &str) -> bool {
+    !["ver", "status", "rid", "tid", "signerreq", "edsi", "content", "reason", "reason.error-code", "did"]
+        .contains(&path)
+}
+
+/// As [`walk`] does, but a member that is not known is skipped, as a TAM does.
+fn walk_response(good: &Json, parent: &str, read: impl Fn(&Json) -> Result<(), Error>) -> usize {
+    assert_eq!(read(good), Ok(()));
+    let mut all = Vec::new();
+    paths(good, "", &mut all);
+    for path in &all {
+        let full = if parent.is_empty() { path.clone() } else { format!("{parent}.{path}") };
+        let missing = read(&with(good, path, None));
+        match is_optional_in_response(path) {
+            true => assert_eq!(missing, Ok(()), "without {full}"),
+            false => assert_eq!(missing, Err(Error::Missing(full.clone()))),
+        }
+        match read(&with(good, path, Some(Json::Null))) {
+            Err(Error::Mistyped(wrong)) => assert_eq!(wrong, full),
+            wrong => assert!(["edsi", "content"].contains(&&**path) && wrong.is_err(), "{full}: {wrong:?}"),
+        }
+    }
+    assert_eq!(read(&with(good, "extra", Some(Json::Null))), Ok(()));
+    all.len()
+}
+
+#[test]
+fn response_members_are_checked_and_unknown_ones_ignored() {
+    use crate::response::{self, Content, Incoming};
+    use crate::{MessageId, Reason};
+    let (provider, tam, tee) = (provider(), Party::new(), Party::new());
+    let sealing = tee.seals_to(&tam, false, &provider);
+    let (rid, tid) = (MessageId::new("r").unwrap(), MessageId::new("t").unwrap());
+    let dsi = super::full_dsi(tee.jwk()).serialize();
+    let algorithms = [tamarack_crypto::SignatureAlgorithm::Es256];
+    let reason = Reason { code: ErrorCode::TeeFail, message: Some("why".into()) };
+    let failure =
+        |command| response::failure(command, &rid, &tid, &reason, Some(&algorithms), tee.signer()).unwrap();
+    let mut members = 0;
+    for (command, message) in [
+        (Command::GetDeviceState, response::device_state(&rid, &tid, true, &dsi, &sealing).unwrap()),
+        (Command::GetDeviceState, failure(Command::GetDeviceState)),
+        (Command::CreateSd, failure(Command::CreateSd)),
+        (
+            Command::DeleteTa,
+            response::seal(Command::DeleteTa, &rid, &tid, &Content::new([1; 32]), &sealing).unwrap(),
+        ),
+    ] {
+        members += walk_response(&payload(&message), "", |tbs| {
+            let headers = jws::SignHeaders::default();
+            let (outer, inner) = (command.response(), command.tbs_response());
+            let message = crate::seal::sign_named(outer, inner, tbs.clone(), tee.signer(), &headers).unwrap();
+            match response::parse(&message, &Mode::Strict, &Limits::default())? {
+                Incoming::DeviceStates(mut states) => states.remove(0).map(drop),
+                _ => Ok(()),
+            }
+        });
+    }
+    assert_eq!(members, 6 + 2 * 8 + 5);
+
+    let content = json::object([
+        ("did", tamarack_jose::base64::encode(&[1; 32]).into()),
+        ("sdname", "sd".into()),
+        ("cert", "AAAA".into()),
+        ("teespaik", tamarack_jose::base64::encode(&tee.jwk().to_spki()).into()),
+    ]);
+    let command = Command::UpdateSd;
+    let members = walk_response(&content, "content", |content| {
+        let content = sealing.encrypt(&json::to_vec(content)).unwrap();
+        let tbs = json::object([
+            ("ver", "1.0".into()),
+            ("status", "pass".into()),
+            ("rid", "r".into()),
+            ("tid", "t".into()),
+            ("content", content),
+        ]);
+        let message = sealing.sign(command.response(), command.tbs_response(), tbs).unwrap();
+        let Incoming::Response(parsed) = response::parse(&message, &Mode::Strict, &Limits::default())? else {
+            panic!("a response")
+        };
+        let mut parsed = parsed.verify(&tee.key(jws::Purpose::OtrpResponse), &provider)?;
+        parsed.open(tam.decrypt(), &provider).map(drop)
+    });
+    assert_eq!(members, 4);
+}

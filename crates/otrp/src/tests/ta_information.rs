@@ -54,3 +54,33 @@ fn it_verifies_with_the_aik_that_was_vouched_for_and_no_other() {
     let purpose = Err(Error::Jose(jose::Error::Purpose));
     assert_eq!(verify(&message, &aik, jws::Purpose::OtrpResponse), purpose);
 }
+
+#[test]
+fn every_member_is_checked_and_unknown_ones_are_ignored() {
+    let (provider, aik) = (provider(), Party::new());
+    let good = r#"{"taid":"ta","tamid":"1.2","spid":"sp","signercert":"AQ==","signercacerts":[],"tamcert":"AQ==","tamcacerts":[]}"#;
+    let read = |members: &str| {
+        let json = jose::json::parse(members.as_bytes(), &jose::json::Limits::default()).unwrap();
+        let headers = jws::SignHeaders::default();
+        let message =
+            crate::seal::sign_named("TAInformation", "TAInformationTBS", json, aik.signer(), &headers)
+                .unwrap();
+        TaInformation::verify(&message, &aik.key(jws::Purpose::TaInformation), &Limits::default(), &provider)
+    };
+    assert!(read(good).is_ok());
+    // The template's two stray members.
+    assert!(read(&good.replacen('{', r#"{"cacert":"AQ==","#, 1)).is_ok());
+    let cases = [
+        (r#""taid":"#, r#""x":"#, Error::Missing("taid".into())),
+        (r#""tamid":"#, r#""x":"#, Error::Missing("tamid".into())),
+        (r#""spid":"#, r#""x":"#, Error::Missing("spid".into())),
+        (r#""taid":"ta""#, r#""taid":"""#, Error::Mistyped("taid".into())),
+        (r#""signercert":"AQ==""#, r#""signercert":"A""#, Error::Mistyped("signercert".into())),
+        (r#""tamcacerts":[]"#, r#""tamcacerts":[1]"#, Error::Mistyped("tamcacerts[0]".into())),
+        (r#""tamcacerts":[]"#, r#""tamcacerts":[],"version":1"#, Error::Mistyped("version".into())),
+        (r#""tamcacerts":[]"#, r#""tamcacerts":[],"digest":"AQ==""#, Error::Mistyped("digest".into())),
+    ];
+    for (from, to, error) in cases {
+        assert_eq!(read(&good.replacen(from, to, 1)), Err(error), "{to}");
+    }
+}

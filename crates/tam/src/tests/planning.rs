@@ -181,3 +181,29 @@ fn a_damaged_artifact_stops_the_update_and_changes_nothing() {
     refused(&world.query(&device), 500, codes::STORE_FAILED);
     assert_eq!(world.digest(), before);
 }
+
+#[test]
+fn what_is_in_a_deleted_domain_goes_and_does_not_come() {
+    let world = World::new();
+    let (tenant, entry) = (TenantId::default(), world.publish(1));
+    let domain = tamarack_store::Domain {
+        tenant: tenant.clone(),
+        name: "acme".into(),
+        provider: "acme".into(),
+        signers: Vec::new(),
+        quota: None,
+        created: NOW,
+        deleted: None,
+    };
+    world.apply([StoreOp::InsertDomain(domain)]);
+    want(&world, "acme/wallet/ta");
+    assert_eq!(sequences(&plan_for(&world, &[], &[], &[])), [1]);
+    world.apply([StoreOp::DeleteDomain { tenant, name: "acme".into(), at: NOW }]);
+    let plan = plan_for(&world, &[], &[], &[]);
+    assert_eq!(
+        (sequences(&plan), plan.problems),
+        (Vec::new(), [Problem::NotOffered(id("acme/wallet/ta"))].into())
+    );
+    let plan = plan_for(&world, &[held(&entry)], &[], &[]);
+    assert_eq!((sequences(&plan), plan.remove), (Vec::new(), [id("acme/wallet/suit")].into()));
+}

@@ -79,11 +79,12 @@ struct Init {
     /// Most bytes that the components of one domain may take
     #[arg(long, value_name = "BYTES", default_value_t = DOMAIN_QUOTA)]
     domain_quota: u64,
-    /// A developer to trust for a prefix of component ids: KEY.pem:PREFIX, or CA.pem=URI:PREFIX
+    /// A developer to trust for a prefix of component ids: KEY.pem:PREFIX, or CA.pem=URI:PREFIX. With @PROVIDER behind it,
+    /// the name that the TAM has for the developer's provider, which OTrP knows domains by; the prefix without
     #[arg(
         long = "signer-anchor",
         required_unless_present = "otrp_anchors",
-        value_name = "FILE[=URI]:PREFIX"
+        value_name = "FILE[=URI]:PREFIX[@PROVIDER]"
     )]
     signer_anchors: Vec<String>,
     /// A peripheral and the manifest id of the one TA that commands it
@@ -231,7 +232,7 @@ impl Tee {
 
     fn status(&mut self) -> Outcome<Status> {
         match self.ask(Request::Status)? {
-            Value::Status(status) => Ok(status),
+            Value::Status(status) => Ok(*status),
             _ => Err(Fail::new(codes::TEE_CHANNEL, "the TEE answered something else than was asked")),
         }
     }
@@ -251,9 +252,9 @@ fn init(args: Init) -> Outcome {
     let tams: Vec<_> = args.tam_anchors.iter().map(|text| Anchor::read(text)).collect::<Outcome<_>>()?;
     let mut signers = Vec::new();
     for text in &args.signer_anchors {
-        let (anchor, prefix) = split(text, ':', "FILE[=URI]:PREFIX")?;
-        component(prefix)?;
-        signers.push((Anchor::read(anchor)?, prefix.to_owned()));
+        let (anchor, scope) = split(text, ':', "FILE[=URI]:PREFIX")?;
+        component(pending::prefix_and_provider(scope).0)?;
+        signers.push((Anchor::read(anchor)?, scope.to_owned()));
     }
     let mut peripherals = Vec::new();
     for text in &args.peripherals {
@@ -326,6 +327,10 @@ fn otrp(args: &Init) -> Outcome<Option<Otrp>> {
         }
         Spoken::Both if args.tam_anchors.is_empty() => {
             return Err(usage("--protocol both needs a --tam-anchor; otrp does not"));
+        }
+        // Over TEEP a TAM cannot introduce any.
+        Spoken::Both if args.signer_anchors.is_empty() => {
+            return Err(usage("--protocol both needs a --signer-anchor; otrp does not"));
         }
         Spoken::Otrp | Spoken::Both => {}
     }

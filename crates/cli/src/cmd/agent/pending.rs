@@ -20,6 +20,7 @@ pub(super) struct Pending {
     pub tams: Vec<Anchor>,
     pub tam_uri: Option<String>,
     pub require_binding: bool,
+    /// Each with its `PREFIX[@PROVIDER]`.
     pub signers: Vec<(Anchor, String)>,
     pub peripherals: Vec<(String, String)>,
     /// What is special to OTrP; None for a device that speaks TEEP only.
@@ -127,6 +128,14 @@ fn name_kind(name: &str) -> Result<NameKind, String> {
     }
 }
 
+/// `PREFIX[@PROVIDER]`: a prefix alone is the provider's name too.
+pub(super) fn prefix_and_provider(scope: &str) -> (&str, &str) {
+    match scope.rsplit_once('@') {
+        Some((prefix, provider)) if !provider.is_empty() => (prefix, provider),
+        _ => (scope, scope),
+    }
+}
+
 /// What goes wrong with the anchors and could be said before a device is made.
 pub(super) fn check(pending: &Pending) -> Outcome {
     for anchor in pending.otrp.iter().flat_map(|otrp| &otrp.anchors) {
@@ -143,9 +152,10 @@ pub(super) fn enrolment(pending: &Pending, chains: Chains) -> Result<Enrolment, 
         tams.push(tam(pending, i, pending.tams.get(i), otrp_anchors.get(i))?);
     }
     let mut signers = Vec::new();
-    for (anchor, prefix) in &pending.signers {
+    for (anchor, scope) in &pending.signers {
+        let (prefix, provider) = prefix_and_provider(scope);
         signers.push(SignerSeed {
-            provider: prefix.clone(),
+            provider: provider.into(),
             proof: anchor.proof()?,
             prefixes: vec![id(prefix)?.segments().to_vec()],
             quota: SIGNER_QUOTA,

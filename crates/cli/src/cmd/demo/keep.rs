@@ -25,6 +25,8 @@ pub fn keep(world: &World, folder: &Path, results: &Json) -> Result<()> {
     let summary = json!({
         "version": 1,
         "tam_name": tas::TAM_NAME,
+        "tam_oid": tas::TAM_OID,
+        "other_tam_oid": tas::OTHER_OID,
         "certs": certificates(world, folder)?,
         "devices": devices(world, folder)?,
         "messages": messages,
@@ -148,6 +150,7 @@ fn devices(world: &World, folder: &Path) -> Result<Json> {
             json!({
                 "id": device.id()?,
                 "protocol": device.protocol.name(),
+                "tee_ca": world.cast.tee_ca(name).replace('-', "_"),
                 "cert": copy(world, folder, &format!("device-{name}.pem"), &cert)?,
                 "otrp_cert": copy(world, folder, &format!("device-{name}-otrp.pem"), &otrp_cert)?,
                 "report_key": write_key(folder, &format!("device-{name}-report"), &report_key)?,

@@ -12,9 +12,7 @@ use tamarack_model::Protocol;
 use tamarack_otrp::request::{Content, GetDeviceState};
 use tamarack_otrp::response::{self, Incoming};
 use tamarack_otrp::ta_package::{self, Protection, TaPackage};
-use tamarack_otrp::{
-    Common, Dsi, ErrorCode, Limits, MessageId, Mode, ResponseBody, Sealing, SignedResponse,
-};
+use tamarack_otrp::{Common, Dsi, ErrorCode, Limits, MessageId, Mode, ResponseBody, Sealing, SignedResponse};
 use tamarack_x509::unvalidated_key;
 
 use super::relay::{Answer, Fate};
@@ -43,8 +41,6 @@ pub struct OtrpImpostor {
     crypto: Provider,
     /// What it staples.
     pub ocsp: Vec<Vec<u8>>,
-    /// Who it says it is.
-    pub tamid: String,
     /// How its messages are recorded.
     pub author: &'static str,
 }
@@ -76,7 +72,6 @@ impl OtrpImpostor {
     pub fn load(
         key_pem: &str,
         chain_pem: &str,
-        tamid: &str,
         author: &'static str,
         crypto: &Provider,
     ) -> Result<Self> {
@@ -87,7 +82,6 @@ impl OtrpImpostor {
             chain: tamarack_pki::certificates_from_pem(chain_pem)?,
             crypto: *crypto,
             ocsp: Vec::new(),
-            tamid: tamid.into(),
             author,
         })
     }
@@ -139,7 +133,10 @@ impl OtrpImpostor {
                 );
                 let package = TaPackage { ta: Some(envelope), pdata: None };
                 let recipient = recipient.map_err(failed)?;
-                Some(ta_package::seal(&package, &recipient, Protection::A256Gcm, &self.crypto).map_err(failed)?)
+                Some(
+                    ta_package::seal(&package, &recipient, Protection::A256Gcm, &self.crypto)
+                        .map_err(failed)?,
+                )
             }
             None => None,
         };

@@ -88,7 +88,9 @@ pub fn public_key(label: &str, bytes: &[u8]) -> Node {
 pub fn ocsp(label: &str, bytes: &[u8]) -> Node {
     let response = match Response::parse(bytes) {
         Ok(response) => response,
-        Err(e) => return with_note(Node::leaf(label, bytes_text(bytes)), format!("not an OCSP response: {e}")),
+        Err(e) => {
+            return with_note(Node::leaf(label, bytes_text(bytes)), format!("not an OCSP response: {e}"));
+        }
     };
     let basic = match response {
         Response::Basic(basic) => basic,

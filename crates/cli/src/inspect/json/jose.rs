@@ -104,9 +104,13 @@ pub fn jws(label: &str, all: &[(String, Json)], inner: &'static Kind, depth: usi
             ("payload", Json::String(text)) => payload(text, inner, depth),
             ("protected", value) => signed(walk::node(name, value, Kind::Protected, "", depth + 1)),
             ("header", value) => unsigned(walk::node(name, value, Kind::Members(JOSE_HEADER), "", depth + 1)),
-            ("signature", value) => {
-                walk::node(name, value, Kind::Base64(names::Content::Bytes), "over protected and payload", depth + 1)
-            }
+            ("signature", value) => walk::node(
+                name,
+                value,
+                Kind::Base64(names::Content::Bytes),
+                "over protected and payload",
+                depth + 1,
+            ),
             ("signatures", value) => walk::node(name, value, Kind::Each(&SIGNATURE), "", depth + 1),
             (_, value) => with_note(walk::node(name, value, Kind::Any, "", depth + 1), "no member of a JWS"),
         });

@@ -97,18 +97,14 @@ pub const MESSAGES: &[Row] = &[
     ("DeleteTATBSResponse", "OTrP 9.3.3", K::Members(TBS)),
     ("dsi", "device state information, OTrP 9.1.5", K::Members(DSI)),
     ("TAQuery", "OTrP 6.4.2, a normal app's question", K::Members(TA_QUERY)),
-    (
-        "TAInformation",
-        "OTrP 6.4.2, signed with the provider's anonymous key (AIK)",
-        K::Jws(&K::Message),
-    ),
+    ("TAInformation", "OTrP 6.4.2, signed with the provider's anonymous key (AIK)", K::Jws(&K::Message)),
     ("TAInformationTBS", "OTrP 6.4.2", K::Members(TA_INFORMATION)),
+    ("OTrPBrokerError", "OTrP 10, by the Broker: not signed, a hint and no proof", K::Members(BROKER_ERROR)),
     (
-        "OTrPBrokerError",
-        "OTrP 10, by the Broker: not signed, a hint and no proof",
-        K::Members(BROKER_ERROR),
+        "TEESPAIKS",
+        "the providers' anonymous keys (AIKs), signed by the TAM for normal apps",
+        K::Members(AIKS),
     ),
-    ("TEESPAIKS", "the providers' anonymous keys (AIKs), signed by the TAM for normal apps", K::Members(AIKS)),
 ];
 
 const TBS: &[Row] = &[
@@ -166,13 +162,10 @@ const ENCRYPTED_TA: &[Row] = &[
     ("cipherdata", "what is encrypted", K::Base64(B::Bytes)),
 ];
 
-const REASON: &[Row] =
-    &[("error-code", "", K::ErrorCode), ("error-message", "words for people", K::Any)];
+const REASON: &[Row] = &[("error-code", "", K::ErrorCode), ("error-message", "words for people", K::Any)];
 
-const DSI: &[Row] = &[
-    ("tfwdata", "what the trusted firmware signed", K::Members(TFW)),
-    ("tee", "the TEE", K::Members(TEE)),
-];
+const DSI: &[Row] =
+    &[("tfwdata", "what the trusted firmware signed", K::Members(TFW)), ("tee", "the TEE", K::Members(TEE))];
 
 const TFW: &[Row] = &[
     ("tbs", "what is signed: the transaction", K::Base64(B::Text)),

@@ -14,8 +14,11 @@ fn samples() -> Option<PathBuf> {
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.is_file()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|p| p.is_file())
+        .collect();
     files.sort();
     files
 }
@@ -41,7 +44,9 @@ fn every_sample_is_shown_or_refused_with_its_position() {
                 errors += 1;
             }
             // The texts of content that was decrypted, certificates and keys are not JSON.
-            Err(Refusal::Cbor(why)) => assert!(!file.extension().is_some_and(|e| e == "json"), "{}: {why}", file.display()),
+            Err(Refusal::Cbor(why)) => {
+                assert!(!file.extension().is_some_and(|e| e == "json"), "{}: {why}", file.display())
+            }
         }
     }
     assert!(trees > 45 && errors > 15, "{trees} trees and {errors} errors");
@@ -159,16 +164,28 @@ fn compact_serializations_are_known() {
 
 #[test]
 fn garbage_is_an_error_with_a_position_and_never_a_panic() {
-    for text in ["{", "[", "{\"a\":}", "[1,]", "{\"a\":1,\"a\":2}", "{\"GetDeviceStateRequest\":", "[\u{1}]", "{\"\\ud800\":1}"] {
+    for text in [
+        "{",
+        "[",
+        "{\"a\":}",
+        "[1,]",
+        "{\"a\":1,\"a\":2}",
+        "{\"GetDeviceStateRequest\":",
+        "[\u{1}]",
+        "{\"\\ud800\":1}",
+    ] {
         match tree(text.as_bytes(), None) {
-            Err(Refusal::Json(why)) => assert!(why.contains(" at byte ") && why.contains("column"), "{text}: {why}"),
+            Err(Refusal::Json(why)) => {
+                assert!(why.contains(" at byte ") && why.contains("column"), "{text}: {why}")
+            }
             other => panic!("{text}: {other:?}"),
         }
     }
     let deep = "[".repeat(2000);
     assert!(matches!(tree(deep.as_bytes(), None), Err(Refusal::Json(_))));
     // Any single byte of a message changed.
-    let message = r#"{"CreateSDRequest":{"protected":"eyJhbGciOiJFUzI1NiJ9","payload":"e30","signature":"AA"}}"#;
+    let message =
+        r#"{"CreateSDRequest":{"protected":"eyJhbGciOiJFUzI1NiJ9","payload":"e30","signature":"AA"}}"#;
     for at in 0..message.len() {
         for byte in [0, b'"', b'{', 0xff] {
             let mut changed = message.as_bytes().to_vec();

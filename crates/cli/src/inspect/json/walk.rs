@@ -102,7 +102,8 @@ fn inside(outside: &str) -> String {
 fn array(label: &str, items: &[Json], kind: Kind, depth: usize) -> Node {
     let mut node = Node::leaf(label, format!("array of {}", items.len()));
     let numbered = items.iter().enumerate();
-    node.children = numbered.map(|(i, item)| self::node(&format!("[{i}]"), item, kind, "", depth + 1)).collect();
+    node.children =
+        numbered.map(|(i, item)| self::node(&format!("[{i}]"), item, kind, "", depth + 1)).collect();
     node
 }
 
@@ -117,7 +118,9 @@ fn binary(label: &str, text: &str, content: Content, depth: usize) -> Node {
 fn content(label: &str, bytes: &[u8], content: Content, depth: usize) -> Node {
     match content {
         Content::Bytes => Node::leaf(label, bytes_text(bytes)),
-        Content::Text => Node::leaf(label, format!("{} bytes, {:?}", bytes.len(), String::from_utf8_lossy(bytes))),
+        Content::Text => {
+            Node::leaf(label, format!("{} bytes, {:?}", bytes.len(), String::from_utf8_lossy(bytes)))
+        }
         Content::Sha256 if bytes.len() == 32 => Node::leaf(label, format!("SHA-256 {}", hex::encode(bytes))),
         Content::Sha256 => with_note(
             Node::leaf(label, bytes_text(bytes)),

@@ -188,6 +188,18 @@ fn a_broker_error_leaves_a_waiting_command_as_it_is() {
     message(&world.send(&tee.answer(&request)));
 }
 
+#[test]
+fn k5_an_answer_under_a_certificate_that_was_replaced_is_none() {
+    let (world, mut tee, request) = told();
+    // The device proves itself anew, with another TEE certificate.
+    let other = world.tee();
+    (tee.certificate, tee.key) = (other.certificate, other.key);
+    message(&world.send(&tee.answer(&world.begin())));
+    let (rid, tid) = tee.ids(&request);
+    let answer = tee.content(Command::CreateSd, (&rid, &tid), &pass(&tee));
+    refused(&world.send(&answer), 400, codes::OTRP_UNEXPECTED);
+}
+
 /// Runs an exchange up to its batch.
 fn until_persist<'t>(world: &'t World, body: &[u8]) -> (crate::OtrpExchange<'t>, Vec<StoreOp>) {
     let mut exchange = world.tam.otrp_exchange(TenantId::default(), true);

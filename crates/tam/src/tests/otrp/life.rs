@@ -103,6 +103,9 @@ fn a_lost_answer_is_made_good_by_the_next_state() {
             commands(&mut tee);
             world.exchange(&mut tee);
             assert!(commands(&mut tee).is_empty(), "extended {extended}, lost {lost}");
+            world.publish(2);
+            world.exchange(&mut tee);
+            assert_eq!(commands(&mut tee), [Command::UpdateTa], "extended {extended}, lost {lost}");
         }
     }
 }
@@ -115,6 +118,16 @@ fn signers_change_and_a_deleted_domain_goes_with_all_that_is_in_it() {
     tee.requested.push(id("acme/wallet/suit"));
     world.exchange(&mut tee);
     commands(&mut tee);
+
+    // One more, and that one less.
+    let mut shared = world.domain("acme");
+    shared.signers.push(DomainSigner { provider: "isv".into(), certificate: b"guest".to_vec() });
+    for (domain, certificates) in [(shared, 2), (world.domain("acme"), 1)] {
+        world.apply([StoreOp::UpdateDomain(domain)]);
+        world.exchange(&mut tee);
+        assert_eq!(commands(&mut tee), [Command::UpdateSd]);
+        assert_eq!(tee.sds["acme"].certificates.len(), certificates);
+    }
 
     let own = world.domain("acme").signers.remove(0);
     let renewed = DomainSigner { certificate: b"renewed".to_vec(), ..own.clone() };
@@ -175,6 +188,28 @@ fn a_device_that_tells_no_next_state_is_asked_for_it() {
     world.exchange(&mut tee);
     assert_eq!(commands(&mut tee), [Command::CreateSd, Command::InstallTa]);
     assert!(tee.ta("acme", "wallet").is_some());
+}
+
+/// With the order of its answers lost the TAM does not know what is there; all that is in its domain came from it, so it is
+/// an old version.
+#[test]
+fn a_ta_that_nobody_recorded_is_replaced_by_the_newest() {
+    let mut world = World::new();
+    world.otrp().tee_rules[1].draft = true;
+    let (mut tee, _) = (world.foreign_tee(), world.publish(1));
+    world.want("acme/wallet/ta");
+    let mut request = world.begin();
+    while tee.ta("acme", "wallet").is_none() {
+        let answer = tee.answer(&request);
+        if tee.ta("acme", "wallet").is_none() {
+            request = super::world::message(&world.send(&answer));
+        }
+    }
+    commands(&mut tee);
+    let second = world.publish(2);
+    world.exchange(&mut tee);
+    assert_eq!(commands(&mut tee), [Command::UpdateTa]);
+    assert_eq!(Tee::digest_of(tee.ta("acme", "wallet").unwrap()), second.digest.0);
 }
 
 #[test]

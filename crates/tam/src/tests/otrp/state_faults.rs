@@ -180,6 +180,27 @@ fn a_certificate_without_a_role_passes_only_under_a_ca_that_says_so() {
 }
 
 #[test]
+fn other_spellings_pass_only_under_a_ca_that_says_so() {
+    for (rules, passes) in [([false, true], true), ([true, false], false), ([false, false], false)] {
+        let mut world = World::new();
+        for (rule, draft) in world.otrp().tee_rules.iter_mut().zip(rules) {
+            rule.draft = draft;
+        }
+        let mut tee = world.tee();
+        let answer = tee.answer_resigned(&world.begin(), "\"signerreq\":false", "\"signerreq\":\"false\"");
+        let before = world.digest();
+        let reply = world.send(&answer);
+        match passes {
+            true => assert!(!matches!(reply, Reply::Refuse { .. }), "{reply:?}"),
+            false => {
+                refused(&reply, 400, codes::OTRP_MALFORMED);
+                assert_eq!(world.digest(), before);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_revoked_tee_is_refused_and_so_is_one_of_unknown_status() {
     let mut world = World::new();
     let (mut tee, mut revoked) = (world.tee(), world.tee());
@@ -254,6 +275,13 @@ fn firmware_must_have_signed_this_tid_under_a_firmware_ca() {
     check_state(403, code, |_, dsi| dsi.tfwdata.as_mut().unwrap().sig[9] ^= 1);
     check_state(403, code, |_, dsi| dsi.tfwdata.as_mut().unwrap().sigalg = "HS256".into());
     check_state(403, code, |_, dsi| dsi.tfwdata.as_mut().unwrap().sigalg = "RS256".into());
+    // Genuine, and over another tid.
+    let world = World::new();
+    let mut tee = world.tee();
+    tee.firmware = Some(world.firmware_ca.issue(Some(Role::Firmware), &PKCS_ECDSA_P256_SHA256));
+    let old = tee.dsi(Some("another tid")).tfwdata;
+    let answer = tee.answer_with(&world.begin(), |dsi| dsi.tfwdata = old);
+    check(&world, &answer, 403, code);
     // Certificates that are good for something else.
     check_state(403, code, |world, dsi| {
         let (cert, _) = world.tee_ca.issue(Some(Role::Firmware), &PKCS_ECDSA_P256_SHA256);
@@ -401,6 +429,18 @@ fn parts_of_a_response_stand_each_for_itself() {
         .collect();
     no_content(&world.send(&broker::assemble(&parts, &Limits::default()).unwrap()));
     assert!(world.record(&c).is_some() && world.record(&d).is_some());
+
+    // Of two requests only one is answered at a time.
+    let (one, two) = (world.begin(), world.begin());
+    let mut part_of = |tee: &mut Tee, request: &[u8]| {
+        let (rid, tid) = tee.ids(request);
+        let dsi = tee.dsi(Some(tid.as_str()));
+        tee.state(&rid, &tid, &dsi)
+    };
+    let (mut e, mut f) = (world.tee(), world.tee());
+    let mixed = [part_of(&mut e, &one), part_of(&mut f, &two)];
+    no_content(&world.send(&broker::assemble(&mixed, &Limits::default()).unwrap()));
+    assert!(world.record(&e).is_some() && world.record(&f).is_none());
 
     // None at all, and far too many.
     check_fresh(&broker::assemble::<Vec<u8>>(&[], &Limits::default()).unwrap());

@@ -272,6 +272,14 @@ pub fn message(reply: &Reply) -> Vec<u8> {
     }
 }
 
+/// The text that a request signs.
+fn payload(message: &[u8]) -> String {
+    let json = tamarack_jose::json::parse(message, &tamarack_jose::json::Limits::default()).unwrap();
+    let (_, jws) = &json.as_object().unwrap()[0];
+    let payload = jws.get("payload").unwrap().as_str().unwrap();
+    String::from_utf8(tamarack_jose::base64::decode_url(payload).unwrap()).unwrap()
+}
+
 /// A key of a TEE.
 pub enum TeeKey {
     Ec(Box<dyn Sign>, Box<dyn KeyAgree>),
@@ -541,8 +549,8 @@ impl Tee {
     }
 
     /// Does what a request asks for and answers, as a device with one TEE.
-    pub fn answer(&mut self, request: &[u8]) -> Vec<u8> {
-        match self.read(request) {
+    pub fn answer(&mut self, message: &[u8]) -> Vec<u8> {
+        match self.read(message) {
             Request::GetDeviceState { request, .. } => {
                 let dsi = self.dsi(Some(request.tid.as_str()));
                 let part = self.state(&request.rid, &request.tid, &dsi);
@@ -553,6 +561,10 @@ impl Tee {
                 let common = request.common().clone();
                 assert_eq!(common.tee, self.name);
                 assert_eq!(request.ocspdat().is_some(), self.wants_status);
+                if request.encrypted_ta().is_some() {
+                    let protection = if self.extended { "A256GCM" } else { "AESCBC" };
+                    assert!(payload(message).contains(protection));
+                }
                 let content = request.open(self.key.decryption(), &crypto).unwrap();
                 assert_eq!(content.tamid(), TAMID);
                 self.done.push(request.command());
@@ -662,6 +674,21 @@ impl Tee {
         change(&mut dsi);
         let part = self.state(&rid, &tid, &dsi);
         broker::assemble(&[part], &Limits::default()).unwrap()
+    }
+
+    /// The answer to a GetDeviceStateRequest with a text replaced in what is signed.
+    pub fn answer_resigned(&mut self, request: &[u8], from: &str, to: &str) -> Vec<u8> {
+        let answer = self.answer(request);
+        let json = tamarack_jose::json::parse(&answer, &tamarack_jose::json::Limits::default()).unwrap();
+        let parts = json.get("GetDeviceStateResponse").unwrap().as_array().unwrap();
+        let jws = parts[0].get("GetDeviceTEEStateResponse").unwrap();
+        let payload = jws.get("payload").unwrap().as_str().unwrap();
+        let text = String::from_utf8(tamarack_jose::base64::decode_url(payload).unwrap()).unwrap();
+        assert!(text.contains(from), "{text}");
+        let payload = text.replacen(from, to, 1);
+        let signed = tamarack_jose::jws::sign(payload.as_bytes(), self.key.signer(), &SignHeaders::default());
+        let part = tamarack_jose::json::object([("GetDeviceTEEStateResponse", signed.unwrap())]);
+        broker::assemble(&[tamarack_jose::json::to_vec(&part)], &Limits::default()).unwrap()
     }
 
     /// The keys for applications in a reply, verified with the TAM's key.

@@ -1,7 +1,7 @@
 //! The identity of the device in OTrP.
 
 use tamarack_crypto::PublicKey;
-use tamarack_tee::{FirmwareSignature, OtrpIdentity};
+use tamarack_tee::FirmwareSignature;
 use tamarack_x509::{Name, PathOptions, validate_any};
 
 use super::*;

@@ -4,9 +4,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::cmd::demo::impostor::Impostor;
+use crate::cmd::demo::otrp::OtrpImpostor;
 use crate::cmd::demo::story::Story;
 use crate::cmd::demo::tas::{self, HELLO, Signer, VALVE, WALLET};
-use crate::cmd::demo::otrp::OtrpImpostor;
 use crate::cmd::demo::world::{Cast, World};
 
 /// Separate authorities for TAMs, TEEs and developers, and what they certify.
@@ -40,11 +40,23 @@ fn other_tam(world: &mut World) -> Result<()> {
     world.run(&["pki", "ca", "--role", "tam", &world.path(ca)])?;
     world.run(&["pki", "key", "--key-type", "p256", &key])?;
     let issuer = world.path(ca);
-    let args =
-        ["pki", "issue", "--ca", &issuer, "--role", "otrp-tam", "--key", &key, "--oid", tas::OTHER_OID, "--out", &cert];
+    let args = [
+        "pki",
+        "issue",
+        "--ca",
+        &issuer,
+        "--role",
+        "otrp-tam",
+        "--key",
+        &key,
+        "--oid",
+        tas::OTHER_OID,
+        "--out",
+        &cert,
+    ];
     world.run(&args)?;
     let (key, cert) = (std::fs::read_to_string(key)?, std::fs::read_to_string(cert)?);
-    let mut other = OtrpImpostor::load(&key, &cert, tas::OTHER_OID, "other-tam", &world.crypto)?;
+    let mut other = OtrpImpostor::load(&key, &cert, "other-tam", &world.crypto)?;
     other.ocsp = vec![world.staple(ca, "other-tam.pem")?];
     world.other_tam = Some(other);
     Ok(())
@@ -91,11 +103,12 @@ pub fn tam_up(world: &mut World, story: &mut Story) -> Result<()> {
     world.stolen = Some(stolen);
     if world.cast.has_otrp() {
         let (key, chain) = (read("otrp.key")?, read("otrp.pem")?);
-        let mut stolen =
-            OtrpImpostor::load(&key, &chain, tas::TAM_OID, "stolen-tam-key", &world.crypto)?;
+        let mut stolen = OtrpImpostor::load(&key, &chain, "stolen-tam-key", &world.crypto)?;
         stolen.ocsp = vec![world.staple("tam-ca", "tam/keys/otrp.pem")?];
         world.stolen_otrp = Some(stolen);
-        story.say("it speaks OTrP too, under another key, and staples what its authority's OCSP responder says");
+        story.say(
+            "it speaks OTrP too, under another key, and staples what its authority's OCSP responder says",
+        );
     }
     for (who, prefix) in [("acme", tas::ACME), ("globex", tas::GLOBEX)] {
         let cert = std::fs::read_to_string(world.dir.join(format!("{who}.pem")))?;

@@ -69,13 +69,15 @@ pub fn downgrade(world: &mut World, story: &mut Story) -> Result<()> {
 
 pub fn tampered_payload(world: &mut World, story: &mut Story) -> Result<()> {
     let envelope = WALLET.tampered(3, &developer(world, "acme")?, &world.crypto)?;
-    let attempt = "with the TAM's key, UpdateTA with wallet 3, signed by acme, with one bit of its code changed";
+    let attempt =
+        "with the TAM's key, UpdateTA with wallet 3, signed by acme, with one bit of its code changed";
     bad_ta(world, story, attempt, envelope)
 }
 
 pub fn wrong_signer(world: &mut World, story: &mut Story) -> Result<()> {
     let envelope = WALLET.envelope(3, &developer(world, "globex")?, &world.crypto)?;
-    let attempt = "with the TAM's key, UpdateTA with a wallet 3 that globex signed, whom the domain does not pin";
+    let attempt =
+        "with the TAM's key, UpdateTA with a wallet 3 that globex signed, whom the domain does not pin";
     bad_ta(world, story, attempt, envelope.clone())?;
 
     // The same at the TAM's own door.
@@ -91,7 +93,11 @@ pub fn wrong_signer(world: &mut World, story: &mut Story) -> Result<()> {
 pub fn stale_state(world: &mut World, story: &mut Story) -> Result<()> {
     let stolen = world.stolen_otrp()?;
     let delete = || {
-        Content::DeleteTa(DeleteTa { tamid: tas::TAM_OID.into(), sdname: tas::ACME.into(), taid: HELLO.taid() })
+        Content::DeleteTa(DeleteTa {
+            tamid: tas::TAM_OID.into(),
+            sdname: tas::ACME.into(),
+            taid: HELLO.taid(),
+        })
     };
     let by_older: Next = Box::new(move |impostor, states| {
         let older = states.first().context("the TEE told no state")?;
@@ -122,7 +128,9 @@ pub fn other_tam(world: &mut World, story: &mut Story) -> Result<()> {
     ensure!(told.dsi.tee.sdlist.is_empty(), "it sees domains of another TAM: {:?}", told.dsi.tee.sdlist);
     ensure!(told.dsi.tee.teeaiklist.is_empty(), "it sees keys of another TAM's providers");
     ensure!(told.dsi.tee.requestedtalist.is_empty(), "it sees what apps asked another TAM for");
-    story.say("another TAM, certified and trusted by the device, asks for its state: it sees nothing of this TAM");
+    story.say(
+        "another TAM, certified and trusted by the device, asks for its state: it sees nothing of this TAM",
+    );
 
     let own = || tas::OTHER_OID.to_owned();
     let sdname = || tas::ACME.to_owned();

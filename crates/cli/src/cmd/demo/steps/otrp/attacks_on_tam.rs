@@ -6,7 +6,7 @@ use tamarack_crypto::{KeyType, PublicKey, Sign};
 use tamarack_eat::{Claims, Confirmation, Token};
 use tamarack_jose::{jwe, jws};
 use tamarack_model::{Code, Protocol};
-use tamarack_otrp::request::{self, Request};
+use tamarack_otrp::request;
 use tamarack_otrp::{Dsi, MessageId, Mode, Sealing, TeeState, broker, response};
 
 use crate::cmd::demo::relay::Fate;
@@ -31,7 +31,8 @@ fn certified(world: &World, name: &str, ca: &str, kind: KeyType) -> Result<(Box<
         KeyType::Ed25519 => ("ed25519", "tee"),
     };
     world.run(&["pki", "key", "--key-type", type_name, &key])?;
-    let args = ["pki", "issue", "--ca", &issuer, "--role", role, "--key", &key, "--uri", &uri, "--out", &cert];
+    let args =
+        ["pki", "issue", "--ca", &issuer, "--role", role, "--key", &key, "--uri", &uri, "--out", &cert];
     world.run(&args)?;
     let mut chain = tamarack_pki::certificates_from_pem(&std::fs::read_to_string(cert)?)?;
     chain.extend(tamarack_pki::certificates_from_pem(&std::fs::read_to_string(format!("{issuer}.pem"))?)?);
@@ -87,9 +88,8 @@ struct Asked {
 /// A fresh GetDeviceStateRequest of the TAM.
 fn ask(world: &World) -> Result<Asked> {
     let answer = world.relay.direct_in(Protocol::Otrp, &[], "fake-device", Fate::Genuine)?;
-    let asked =
-        request::SignedRequest::parse(&answer.body, &Mode::Strict, &tamarack_otrp::Limits::default())
-            .map_err(|e| anyhow::anyhow!("an empty POST was not answered by a request: {e}"))?;
+    let asked = request::SignedRequest::parse(&answer.body, &Mode::Strict, &tamarack_otrp::Limits::default())
+        .map_err(|e| anyhow::anyhow!("an empty POST was not answered by a request: {e}"))?;
     let (rid, tid) = (asked.rid_unverified().cloned(), asked.tid_unverified().cloned());
     Ok(Asked { rid: rid.context("no rid")?, tid: tid.context("no tid")? })
 }

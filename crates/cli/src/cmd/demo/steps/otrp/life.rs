@@ -25,7 +25,9 @@ pub fn request_install(world: &mut World, story: &mut Story) -> Result<()> {
     let held = known["reported"].to_string() + &known["attested"].to_string();
     ensure!(held.contains(&WALLET.manifest().to_string()), "the TAM does not know of the wallet: {known}");
     story.say("an app on device a asks its Broker for wallet and valve; the Broker only carries bytes");
-    story.say("TAM -> GetDeviceState with its chain and an OCSP response; TEE -> its state, encrypted to the TAM");
+    story.say(
+        "TAM -> GetDeviceState with its chain and an OCSP response; TEE -> its state, encrypted to the TAM",
+    );
     story.say("the TAM checks the TEE's chain, signature and Evidence, then plans one command at a time");
     story.say("TAM -> InstallTA, twice; each names the hash of the state it goes by, each answer tells the next state");
     story.fact("grade", known["grade"].clone());
@@ -82,9 +84,12 @@ pub fn get_ta_information(world: &mut World, story: &mut Story) -> Result<()> {
     let name = if world.cast.protocol('a') == Protocol::Otrp { 'a' } else { 'b' };
     let talked = as_app(world, name, |flow| flow.talk(keys::now()))?;
     let aiks = talked.aiks.context("the TAM gave the app no keys")?;
-    story.say("an app that carries the messages itself gets from its TAM the keys of acme in this TEE, signed");
+    story.say(
+        "an app that carries the messages itself gets from its TAM the keys of acme in this TEE, signed",
+    );
     let told = aiks.as_jws().to_vec();
-    for secret in [world.tee_certificate(name)?, hex::decode(world.device(name)?.id()?)?] {
+    let id = world.device(name)?.first.device_id.unwrap_or_default().to_vec();
+    for secret in [world.tee_certificate(name)?, id] {
         let text = tamarack_jose::base64::encode(&secret);
         let tells = told.windows(text.len()).any(|window| window == text.as_bytes());
         ensure!(!tells, "the signed keys tell the app which device this is");

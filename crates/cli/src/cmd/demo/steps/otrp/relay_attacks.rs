@@ -85,7 +85,11 @@ pub fn tampered_relay(world: &mut World, story: &mut Story) -> Result<()> {
     ensure!(world.device('b')?.request(&VALVE.component())? == "INSTALLED", "device b did not get the valve");
     let mut flips = 0;
     for (target, by, places) in [
-        ("GetDeviceStateRequest", "the TEE", &[("protected", 2), ("payload", 1), ("payload", 6), ("signature", 4)][..]),
+        (
+            "GetDeviceStateRequest",
+            "the TEE",
+            &[("protected", 2), ("payload", 1), ("payload", 6), ("signature", 4)][..],
+        ),
         ("GetDeviceStateResponse", "the TAM", &[("payload", 1), ("payload", 5), ("signature", 4)]),
         ("InstallTARequest", "the TEE", &[("payload", 1), ("payload", 5), ("payload", 7), ("signature", 4)]),
         ("InstallTAResponse", "the TAM", &[("payload", 6)]),
@@ -95,17 +99,17 @@ pub fn tampered_relay(world: &mut World, story: &mut Story) -> Result<()> {
             ensure!(seen.flips == 1, "no {target} went by");
             flips += 1;
             let after = world.digests()?;
-            let attempt = format!("one character of the {target} changed, at {}/8 of its {}", place.1, place.0);
+            let attempt =
+                format!("one character of the {target} changed, at {}/8 of its {}", place.1, place.0);
             let before = seen.before.context("no digests were taken")?;
-            let (answer, code) = match by {
-                "the TAM" => {
+            let (by, answer, code) = match (by, seen.broker) {
+                ("the TAM", _) => {
                     ensure!(seen.status == 400, "{attempt}: the TAM answered {}", seen.status);
-                    (format!("HTTP {}", seen.status), seen.code.or(told))
+                    (by, format!("HTTP {}", seen.status), seen.code.or(told))
                 }
-                _ => {
-                    let said = seen.broker.with_context(|| format!("{attempt}: the Broker said nothing"))?;
-                    (format!("no word of the TEE; the Broker, unsigned: {said}"), told)
-                }
+                (_, Some(said)) => (by, format!("no word of the TEE; the Broker, unsigned: {said}"), told),
+                // Not even the name of the TEE can be read.
+                (_, None) => ("the Broker", "the exchange is ended".into(), told),
             };
             let code = code.with_context(|| format!("{attempt}: refused without a code"))?;
             story.refused(Refusal { attempt: &attempt, by, answer, code }, &before, &after)?;
@@ -117,7 +121,8 @@ pub fn tampered_relay(world: &mut World, story: &mut Story) -> Result<()> {
     ensure!(device.sequence(&WALLET.manifest())? == Some(2), "the wallet is not on device b");
     story.lines = vec![
         format!("{flips} messages altered, requests and responses: each refused, nothing changed"),
-        "after the altered InstallTAResponse was refused, the next state told the TAM what device b holds".into(),
+        "after the altered InstallTAResponse was refused, the next state told the TAM what device b holds"
+            .into(),
     ];
     story.fact("flips", flips);
     Ok(())
@@ -163,7 +168,9 @@ pub fn tam_restart(world: &mut World, story: &mut Story) -> Result<()> {
     let known = world.rest()?.device(&device.id()?)?;
     let held = known["reported"].to_string() + &known["attested"].to_string();
     ensure!(held.contains(&HELLO.manifest().to_string()), "the response went lost: {known}");
-    story.say("device b asks for hello; the TAM takes its state and sends InstallTA; then SIGKILL for the TAM");
+    story.say(
+        "device b asks for hello; the TAM takes its state and sends InstallTA; then SIGKILL for the TAM",
+    );
     story.say(format!(
         "started again as process {pid}, it has everything: registry digest {}..",
         &registry[..12]

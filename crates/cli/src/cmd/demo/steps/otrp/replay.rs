@@ -64,10 +64,17 @@ fn old_state(world: &World, story: &mut Story) -> Result<()> {
 fn old_request(world: &World, story: &mut Story, name: char, attempt: &str, message: Vec<u8>) -> Result<()> {
     let exchange = world.replay_otrp_to(name, message)?;
     let verdict = world.stolen_otrp()?.verdict(exchange.answer()?, &world.tee_certificate(name)?)?;
-    let Verdict::Refused(error) = verdict else { anyhow::bail!("{attempt}: {verdict:?}") };
-    ensure!(error == ErrorCode::DevStateMismatch, "{attempt}: {error}");
     let before = exchange.before.context("nothing was sent")?;
-    let code = exchange.told.unwrap_or_else(|| error.code());
-    let answer = format!("signed answer {error}");
+    let code = exchange.told.with_context(|| format!("{attempt}: the app was told nothing"))?;
+    let answer = match verdict {
+        Verdict::Refused(error @ ErrorCode::DevStateMismatch) if name == 'a' => {
+            format!("signed answer {error}")
+        }
+        // Another device never was in that transaction, and tells nothing.
+        Verdict::Broker(error @ ErrorCode::AgentTeeFail) if name == 'b' => {
+            format!("no word of the TEE; the Broker, unsigned: {error}")
+        }
+        other => anyhow::bail!("{attempt}: {other:?}"),
+    };
     story.refused(Refusal { attempt, by: "the TEE", answer, code }, &before, &world.digests()?)
 }

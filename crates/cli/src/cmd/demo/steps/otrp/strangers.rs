@@ -30,11 +30,23 @@ pub fn rogue_tam(world: &mut World, story: &mut Story) -> Result<()> {
     world.run(&["pki", "ca", "--role", "tam", &world.path("rogue-ca")])?;
     let (ca, key, cert) = (world.path("rogue-ca"), world.path("rogue.key"), world.path("rogue.pem"));
     world.run(&["pki", "key", "--key-type", "p256", &key])?;
-    let args =
-        ["pki", "issue", "--ca", &ca, "--role", "otrp-tam", "--key", &key, "--oid", tas::TAM_OID, "--out", &cert];
+    let args = [
+        "pki",
+        "issue",
+        "--ca",
+        &ca,
+        "--role",
+        "otrp-tam",
+        "--key",
+        &key,
+        "--oid",
+        tas::TAM_OID,
+        "--out",
+        &cert,
+    ];
     world.run(&args)?;
     let (key, cert) = (std::fs::read_to_string(key)?, std::fs::read_to_string(cert)?);
-    let mut rogue = OtrpImpostor::load(&key, &cert, tas::TAM_OID, "rogue-tam", &world.crypto)?;
+    let mut rogue = OtrpImpostor::load(&key, &cert, "rogue-tam", &world.crypto)?;
     rogue.ocsp = vec![world.staple("rogue-ca", "rogue.pem")?];
     let attempt = "a TAM with the real one's name, certified by an authority of its own, asks for the state";
     nothing_told(world, story, attempt, &rogue)?;
@@ -61,7 +73,12 @@ pub fn revoked_tam(world: &mut World, story: &mut Story) -> Result<()> {
     let (ca, cert) = (world.path("other-tam-ca"), world.path("other-tam.pem"));
     world.run(&["pki", "revoke", "--ca", &ca, "--cert", &cert, "--reason", "key-compromise"])?;
     other.ocsp = vec![world.staple("other-tam-ca", "other-tam.pem")?];
-    nothing_told(world, story, "its authority revokes the TAM's certificate; it staples that response", &other)?;
+    nothing_told(
+        world,
+        story,
+        "its authority revokes the TAM's certificate; it staples that response",
+        &other,
+    )?;
     world.other_tam = Some(other);
     story.unchanged(&world.digests()?);
     Ok(())

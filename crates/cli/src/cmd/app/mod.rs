@@ -1,10 +1,13 @@
 //! `tamarack app`: what a normal app does, from the command line.
 
+mod otrp;
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
 use tamarack_broker::{Client, Error, SOCKET_NAME, Target};
+use tamarack_channel::Domain;
 use tamarack_model::{ComponentId, codes};
 use tamarack_tee::{Param, Params};
 
@@ -32,6 +35,12 @@ enum Action {
         /// The TAM to ask, if not the device's own
         #[arg(long)]
         tam_uri: Option<String>,
+        /// Carry the messages: ask the TAM here rather than have the Broker ask it (OTrP; needs --tam-uri and what
+        /// `app information` needs). Prints and keeps the keys that the TAM vouches for
+        #[arg(long, requires = "tam_uri")]
+        carry: bool,
+        #[command(flatten)]
+        trust: Trust,
     },
     /// Say that a TA is no longer needed
     Unrequest {
@@ -47,10 +56,43 @@ enum Action {
         /// value:A or value:A,B | text:TEXT | hex:BYTES | out:value | out:ROOM | none
         params: Vec<String>,
     },
+    /// What the TEE itself says of a TA, verified with keys that the TAM vouches for (OTrP)
+    Information {
+        /// Its component id, such as com.acme/UUID/ta
+        component: String,
+        /// Its service provider, as the TAM knows it
+        #[arg(long)]
+        provider: String,
+        /// Where the TAM is: without --aiks, or if those do not fit, it is asked for keys, and for the TA
+        #[arg(long)]
+        tam_uri: Option<String>,
+        #[command(flatten)]
+        trust: Trust,
+    },
     /// What is installed, and how the TEE is
     List,
     /// Ask the TAMs whether they want something changed
     PolicyCheck,
+}
+
+/// By what an app knows its TAM in OTrP.
+#[derive(clap::Args)]
+struct Trust {
+    /// Certificate of the authority that certifies the TAM, PEM
+    #[arg(long, requires = "tam_name")]
+    tam_root: Option<PathBuf>,
+    /// Name of the TAM under it: an object identifier (tamid) or a URI
+    #[arg(long, requires = "tam_root")]
+    tam_name: Option<String>,
+    /// File of the keys that the TAM vouches for: read if it is there, written when the TAM gives new ones
+    #[arg(long)]
+    aiks: Option<PathBuf>,
+    /// Certificates to trust for HTTPS besides the system's, PEM
+    #[arg(long)]
+    ca: Option<PathBuf>,
+    /// Speak plain HTTP to a TAM that is not on this machine
+    #[arg(long)]
+    allow_http: bool,
 }
 
 pub fn run(args: Args) -> Outcome {
@@ -62,7 +104,10 @@ pub fn run(args: Args) -> Outcome {
         )
     })?;
     match args.action {
-        Action::Request { component, tam_uri } => {
+        Action::Request { component, tam_uri: Some(tam_uri), carry: true, trust } => {
+            otrp::carry(&mut client, &self::component(&component)?, &tam_uri, &trust, args.json)
+        }
+        Action::Request { component, tam_uri, .. } => {
             request(&mut client, &self::component(&component)?, tam_uri.as_deref(), args.json)
         }
         Action::Unrequest { component } => {
@@ -70,6 +115,10 @@ pub fn run(args: Args) -> Outcome {
             done(args.json, &format!("{component} is no longer needed"), json!({ "ok": true }))
         }
         Action::Invoke { ta, command, params } => invoke(&mut client, &ta, command, &params, args.json),
+        Action::Information { component, provider, tam_uri, trust } => {
+            let ta = otrp::ta(&self::component(&component)?, &provider)?;
+            otrp::information(&mut client, &ta, tam_uri.as_deref(), &trust, args.json)
+        }
         Action::List => list(&mut client, args.json),
         Action::PolicyCheck => {
             client.policy_check().map_err(failed)?;
@@ -190,14 +239,35 @@ fn list(client: &mut Client, json: bool) -> Outcome {
             "state_digest": hex::encode(status.state_digest), "state_epoch": status.state_epoch,
             "layers": layers.names().collect::<Vec<_>>(), "missing": status.missing_layers,
             "installed": installed, "peripherals": peripherals,
+            "otrp": status.otrp_name.as_ref().map(|name| json!({ "tee": name, "ready": status.otrp_ready })),
+            "domains": status.domains.iter().map(domain).collect::<Vec<_>>(),
         }));
     }
     let mut text = format!("TEE process {} (uid {}): {layers}\n", status.pid, status.uid);
     for one in &status.installed {
         text += &format!("{}  sequence {}  {} bytes\n", one.component, one.sequence_number, one.size);
     }
+    for one in &status.domains {
+        let quota = one.quota.map_or(String::new(), |quota| format!(" of {quota}"));
+        text += &format!(
+            "domain {} of {}: {} TAs, {}{quota} bytes, {} signers\n",
+            one.name,
+            one.provider,
+            one.manifests,
+            one.used,
+            one.signers.len()
+        );
+    }
     for (name, at) in &status.peripherals {
         text += &format!("peripheral {name}: {}\n", String::from_utf8_lossy(at));
     }
     out::lines(&text)
+}
+
+fn domain(domain: &Domain) -> Json {
+    json!({
+        "tam": domain.tam_uri, "name": domain.name, "label": String::from_utf8_lossy(&domain.label),
+        "provider": domain.provider, "signers": domain.signers.iter().map(hex::encode).collect::<Vec<_>>(),
+        "installed": domain.manifests, "used": domain.used, "quota": domain.quota,
+    })
 }
