@@ -24,6 +24,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("cbor", Base),
     ("cose", Wire),
     ("channel", Port),
+    ("corim", Wire),
     ("eat", Wire),
     ("jose", Wire),
     ("otrp", Wire),

@@ -8,6 +8,11 @@
 //! |---|---|
 //! | find the challenge and the TEEP key to check first, both unproven | [`hints_unverified`] |
 //! | appraise | [`appraise`] |
+//! | the same with a result for those who only asked | [`assess`] |
+//!
+//! Appraisal has two steps. The format shows that the Evidence is genuine, fresh and bound to the TEEP key. Then, if the
+//! policy has [`References`], every component that it shows is compared with what makers and TA signers released: a device
+//! that runs anything else is refused, and so is one that shows what nobody speaks of.
 //!
 //! The grade of a device is the lower of what its TEE CA is capped at and what its claims say (security rule E1): claims
 //! alone prove nothing.
@@ -16,20 +21,30 @@
 
 extern crate alloc;
 
+mod ear;
 mod format;
+mod reference;
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use tamarack_corim::Triple;
 use tamarack_cose::KeyId;
 use tamarack_crypto::{Provider, PublicKey};
 use tamarack_eat::{Claims, DebugStatus, layer};
-use tamarack_model::{Code, DeviceId, UnixTime};
+use tamarack_model::{Code, DeviceId, UnixTime, codes};
 use tamarack_x509::Anchor;
 
+pub use ear::{Tier, TrustResult, TrustVector, claim};
+pub use format::psa_token;
 pub use format::software_tee::SoftwareTee;
 pub use format::{EvidenceFormat, FORMATS, find};
+pub use reference::{
+    Added, ComponentFinding, Endorsed, Finding, Floor, PROFILE as REFERENCE_PROFILE, ProviderRole,
+    REPLACED as REFERENCE_REPLACED, ReferenceEntry, ReferenceProvider, References, StoredReference,
+};
 
 /// How far a device's isolation can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,6 +90,8 @@ pub struct Policy {
     pub software_layers: u64,
     /// The lowest debug status that is accepted.
     pub debug: DebugStatus,
+    /// What devices should run. None means that nobody looks; references without values mean that nothing is accepted.
+    pub references: Option<References>,
 }
 
 impl Policy {
@@ -83,7 +100,7 @@ impl Policy {
     pub const SOFTWARE_LAYERS: u64 =
         layer::OWN_UID | layer::NOT_DUMPABLE | layer::NAMESPACES | layer::LANDLOCK | layer::SECCOMP;
 
-    /// A policy that refuses debuggable devices and asks for [`Policy::SOFTWARE_LAYERS`].
+    /// A policy that refuses debuggable devices, asks for [`Policy::SOFTWARE_LAYERS`] and has no reference values.
     pub fn new(tee_cas: Vec<TeeCa>, minimum: Grade) -> Self {
         Self {
             tee_cas,
@@ -91,6 +108,7 @@ impl Policy {
             minimum,
             software_layers: Self::SOFTWARE_LAYERS,
             debug: DebugStatus::Disabled,
+            references: None,
         }
     }
 }
@@ -117,6 +135,23 @@ pub struct Appraisal {
     pub claims: Claims,
     /// What was checked and found, in words.
     pub reasons: Vec<String>,
+    /// Whose measurements it shows, and which.
+    pub shown: Triple,
+    /// What each component is, by the reference values. Empty without references.
+    pub components: Vec<ComponentFinding>,
+    /// What providers say of its environment besides.
+    pub endorsed: Vec<Endorsed>,
+    /// What it comes to.
+    pub result: TrustResult,
+}
+
+/// Evidence that was looked at for somebody who decides for himself, such as a relying party of a verifier.
+#[derive(Clone, Debug)]
+pub struct Assessment {
+    /// What it comes to. Never affirming if the Evidence is refused.
+    pub result: TrustResult,
+    /// The Evidence, or why it is refused.
+    pub outcome: Result<Appraisal, Refusal>,
 }
 
 /// Evidence that was refused.
@@ -161,7 +196,90 @@ pub fn appraise(
     policy: &Policy,
     provider: &Provider,
 ) -> Result<Appraisal, Refusal> {
-    find(format)?.appraise(evidence, expected, policy, provider)
+    assess(format, evidence, expected, policy, provider).outcome
+}
+
+/// The same, with a result also for Evidence that is refused.
+pub fn assess(
+    format: Option<&str>,
+    evidence: &[u8],
+    expected: &Expectations<'_>,
+    policy: &Policy,
+    provider: &Provider,
+) -> Assessment {
+    let verified = find(format).and_then(|format| format.verify(evidence, expected, policy, provider));
+    match verified {
+        Ok(genuine) => compare(genuine, policy, expected.now),
+        Err(refusal) => {
+            let untrusted = refusal.code == codes::EVIDENCE_UNTRUSTED;
+            let instance_identity = untrusted.then_some(claim::UNRECOGNIZED_INSTANCE);
+            let vector = TrustVector { instance_identity, ..TrustVector::default() };
+            let result = TrustResult::new(vector, Vec::new(), alloc::vec![refusal.reason.clone()]);
+            Assessment { result, outcome: Err(refusal) }
+        }
+    }
+}
+
+/// Evidence that its format found genuine, fresh and bound, with what it shows.
+#[derive(Clone, Debug)]
+pub struct Genuine {
+    /// Thumbprint of the attestation key.
+    pub device: DeviceId,
+    /// How far the device can be believed.
+    pub grade: Grade,
+    /// What it claims.
+    pub claims: Claims,
+    /// What was checked and found, in words.
+    pub reasons: Vec<String>,
+    /// Whose measurements it shows, and which.
+    pub shown: Triple,
+}
+
+/// The second step: what is genuine is compared with what was released.
+fn compare(genuine: Genuine, policy: &Policy, now: UnixTime) -> Assessment {
+    let Genuine { device, grade, claims, mut reasons, shown } = genuine;
+    let mut vector = TrustVector {
+        instance_identity: Some(claim::RECOGNIZED_INSTANCE),
+        hardware: (grade == Grade::Hardware).then_some(claim::GENUINE_HARDWARE),
+        ..TrustVector::default()
+    };
+    let Some(references) = &policy.references else {
+        let result = TrustResult::new(vector, Vec::new(), reasons.clone());
+        let (components, endorsed) = (Vec::new(), Vec::new());
+        let appraisal =
+            Appraisal { device, grade, claims, reasons, shown, components, endorsed, result: result.clone() };
+        return Assessment { result, outcome: Ok(appraisal) };
+    };
+    let components = references.compare(&shown, now);
+    let endorsed = references.endorsed(&shown.environment, now);
+    let worst = components.iter().max_by_key(|component| Tier::of_claim(component.finding.executables()));
+    vector.executables = worst.map(|component| component.finding.executables());
+    reasons.extend(components.iter().map(|component| format!("{component}")));
+    if worst.is_none() {
+        reasons.push("the Evidence shows no measured component".into());
+    }
+    let policies = alloc::vec![String::from(REFERENCE_PROFILE)];
+    let result = TrustResult::new(vector, policies, reasons.clone());
+    // The component decides which code; the status decides whether.
+    let refusal = match worst {
+        None => Some(codes::MEASUREMENT_UNKNOWN),
+        Some(worst) => worst.finding.code(),
+    };
+    let outcome = match (refusal, result.status) {
+        (None, Tier::Affirming) => {
+            let result = result.clone();
+            Ok(Appraisal { device, grade, claims, reasons, shown, components, endorsed, result })
+        }
+        (code, _) => {
+            let unreleased = components.iter().filter(|component| component.finding.code().is_some());
+            let mut why: Vec<String> = unreleased.map(|component| format!("{component}")).collect();
+            if why.is_empty() {
+                why.extend(reasons.pop());
+            }
+            Err(Refusal { code: code.unwrap_or(codes::EVIDENCE_POLICY), reason: why.join("; ") })
+        }
+    };
+    Assessment { result, outcome }
 }
 
 #[cfg(test)]

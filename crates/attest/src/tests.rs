@@ -16,21 +16,21 @@ use tamarack_x509::{Anchor, Role};
 
 use crate::{Appraisal, Expectations, Grade, Policy, Refusal, TeeCa, appraise, hints_unverified};
 
-const NOW: u64 = 1_750_000_000;
-const NONCE: [u8; 32] = [7; 32];
+pub(crate) const NOW: u64 = 1_750_000_000;
+pub(crate) const NONCE: [u8; 32] = [7; 32];
 
 /// A maker's authority, a device under it with its two keys, and a TAM's policy.
-struct World {
-    provider: Provider,
-    authority: Authority,
-    attestation_key: Box<dyn Sign>,
-    teep_key: PublicKey,
+pub(crate) struct World {
+    pub(crate) provider: Provider,
+    pub(crate) authority: Authority,
+    pub(crate) attestation_key: Box<dyn Sign>,
+    pub(crate) teep_key: PublicKey,
     chain: Vec<Vec<u8>>,
-    policy: Policy,
+    pub(crate) policy: Policy,
 }
 
 impl World {
-    fn new(cap: Grade) -> Self {
+    pub(crate) fn new(cap: Grade) -> Self {
         let provider = provider();
         let authority = authority(Role::Tee);
         let attestation_key = make(&provider);
@@ -41,7 +41,7 @@ impl World {
         Self { provider, authority, attestation_key, teep_key, chain, policy }
     }
 
-    fn claims(&self) -> Claims {
+    pub(crate) fn claims(&self) -> Claims {
         Claims {
             eat_nonce: alloc::vec![NONCE.to_vec()],
             ueid: Some(alloc::vec![1; 17]),
@@ -67,11 +67,11 @@ impl World {
         }
     }
 
-    fn evidence(&self, claims: &Claims) -> Vec<u8> {
+    pub(crate) fn evidence(&self, claims: &Claims) -> Vec<u8> {
         sign(claims, self.attestation_key.as_ref(), &self.chain).unwrap()
     }
 
-    fn appraise(&self, evidence: &[u8]) -> Result<Appraisal, Refusal> {
+    pub(crate) fn appraise(&self, evidence: &[u8]) -> Result<Appraisal, Refusal> {
         self.appraise_as(Some(SOFTWARE_TEE_FORMAT), evidence)
     }
 
@@ -92,7 +92,7 @@ impl World {
     }
 }
 
-fn make(provider: &Provider) -> Box<dyn Sign> {
+pub(crate) fn make(provider: &Provider) -> Box<dyn Sign> {
     let pkcs8 = provider.keys.generate_pkcs8(KeyType::P256).unwrap();
     provider.keys.load_pkcs8(pkcs8.expose()).unwrap()
 }

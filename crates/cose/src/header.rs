@@ -9,6 +9,7 @@ const ALG: i64 = 1;
 const CRIT: i64 = 2;
 const CONTENT_TYPE: i64 = 3;
 const KID: i64 = 4;
+const CWT_CLAIMS: i64 = 15;
 const X5CHAIN: i64 = 33;
 
 /// Content type of a payload (header 3).
@@ -20,7 +21,7 @@ pub enum ContentType {
     MediaType(String),
 }
 
-/// The header parameters that Tamarack reads (RFC 9052 section 3.1, RFC 9360 section 2).
+/// The header parameters that Tamarack reads (RFC 9052 section 3.1, RFC 9360 section 2, RFC 9597).
 ///
 /// | label | field |
 /// |---|---|
@@ -28,9 +29,11 @@ pub enum ContentType {
 /// | 2 | `crit`, checked when read: every label in it must be one of these |
 /// | 3 | `content_type` |
 /// | 4 | `kid` |
+/// | 15 | `cwt_claims`, as one encoded map |
 /// | 33 | `x5chain`, DER, leaf first |
 ///
-/// Others are tolerated, unless `crit` names them.
+/// Others are tolerated, unless `crit` names them. What `cwt_claims` say is for the one who defines the payload, who is also
+/// the one to refuse a critical one; here it is not among those that `crit` may name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// Label of the algorithm.
@@ -39,6 +42,8 @@ pub struct Header {
     pub content_type: Option<ContentType>,
     /// Key identifier: a hint, never a proof.
     pub kid: Option<Vec<u8>>,
+    /// CWT claims about the payload, as one encoded map.
+    pub cwt_claims: Option<Vec<u8>>,
     /// Certificates, DER, leaf first.
     pub x5chain: Vec<Vec<u8>>,
     pub(crate) labels: Vec<i64>,
@@ -66,6 +71,8 @@ impl<'b> Decode<'b> for Header {
                     });
                 }
                 KID => header.kid = Some(d.bytes()?.to_vec()),
+                CWT_CLAIMS if d.peek() == Kind::Map => header.cwt_claims = Some(d.raw()?.to_vec()),
+                CWT_CLAIMS => return Err(d.expected("a map of CWT claims")),
                 X5CHAIN if d.peek() == Kind::Array => {
                     let count = d.array()?;
                     if count < 2 {
@@ -117,7 +124,8 @@ impl Header {
                 ContentType::Format(number) => e.uint(*number),
                 ContentType::MediaType(text) => e.text(text),
             })
-            .optional(KID, self.kid.as_deref(), |e, kid| e.bytes(kid));
+            .optional(KID, self.kid.as_deref(), |e, kid| e.bytes(kid))
+            .optional(CWT_CLAIMS, self.cwt_claims.as_deref(), |e, claims| e.raw(claims));
         match self.x5chain.as_slice() {
             [] => {}
             [leaf] => drop(map.int(X5CHAIN, |e| e.bytes(leaf))),

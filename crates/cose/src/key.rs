@@ -39,6 +39,8 @@ pub enum Purpose {
     TrustedApplication,
     /// Changing the trust anchors of a device.
     DeviceAuthority,
+    /// Signing reference values and endorsements (CoRIM).
+    ReferenceValues,
 }
 
 /// A public key that is trusted for one purpose. Its type pins the algorithm.

@@ -35,6 +35,8 @@ pub struct SignOptions<'a> {
     pub x5chain: &'a [Vec<u8>],
     /// Content type for the protected header.
     pub content_type: Option<ContentType>,
+    /// CWT claims for the protected header (RFC 9597), as one encoded map.
+    pub cwt_claims: Option<&'a [u8]>,
     /// Leave the payload out of the object.
     pub detached: bool,
 }
@@ -44,6 +46,7 @@ impl SignOptions<'_> {
         let protected = Header {
             alg: Some(Algorithm::of(signer.public_key().key_type()).label()),
             content_type: self.content_type.clone(),
+            cwt_claims: self.cwt_claims.map(<[u8]>::to_vec),
             x5chain: self.x5chain.to_vec(),
             ..Header::default()
         };

@@ -9,7 +9,7 @@ use tamarack_crypto::{KeyType, Secret, Sign as Signer};
 use tamarack_crypto_rustcrypto::provider;
 
 const PAYLOAD: &[u8] = b"payload";
-const PURPOSES: [Purpose; 7] = [
+const PURPOSES: [Purpose; 8] = [
     Purpose::TeepMessage,
     Purpose::SuitManifest,
     Purpose::SuitReport,
@@ -17,6 +17,7 @@ const PURPOSES: [Purpose; 7] = [
     Purpose::AttestationResult,
     Purpose::TrustedApplication,
     Purpose::DeviceAuthority,
+    Purpose::ReferenceValues,
 ];
 
 fn signer(key_type: KeyType) -> Box<dyn Signer> {

@@ -135,6 +135,17 @@ table! {
     EVIDENCE_POLICY = 3006, "The Evidence does not satisfy the policy", "Grade, model, version or debug state is not accepted.", "The reason names the claim; change the policy or the device.";
     EVIDENCE_ROLLED_BACK = 3007, "The device's state has gone back", "Its state epoch is lower than one it proved before, or forks from it.", "Treat the device as cloned or restored; release it from quarantine only after a look.";
     EVIDENCE_MISSING = 3008, "Attestation is required", "The message carried no Evidence although it was asked for.", "Answer with an attestation payload.";
+    REFERENCE_MALFORMED = 3101, "The reference values are malformed", "The file is not a CoRIM, or a member of it has the wrong type or size.", "The message names member and position; make it again with `tamarack reference make`.";
+    REFERENCE_UNSIGNED = 3102, "The reference values are not signed", "The CoRIM comes without a COSE_Sign1 around it, so nobody vouches for it.", "Ask the maker for the signed one (application/rim+cose).";
+    REFERENCE_UNTRUSTED = 3103, "No provider of reference values signed this", "No key of a configured provider verifies the CoRIM.", "Add the maker's or TA signer's key as a provider of reference values, if you trust it.";
+    REFERENCE_SCOPE = 3104, "The provider may not speak of this", "The CoRIM is about an environment or component outside the scope that the operator gave its signer.", "Widen the provider's scope, or ask whoever is responsible to sign it.";
+    REFERENCE_UNSUPPORTED = 3105, "The reference values say more than is understood", "A profile, tag, triple or condition is not implemented, and to step over it could mean to trust too much.", "Use CoMID reference values with digests and svn, without a profile or with ours.";
+    REFERENCE_EXPIRED = 3106, "The reference values are outside their validity", "The CoRIM or its signature has ended by this clock, or the one that matches has ended or not begun.", "Get a newer CoRIM from its provider, or check the clock.";
+    REFERENCE_ROLLBACK = 3107, "The reference values have gone back", "A higher version of this tag was added before, or the floor was raised above it.", "Use the newest CoRIM; a correction needs a higher tag-version.";
+    REFERENCE_CONFLICT = 3108, "The reference values contradict others", "The same tag-version has other content, or two providers say different things of the same digest.", "Ask the providers; deactivate the one that is wrong.";
+    MEASUREMENT_MISMATCH = 3111, "The device runs something that nobody released", "A measured component has a digest that is not among its reference values.", "Install released software; if it is a new release, add its reference values.";
+    MEASUREMENT_UNKNOWN = 3112, "There are no reference values for this", "No active reference value speaks of this device and component.", "Add the maker's reference values.";
+    MEASUREMENT_OUTDATED = 3113, "The device runs an outdated release", "The security version of a measured component is below the least that its provider accepts.", "Update the device.";
 
     // 4xxx: TAM and store.
     API_UNAUTHENTICATED = 4001, "The request carries no valid token", "The bearer token is missing, unknown or revoked.", "Send Authorization: Bearer with a token made by `tamarack tam init` or `tamarack tam token`.";

@@ -5,8 +5,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tamarack_store::StoreError;
 
 /// Each brings the database from its index to the next `user_version`.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_otrp.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_otrp.sql"),
+    include_str!("../migrations/0003_references.sql"),
+];
 
 /// Pages that each connection caches: negative means KiB.
 const CACHE: &str = "-16384";

@@ -10,8 +10,8 @@ use tamarack_store::encoding::{
 };
 use tamarack_store::{
     ApiToken, AuditEntry, AuditRecord, CatalogueEntry, Device, Domain, Held, PendingUpdate, Personalization,
-    Policy, Proof, Provider, Read, Role, Session, SessionOutcome, StateMark, StoreError, TeepKey, Tenant,
-    TenantId,
+    Policy, Proof, Provider, Read, Reference, ReferenceFloor, Role, Session, SessionOutcome, StateMark,
+    StoreError, TeepKey, Tenant, TenantId,
 };
 
 use crate::SqliteStore;
@@ -173,6 +173,22 @@ fn policy_row(row: &Row<'_>) -> Result<Policy> {
         component: decoded(row, 1, read_component)?,
         since: unsigned(row, 2)?,
     })
+}
+
+fn reference_row(row: &Row<'_>) -> Result<Reference> {
+    Ok(Reference {
+        tenant: tenant_id(row, 1)?,
+        id: row.get(2)?,
+        provider: row.get(3)?,
+        name: row.get(4)?,
+        signed: row.get(5)?,
+        added: unsigned(row, 6)?,
+        deactivated: optional_unsigned(row, 7)?,
+    })
+}
+
+fn reference_floor_row(row: &Row<'_>) -> Result<ReferenceFloor> {
+    Ok(ReferenceFloor { provider: row.get(1)?, tag: row.get(2)?, version: unsigned(row, 3)? })
 }
 
 fn held(row: &Row<'_>, column: usize) -> Result<Option<Held>> {
@@ -354,6 +370,16 @@ impl Read for SqliteStore {
     fn policies(&self, tenant: &TenantId) -> Result<Vec<Policy>, StoreError> {
         let sql = "SELECT * FROM policy WHERE tenant = ?1 ORDER BY component";
         self.with_reader(|db| all(db, sql, params![tenant.as_str()], policy_row))
+    }
+
+    fn references(&self, tenant: &TenantId) -> Result<Vec<Reference>, StoreError> {
+        let sql = "SELECT * FROM reference WHERE tenant = ?1 ORDER BY number";
+        self.with_reader(|db| all(db, sql, params![tenant.as_str()], reference_row))
+    }
+
+    fn reference_floors(&self, tenant: &TenantId) -> Result<Vec<ReferenceFloor>, StoreError> {
+        let sql = "SELECT * FROM reference_floor WHERE tenant = ?1 ORDER BY provider, tag";
+        self.with_reader(|db| all(db, sql, params![tenant.as_str()], reference_floor_row))
     }
 
     fn device(&self, tenant: &TenantId, id: &DeviceId) -> Result<Option<Device>, StoreError> {

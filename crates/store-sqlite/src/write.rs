@@ -7,7 +7,7 @@ use tamarack_store::encoding::{
 };
 use tamarack_store::{
     AuditEntry, CatalogueEntry, Conflict, Device, Domain, Held, MAX_PENDING, PendingUpdate, Provider,
-    StoreOp, TenantId, audit_digest,
+    Reference, ReferenceFloor, StoreOp, TenantId, audit_digest,
 };
 
 use crate::read;
@@ -119,6 +119,12 @@ pub(crate) fn apply(db: &Connection, op: StoreOp, crypto: &Crypto) -> Result {
         StoreOp::ClearPolicy { tenant, component: id } => {
             let sql = "DELETE FROM policy WHERE tenant = ?1 AND component = ?2";
             existing(db, sql, params![tenant.as_str(), component(&id)], "policy")?;
+        }
+        StoreOp::InsertReference { row, floors, seen } => insert_reference(db, &row, &floors, seen)?,
+        StoreOp::DeactivateReference { tenant, id, at } => {
+            let sql = "UPDATE reference SET deactivated = ?3
+                WHERE tenant = ?1 AND id = ?2 AND deactivated IS NULL";
+            existing(db, sql, params![tenant.as_str(), id, at as i64], "reference values")?;
         }
         StoreOp::PutDevice(row) => put_device(db, &row)?,
         StoreOp::ReleaseDevice { tenant, device } => {
@@ -263,6 +269,34 @@ fn publish(db: &Connection, row: &CatalogueEntry) -> Result {
     for installed in &row.components {
         let sql = "INSERT INTO catalogue_component VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
         run(db, sql, params![tenant, component(&installed.id), sequence, manifest])?;
+    }
+    Ok(())
+}
+
+fn insert_reference(db: &Connection, row: &Reference, floors: &[ReferenceFloor], seen: usize) -> Result {
+    let tenant = row.tenant.as_str();
+    let count: i64 = db
+        .prepare_cached("SELECT count(*) FROM reference WHERE tenant = ?1")?
+        .query_row(params![tenant], |row| row.get(0))?;
+    let values = params![
+        tenant,
+        row.id,
+        row.provider,
+        row.name,
+        row.signed,
+        row.added as i64,
+        row.deactivated.map(|at| at as i64),
+    ];
+    let sql = "INSERT INTO reference (tenant, id, provider, name, signed, added, deactivated)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    unique(db, sql, values, "reference values")?;
+    if usize::try_from(count).ok() != Some(seen) {
+        return Err(Conflict::Changed.into());
+    }
+    for ReferenceFloor { provider, tag, version } in floors {
+        let sql = "INSERT INTO reference_floor VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT (tenant, provider, tag) DO UPDATE SET version = max(version, ?4)";
+        run(db, sql, params![tenant, provider, tag, *version as i64])?;
     }
     Ok(())
 }

@@ -31,8 +31,9 @@ pub use op::StoreOp;
 pub use registry::{audit_digest, registry_digest, verify_audit};
 pub use rows::{
     ApiToken, AuditEntry, AuditRecord, CatalogueEntry, Device, Domain, DomainSigner, Held, HeldDomain,
-    OtrpDevice, PendingCommand, PendingUpdate, Personalization, Policy, Proof, Provider, ProviderKey, Role,
-    Session, SessionOutcome, StateMark, TeepKey, Tenant, TenantId, TenantIdError,
+    OtrpDevice, PendingCommand, PendingUpdate, Personalization, Policy, Proof, Provider, ProviderKey,
+    Reference, ReferenceFloor, Role, Session, SessionOutcome, StateMark, TeepKey, Tenant, TenantId,
+    TenantIdError,
 };
 
 /// Most Updates that wait for an answer of one device (security rule C4); the oldest gives way.
@@ -94,6 +95,11 @@ pub trait Read {
 
     /// What the tenant wants on each of its devices, in order of component id.
     fn policies(&self, tenant: &TenantId) -> Result<Vec<Policy>, StoreError>;
+
+    /// All reference values of a tenant, those out of force too, in the order in which they were added.
+    fn references(&self, tenant: &TenantId) -> Result<Vec<Reference>, StoreError>;
+    /// All floors of reference values of a tenant, in order of provider and tag.
+    fn reference_floors(&self, tenant: &TenantId) -> Result<Vec<ReferenceFloor>, StoreError>;
 
     /// A device by id.
     fn device(&self, tenant: &TenantId, id: &DeviceId) -> Result<Option<Device>, StoreError>;

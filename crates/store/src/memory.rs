@@ -8,7 +8,7 @@ use tamarack_model::{ComponentId, DeviceId, Sha256Digest, UnixTime};
 
 use crate::rows::{
     ApiToken, AuditRecord, CatalogueEntry, Device, Domain, PendingUpdate, Personalization, Policy, Provider,
-    Session, Tenant, TenantId,
+    Reference, ReferenceFloor, Session, Tenant, TenantId,
 };
 use crate::{Conflict, MAX_PENDING, Read, Store, StoreError, StoreOp, audit_digest};
 
@@ -28,6 +28,9 @@ struct State {
     tokens: BTreeMap<[u8; 32], ApiToken>,
     catalogue: BTreeMap<(TenantId, ComponentId, u64), CatalogueEntry>,
     policies: BTreeMap<(TenantId, ComponentId), Policy>,
+    references: Vec<Reference>,
+    /// Tenant, provider, tag -> version.
+    floors: BTreeMap<(TenantId, String, Vec<u8>), u64>,
     devices: BTreeMap<(TenantId, DeviceId), Device>,
     personalizations: BTreeMap<(TenantId, DeviceId, ComponentId), Personalization>,
     pending: Vec<PendingUpdate>,
@@ -126,6 +129,25 @@ impl State {
             }
             StoreOp::ClearPolicy { tenant, component } => {
                 self.policies.remove(&(tenant, component)).ok_or(Conflict::Missing("policy"))?;
+            }
+            StoreOp::InsertReference { row, floors, seen } => {
+                let mut of_tenant = self.references.iter().filter(|known| known.tenant == row.tenant);
+                if of_tenant.clone().any(|known| known.id == row.id) {
+                    return Err(Conflict::Exists("reference values"));
+                }
+                if of_tenant.by_ref().count() != seen {
+                    return Err(Conflict::Changed);
+                }
+                for ReferenceFloor { provider, tag, version } in floors {
+                    let floor = self.floors.entry((row.tenant.clone(), provider, tag)).or_default();
+                    *floor = version.max(*floor);
+                }
+                self.references.push(row);
+            }
+            StoreOp::DeactivateReference { tenant, id, at } => {
+                let row = self.references.iter_mut().find(|row| row.tenant == tenant && row.id == id);
+                let live = row.filter(|row| row.deactivated.is_none());
+                live.ok_or(Conflict::Missing("reference values"))?.deactivated = Some(at);
             }
             StoreOp::PutDevice(row) => self.put_device(*row)?,
             StoreOp::ReleaseDevice { tenant, device } => {
@@ -353,6 +375,21 @@ impl Read for MemoryStore {
         let mut rows = Self::collect(self.state.borrow().policies.values(), |row| row.tenant == *tenant);
         rows.sort_by_key(|row| crate::encoding::component(&row.component));
         Ok(rows)
+    }
+
+    fn references(&self, tenant: &TenantId) -> Result<Vec<Reference>, StoreError> {
+        Ok(Self::collect(self.state.borrow().references.iter(), |row| row.tenant == *tenant))
+    }
+
+    fn reference_floors(&self, tenant: &TenantId) -> Result<Vec<ReferenceFloor>, StoreError> {
+        let state = self.state.borrow();
+        let own = state.floors.iter().filter(|((of, ..), _)| of == tenant);
+        let row = |((_, provider, tag), version): (&(TenantId, String, Vec<u8>), &u64)| ReferenceFloor {
+            provider: provider.clone(),
+            tag: tag.clone(),
+            version: *version,
+        };
+        Ok(own.map(row).collect())
     }
 
     fn device(&self, tenant: &TenantId, id: &DeviceId) -> Result<Option<Device>, StoreError> {

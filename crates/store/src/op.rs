@@ -1,12 +1,13 @@
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use tamarack_model::{Code, ComponentId, DeviceId, UnixTime};
 
 use crate::Conflict;
 use crate::rows::{
     ApiToken, AuditEntry, CatalogueEntry, Device, Domain, PendingUpdate, Personalization, Policy, Provider,
-    Session, SessionOutcome, Tenant, TenantId,
+    Reference, ReferenceFloor, Session, SessionOutcome, Tenant, TenantId,
 };
 
 /// One change. Each says which [`crate::Conflict`] makes the whole batch fail.
@@ -83,6 +84,25 @@ pub enum StoreOp {
         /// Component id.
         component: ComponentId,
     },
+    /// Adds reference values and raises floors. `Changed` unless the tenant has exactly `seen` of them, so that what was checked
+    /// against others holds; `Exists` if its id is known.
+    InsertReference {
+        /// The values.
+        row: Reference,
+        /// Floors that they raise.
+        floors: Vec<ReferenceFloor>,
+        /// How many the tenant had when they were checked.
+        seen: usize,
+    },
+    /// Takes reference values out of force. `Missing` if there are none of that id, or they were out of force before.
+    DeactivateReference {
+        /// Tenant.
+        tenant: TenantId,
+        /// SHA-256 of the signed CoRIM.
+        id: [u8; 32],
+        /// When.
+        at: UnixTime,
+    },
     /// Writes a device whole and raises its revision by one. `Changed` unless its revision is the stored one (0 if there
     /// is none); `Exists` if another device of the tenant has its TEEP key or its TEE certificate.
     PutDevice(Box<Device>),
@@ -150,6 +170,9 @@ impl StoreOp {
         let number = match self {
             Self::Publish(row) => row.sequence.max(row.size),
             Self::InsertDomain(row) | Self::UpdateDomain(row) => row.quota.unwrap_or(0),
+            Self::InsertReference { floors, .. } => {
+                floors.iter().map(|floor| floor.version).max().unwrap_or(0)
+            }
             Self::PutDevice(row) => row.state.as_ref().map_or(0, |mark| mark.epoch),
             _ => 0,
         };

@@ -7,13 +7,14 @@ use crate::encoding::{
 };
 use crate::rows::{
     AuditEntry, AuditRecord, CatalogueEntry, Device, Domain, Held, Personalization, Policy, Provider,
+    Reference, ReferenceFloor,
 };
 use crate::{Read, StoreError};
 
 /// Devices are read in pages of this many.
 const PAGE: usize = 256;
 
-/// SHA-256 over all that a TAM decides by: providers, domains, catalogue, policy, devices and what they are given, of all
+/// SHA-256 over all that a TAM decides by: providers, domains, catalogue, policy, reference values, devices and what they are given, of all
 /// tenants. A refused request
 /// leaves it as it was.
 pub fn registry_digest(read: &dyn Read, crypto: &Crypto) -> Result<[u8; 32], StoreError> {
@@ -36,6 +37,14 @@ pub fn registry_digest(read: &dyn Read, crypto: &Crypto) -> Result<[u8; 32], Sto
             add(&mut *hasher, |e| {
                 e.array(3).text("policy").uint(since);
                 write_component(e, &component);
+            });
+        }
+        for row in read.references(&tenant)? {
+            add(&mut *hasher, |e| write_reference(e, &row));
+        }
+        for ReferenceFloor { provider, tag, version } in read.reference_floors(&tenant)? {
+            add(&mut *hasher, |e| {
+                e.array(4).text("reference-floor").text(&provider).bytes(&tag).uint(version);
             });
         }
         let mut after = None;
@@ -102,6 +111,12 @@ fn write_domain(e: &mut Encoder, row: &Domain) {
     optional_number(e, *quota);
     e.uint(*created);
     optional_number(e, *deleted);
+}
+
+fn write_reference(e: &mut Encoder, row: &Reference) {
+    let Reference { tenant: _, id, provider, name, signed, added, deactivated } = row;
+    e.array(7).text("reference").bytes(id).text(provider).text(name).bytes(signed).uint(*added);
+    optional_number(e, *deactivated);
 }
 
 fn write_personalization(e: &mut Encoder, row: &Personalization) {

@@ -159,6 +159,36 @@ pub struct Policy {
     pub since: UnixTime,
 }
 
+/// A signed CoRIM with reference values, which every device of the tenant is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Tenant.
+    pub tenant: TenantId,
+    /// SHA-256 of the signed CoRIM.
+    pub id: [u8; 32],
+    /// Name of the provider of reference values whose key signed it.
+    pub provider: String,
+    /// What its signer calls it.
+    pub name: String,
+    /// The signed CoRIM.
+    pub signed: Vec<u8>,
+    /// When it was added.
+    pub added: UnixTime,
+    /// When it was taken out of force. It stays, so that the tenant goes on to compare.
+    pub deactivated: Option<UnixTime>,
+}
+
+/// The lowest version of a tag with reference values that counts. It never falls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferenceFloor {
+    /// Name of the provider of reference values.
+    pub provider: String,
+    /// The tag's id, as CBOR.
+    pub tag: Vec<u8>,
+    /// The version.
+    pub version: u64,
+}
+
 /// How far a list of what a device holds can be believed (security rule E4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {

@@ -23,7 +23,7 @@ use crate::gate::Gate;
 use crate::http::Idempotency;
 use crate::lists::{self, Lists};
 use crate::staple::Staples;
-use crate::{Error, domains, otrp, telemetry};
+use crate::{Error, domains, otrp, reference, telemetry};
 
 pub(crate) struct App {
     pub tam: RwLock<Tam>,
@@ -64,6 +64,7 @@ impl App {
         let keys = challenges.keys();
         let (policy, tee_rules, tee_lists) = policy(config)?;
         let mut tam = TamConfig::new(signers, policy, keys.current, challenges.replay_group);
+        tam.reference_providers = reference::providers(config, &crypto)?;
         tam.challenge_keys.previous = keys.previous;
         tam.challenge_ttl = *config.evidence.challenge_ttl.get_ref();
         tam.limits.bytes = config.limits.body;

@@ -92,6 +92,48 @@ pub struct FirmwareCaFile {
     pub crl: Option<Spanned<PathBuf>>,
 }
 
+/// Who may say what devices should run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReferenceProviderFiles {
+    /// Its name. Versions that were seen are remembered under it.
+    pub name: Spanned<String>,
+    /// What it is.
+    pub role: ReferenceRole,
+    /// PEM files with the keys or certificates that sign its CoRIMs; they serve nothing else.
+    pub keys: Spanned<Vec<PathBuf>>,
+    /// What it may speak of: devices that have all that one of these says.
+    #[serde(default)]
+    pub scope: Vec<ReferenceScope>,
+    /// Names of components, as beginnings up to a `:` or `/`; without it any.
+    pub elements: Option<Vec<String>>,
+    /// The best grade of devices whose attestation key only it vouches for.
+    pub cap: Option<Spanned<GradeName>>,
+}
+
+/// What a provider of reference values is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReferenceRole {
+    /// It makes devices: each of them must show every component that it releases.
+    Maker,
+    /// It signs TAs.
+    TaSigner,
+}
+
+/// Devices of one kind.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReferenceScope {
+    /// class-id in hexadecimal: 16 bytes are a UUID, such as the vendor id of a software TEE; others, such as a PSA
+    /// implementation id, are opaque.
+    pub class_id: Option<Spanned<String>>,
+    /// Vendor, as CoRIMs have it.
+    pub vendor: Option<String>,
+    /// Model, as CoRIMs have it.
+    pub model: Option<String>,
+}
+
 /// TLS of the listener.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -167,6 +209,8 @@ struct File {
     tee_ca: Vec<TeeCaFile>,
     #[serde(default)]
     firmware_ca: Vec<FirmwareCaFile>,
+    #[serde(default)]
+    reference_provider: Vec<ReferenceProviderFiles>,
     otrp: Option<OtrpFiles>,
     #[serde(default)]
     evidence: EvidenceRules,
@@ -200,6 +244,8 @@ pub struct Config {
     pub firmware_cas: Vec<FirmwareCaFile>,
     /// What it takes to speak OTrP; without it only TEEP is spoken.
     pub otrp: Option<OtrpFiles>,
+    /// Who may say what devices should run.
+    pub reference_providers: Vec<ReferenceProviderFiles>,
     /// What is accepted from devices.
     pub evidence: EvidenceRules,
     /// Bounds of requests.
@@ -232,6 +278,7 @@ impl Config {
             signer,
             tee_ca,
             firmware_ca,
+            reference_provider,
             otrp,
             evidence,
             limits,
@@ -248,6 +295,7 @@ impl Config {
             signers: signer,
             tee_cas: tee_ca,
             firmware_cas: firmware_ca,
+            reference_providers: reference_provider,
             otrp,
             evidence,
             limits,

@@ -25,6 +25,7 @@ mod listener;
 mod lists;
 mod maintenance;
 mod otrp;
+mod reference;
 mod secret_file;
 mod staple;
 mod telemetry;

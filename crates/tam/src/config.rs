@@ -2,7 +2,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_attest::Policy;
+use tamarack_attest::{Policy, ReferenceProvider};
 use tamarack_cbor::Limits;
 use tamarack_cose::{KeyId, thumbprint};
 use tamarack_crypto::{KeyAgree, Provider, Secret, Sign};
@@ -15,6 +15,8 @@ pub struct TamConfig {
     pub signers: Vec<TamSigner>,
     /// TEE CAs with their grade caps, and the lowest grade that is accepted.
     pub evidence: Policy,
+    /// Who may give reference values. Each tenant has its own values; these are the operator's.
+    pub reference_providers: Vec<ReferenceProvider>,
     /// The keys of stateless challenges.
     pub challenge_keys: ChallengeKeys,
     /// Names the TAM instances that share a replay table. A store that was restored, or took over, gets a new id and a new
@@ -48,6 +50,7 @@ impl TamConfig {
         Self {
             signers,
             evidence,
+            reference_providers: Vec::new(),
             challenge_keys: ChallengeKeys { current: challenge_key, previous: None },
             replay_group,
             challenge_ttl: 300,

@@ -26,6 +26,9 @@ pub(crate) fn summary(appraisal: &Appraisal) -> Vec<(String, String)> {
     row("hwmodel", claims.hwmodel.as_ref().map(|model| String::from_utf8_lossy(model).into_owned()));
     row("hwversion", claims.hwversion.as_ref().map(|version| version.version.clone()));
     row("dbgstat", claims.dbgstat.map(|status| status.number().to_string()));
+    if !appraisal.components.is_empty() {
+        row("reference-values", Some(appraisal.result.status.to_string()));
+    }
     if let Some(platform) = &claims.platform {
         row("class", Some(platform.class.clone()));
         row("layers", Some(platform.layer_names().join(" ")));

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | [`catalog`] | whether an envelope may be published |
 //! | `policy` | what a device should hold |
+//! | `reference` | what it should run, and whether that may be said |
 //! | `planner` | what to send it for that |
 //! | `challenge` | which question an answer belongs to, without having kept it (security rules C1 to C3) |
 //! | `teep::appraise` | whose device it is and what it may be believed (E1 to E4, R9) |
@@ -37,6 +38,7 @@ mod history;
 mod otrp;
 mod planner;
 mod policy;
+mod reference;
 mod teep;
 
 pub use config::{
@@ -44,6 +46,7 @@ pub use config::{
 };
 pub use otrp::OtrpExchange;
 pub use planner::{Plan, Problem, plan};
+pub use reference::Addition;
 pub use teep::{Event, Exchange, Input, Output, Reply, Subject};
 
 use alloc::vec::Vec;

@@ -29,6 +29,97 @@ pub fn teep_messages(specs: &Path, root: Option<&str>) -> Rules {
     })
 }
 
+/// The rules of CoRIM, put together from the one file per rule of `corim/cddl`. `root` is the rule that objects must match.
+///
+/// Rewritten for the crate, which resolves neither named keys nor sockets in maps nor `.and` with a generic: keys are
+/// numbers, sockets without a plug go (STRICTER), "at least one member" goes (LOOSER, our reader checks it), generic
+/// parameters are filled in, what other documents define stands at the end as loosely as it is used here.
+///
+/// # Panics
+/// If a file is missing or has changed so that the result does not parse.
+pub fn corim(specs: &Path, root: &str) -> Rules {
+    let folder = specs.join("corim/cddl");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        .map(|entry| entry.expect("entry").path())
+        .collect();
+    files.sort();
+    // The internal representation of a verifier, collections, and the generics that are filled in below.
+    let apart = |name: &str| {
+        name.starts_with("intrep-")
+            || matches!(
+                name,
+                "cmw-corim-collection"
+                    | "entity-map"
+                    | "non-empty"
+                    | "psa-sac-ext"
+                    | "corim-entity-map"
+                    | "comid-entity-map"
+                    | "cwt-claims"
+                    | "cose-label-and-value"
+                    | "protected-corim-header-map"
+                    | "unprotected-corim-header-map"
+                    | "cose-key"
+            )
+    };
+    let mut text = format!("cddl-root = {root}\n");
+    for file in files {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if !apart(&name) {
+            text += &std::fs::read_to_string(&file).expect("a rule");
+            text.push('\n');
+        }
+    }
+    let text: Vec<String> = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with(['*', ';']))
+        .map(numbered_keys)
+        .map(|line| line.replace("non-empty<", "").replace("non-empty <", ""))
+        .map(|line| if line.trim_start().starts_with("}>") { line.replace("}>", "}") } else { line })
+        .collect();
+    let text = text
+        .join("\n")
+        .replace("eatmc.", "eatmc-")
+        .replace("coswid.$version-scheme", "int / text")
+        .replace("coswid.tag-id", "(text / bstr)")
+        .replace("coswid.concise-swid-tag", "any")
+        .replace("cbor-ip.", "cbor-ip-");
+    Rules::parse(&format!(
+        "{text}
+        eatmc-digest = [ int / text, bytes ]
+        cbor-ip-ipv4-address = any
+        cbor-ip-ipv6-address = any
+        entity-map-of-corim = {{ 0 => text, ? 1 => uri, 2 => [ + 1 / 2 ] }}
+        entity-map-of-comid = {{ 0 => text, ? 1 => uri, 2 => [ + 0 / 1 / 2 ] }}
+        corim-entity-map = entity-map-of-corim
+        comid-entity-map = entity-map-of-comid
+        cose-key-of-ec2 = {{ 1 => 2, -1 => int, -2 => bstr, -3 => bstr }}
+        cose-key-of-okp = {{ 1 => 1, -1 => int, -2 => bstr }}
+        COSE_Key = cose-key-of-ec2 / cose-key-of-okp
+        cwt-claims = {{ 1 => tstr, ? 2 => tstr, ? 4 => int / float, ? 5 => int / float }}
+        protected-corim-header-map = {{
+          1 => int, 3 => \"application/rim+cbor\",
+          ? 8 => bstr .cbor corim-meta-map, ? 15 => cwt-claims
+        }}
+        unprotected-corim-header-map = {{ ? 4 => bstr }}
+        "
+    ))
+}
+
+/// `&(name: 5) =>` as `5 =>`.
+fn numbered_keys(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("&(") {
+        let Some((inside, behind)) = after.split_once(')') else { break };
+        let number = inside.rsplit(':').next().unwrap_or_default().trim();
+        out.push_str(before);
+        out.push_str(number);
+        rest = behind;
+    }
+    out + rest
+}
+
 /// The rules of one set with one of them as root. Making one takes up to a second: keep it.
 pub struct Rules(CDDL<'static>);
 

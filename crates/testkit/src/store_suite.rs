@@ -4,9 +4,9 @@ use tamarack_crypto::{Provider as Crypto, PublicKey};
 use tamarack_model::{ComponentId, DeviceId, Sha256Digest, TcEntry, codes};
 use tamarack_store::{
     ApiToken, AuditEntry, CatalogueEntry, Conflict, Device, Domain, DomainSigner, Held, HeldDomain,
-    OtrpDevice, PendingCommand, PendingUpdate, Personalization, Policy, Proof, Provider, ProviderKey, Role,
-    Session, SessionOutcome, StateMark, Store, StoreError, StoreOp, TeepKey, Tenant, TenantId,
-    registry_digest, verify_audit,
+    OtrpDevice, PendingCommand, PendingUpdate, Personalization, Policy, Proof, Provider, ProviderKey,
+    Reference, ReferenceFloor, Role, Session, SessionOutcome, StateMark, Store, StoreError, StoreOp, TeepKey,
+    Tenant, TenantId, registry_digest, verify_audit,
 };
 
 /// Makes a fresh store with `open` for each rule and checks that it is kept.
@@ -25,6 +25,7 @@ pub fn contract<S: Store>(crypto: &Crypto, mut open: impl FnMut() -> S) {
     domains_are_created_and_deleted(&open());
     personalization_is_delivered_as_it_was_set(&open());
     the_newest_is_offered(&open());
+    reference_values_are_added_in_turn(&open());
     device_rows_are_written_by_one(&open());
     c2_a_challenge_burns_once(&open());
     c4_at_most_four_updates_wait(&open());
@@ -435,6 +436,58 @@ fn personalization_is_delivered_as_it_was_set(store: &impl Store) {
     assert!(store.personalizations(&t, &DeviceId([2; 32])).unwrap().is_empty());
 }
 
+fn reference(number: u8) -> Reference {
+    Reference {
+        tenant: TenantId::default(),
+        id: [number; 32],
+        provider: "Acme".into(),
+        name: format!("acme/{number}"),
+        signed: vec![number; 100],
+        added: 5,
+        deactivated: None,
+    }
+}
+
+fn floor(tag: u8, version: u64) -> ReferenceFloor {
+    ReferenceFloor { provider: "Acme".into(), tag: vec![tag], version }
+}
+
+fn insert_reference(row: Reference, floors: Vec<ReferenceFloor>, seen: usize) -> StoreOp {
+    StoreOp::InsertReference { row, floors, seen }
+}
+
+fn reference_values_are_added_in_turn(store: &impl Store) {
+    let tenant = TenantId::default();
+    let rows = || store.references(&tenant).expect("references");
+    let floors = || store.reference_floors(&tenant).expect("floors");
+    apply(store, [insert_reference(reference(2), vec![floor(1, 3), floor(2, i64::MAX as u64)], 0)]);
+    // Two that were checked against the same state: the later one has to look again.
+    refused(store, insert_reference(reference(1), vec![], 0), Conflict::Changed);
+    refused(store, insert_reference(reference(2), vec![], 1), Conflict::Exists("reference values"));
+    refused(store, insert_reference(reference(1), vec![floor(1, 1 << 63)], 1), Conflict::TooLarge);
+    assert_eq!(floors(), [floor(1, 3), floor(2, i64::MAX as u64)]);
+    apply(store, [insert_reference(reference(1), vec![floor(1, 2)], 1)]);
+    assert_eq!(rows(), [reference(2), reference(1)], "in the order in which they were added");
+    assert_eq!(floors()[0], floor(1, 3), "a floor fell");
+    apply(store, [insert_reference(reference(3), vec![floor(1, 9)], 2)]);
+    assert_eq!(floors()[0], floor(1, 9));
+
+    let off = |id| StoreOp::DeactivateReference { tenant: tenant.clone(), id: [id; 32], at: 7 };
+    apply(store, [off(2)]);
+    assert_eq!(rows()[0], Reference { deactivated: Some(7), ..reference(2) });
+    refused(store, off(2), Conflict::Missing("reference values"));
+    refused(store, off(9), Conflict::Missing("reference values"));
+    let other = TenantId::new("other").expect("a tenant");
+    apply(store, [StoreOp::InsertTenant(Tenant { id: other.clone(), created: 1 })]);
+    assert!(store.references(&other).expect("references").is_empty());
+    assert!(store.reference_floors(&other).expect("floors").is_empty());
+    apply(
+        store,
+        [insert_reference(Reference { tenant: other.clone(), ..reference(1) }, vec![floor(1, 1)], 0)],
+    );
+    assert_eq!(floors()[0], floor(1, 9));
+}
+
 fn the_newest_is_offered(store: &impl Store) {
     let t = TenantId::default();
     apply(store, [StoreOp::InsertProvider(provider("acme", "acme"))]);
@@ -594,6 +647,9 @@ fn the_registry_digest_sees_every_row<S: Store>(open: &mut impl FnMut() -> S, cr
         StoreOp::Publish(entry("acme/w/suit", "acme/w/ta", 1)),
         StoreOp::Withdraw { tenant: tenant.clone(), manifest: id("acme/w/suit"), sequence: 1, at: 5 },
         StoreOp::SetPolicy(Policy { tenant: tenant.clone(), component: id("acme/w/ta"), since: 1 }),
+        insert_reference(reference(1), vec![floor(1, 1)], 0),
+        insert_reference(reference(2), vec![floor(1, 2)], 1),
+        StoreOp::DeactivateReference { tenant: tenant.clone(), id: [1; 32], at: 6 },
         put(device(1)),
         put(Device { revision: 1, last_seen: 99, ..device(1) }),
         put(Device { revision: 2, otrp: None, ..device(1) }),

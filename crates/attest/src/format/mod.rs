@@ -1,3 +1,4 @@
+pub mod psa_token;
 pub(crate) mod software_tee;
 
 use alloc::format;
@@ -5,7 +6,7 @@ use alloc::format;
 use tamarack_crypto::Provider;
 use tamarack_model::codes;
 
-use crate::{Appraisal, Expectations, Hints, Policy, Refusal};
+use crate::{Expectations, Genuine, Hints, Policy, Refusal};
 
 /// A kind of Evidence that can be appraised.
 pub trait EvidenceFormat: Sync {
@@ -15,19 +16,20 @@ pub trait EvidenceFormat: Sync {
     /// Reads nonce and TEEP key without proof.
     fn hints_unverified(&self, evidence: &[u8]) -> Result<Hints, Refusal>;
 
-    /// Appraises Evidence of this format. Must not panic on any input.
-    fn appraise(
+    /// Finds out whether Evidence of this format is genuine, fresh and bound to the TEEP key, what it shows and which grade
+    /// it gives. Must not panic on any input.
+    fn verify(
         &self,
         evidence: &[u8],
         expected: &Expectations<'_>,
         policy: &Policy,
         provider: &Provider,
-    ) -> Result<Appraisal, Refusal>;
+    ) -> Result<Genuine, Refusal>;
 }
 
-/// Every format. A TPM quote or a PSA token is a file beside `software_tee` and a row here; formats that can only hash a
-/// nonce travel as a submodule of a token that the Agent signs (security rule C3).
-pub const FORMATS: &[&dyn EvidenceFormat] = &[&software_tee::SoftwareTee];
+/// Every format. A TPM quote is a file beside `software_tee` and a row here; formats that can only hash a nonce travel as a
+/// submodule of claims for which the Agent's signature stands (security rule C3).
+pub const FORMATS: &[&dyn EvidenceFormat] = &[&software_tee::SoftwareTee, &psa_token::PsaToken];
 
 /// The format that an attestation-payload-format names.
 pub fn find(format: Option<&str>) -> Result<&'static dyn EvidenceFormat, Refusal> {

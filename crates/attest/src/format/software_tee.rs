@@ -3,16 +3,18 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use tamarack_cbor::Limits;
+use tamarack_corim::{Class, ClassId, Digest, DigestAlgorithm, Environment, Instance, Triple};
 use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::{ConstantTimeEq, Provider};
 use tamarack_eat::{
-    Claims, Confirmation, PlatformClaims, Profile, SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, TeepClaims,
-    Token,
+    Claims, Confirmation, Manifest, OemId, PlatformClaims, Profile, SOFTWARE_TEE_FORMAT,
+    SOFTWARE_TEE_PROFILE, TeepClaims, Token,
 };
-use tamarack_model::{Code, DeviceId, codes};
+use tamarack_model::{Code, DeviceId, Hex, codes};
 use tamarack_x509::{Anchor, Role, crl, validate};
 
-use crate::{Appraisal, EvidenceFormat, Expectations, Grade, Hints, Policy, Refusal};
+use crate::reference::component;
+use crate::{EvidenceFormat, Expectations, Genuine, Grade, Hints, Policy, Refusal};
 
 /// Largest Evidence that is read, in bytes.
 const LIMITS: Limits = Limits { bytes: 16 << 10, depth: 12, items: 1024 };
@@ -37,13 +39,13 @@ impl EvidenceFormat for SoftwareTee {
         Ok(Hints { nonce, teep_key })
     }
 
-    fn appraise(
+    fn verify(
         &self,
         evidence: &[u8],
         expected: &Expectations<'_>,
         policy: &Policy,
         provider: &Provider,
-    ) -> Result<Appraisal, Refusal> {
+    ) -> Result<Genuine, Refusal> {
         let token = Token::parse(evidence, &LIMITS).map_err(malformed)?;
         let mut reasons = Vec::new();
 
@@ -84,8 +86,54 @@ impl EvidenceFormat for SoftwareTee {
             let reason = format!("grade {grade} is below the minimum {}: {why}", policy.minimum);
             return Err(refusal(codes::EVIDENCE_POLICY, reason));
         }
-        Ok(Appraisal { device, grade, claims, reasons })
+        let shown = shown(&claims, &device);
+        Ok(Genuine { device, grade, claims, reasons, shown })
     }
+}
+
+/// What a software TEE shows, as makers speak of it:
+///
+/// | environment | from |
+/// |---|---|
+/// | class-id | oemid: a UUID of 16 random bytes, or 3 opaque bytes of an OUI |
+/// | vendor | oemid: in hexadecimal, or the decimal number of an enterprise |
+/// | model | hwmodel |
+/// | instance | SHA-256 thumbprint of the attestation key |
+///
+/// Each entry of the manifests claim is a measured element whose name is its URI.
+fn shown(claims: &Claims, device: &DeviceId) -> Triple {
+    let (class_id, vendor) = match claims.oemid {
+        Some(OemId::Random(bytes)) => (Some(ClassId::Uuid(bytes)), Some(Hex(&bytes).to_string())),
+        Some(OemId::Ieee(bytes)) => (Some(ClassId::Bytes(bytes.to_vec())), Some(Hex(&bytes).to_string())),
+        Some(OemId::Pen(number)) => (None, Some(number.to_string())),
+        None => (None, None),
+    };
+    let model = claims.hwmodel.as_ref().map(|model| match core::str::from_utf8(model) {
+        Ok(text) => text.into(),
+        Err(_) => Hex(model).to_string(),
+    });
+    let environment = Environment {
+        class: Some(Class { class_id, vendor, model, layer: None, index: None }),
+        instance: Some(Instance::of_key(device.0)),
+        group: None,
+    };
+    let measured = |manifest: &Manifest| match manifest {
+        Manifest::SuitReference { uri, digest } => {
+            let algorithm = match digest.algorithm {
+                -16 => DigestAlgorithm::Id(1),
+                -43 => DigestAlgorithm::Id(7),
+                -44 => DigestAlgorithm::Id(8),
+                // Of another registry, so that no number of this one may come out.
+                other => DigestAlgorithm::Name(format!("COSE {other}")),
+            };
+            component(uri, Digest { algorithm, value: digest.bytes.clone() })
+        }
+        Manifest::Other { format, body } => {
+            let raw = Digest { algorithm: DigestAlgorithm::Name("none".into()), value: body.clone() };
+            component(&format!("content format {format}"), raw)
+        }
+    };
+    Triple { environment, measurements: claims.manifests.iter().map(measured).collect() }
 }
 
 fn refusal(code: Code, reason: String) -> Refusal {

@@ -11,6 +11,7 @@ mod explain;
 mod inspect;
 mod manifest;
 mod pki;
+mod reference;
 pub mod ta;
 mod tam;
 
@@ -37,6 +38,8 @@ pub enum Command {
     Manifest(manifest::Args),
     /// Make development keys, authorities and certificates
     Pki(pki::Args),
+    /// Say what devices should run, and ask which of it is in force
+    Reference(reference::Args),
     /// Show a CBOR, COSE, EAT, SUIT, TEEP, JOSE or OTrP object as an annotated tree
     Inspect(inspect::Args),
     /// Measure this machine
@@ -60,6 +63,7 @@ impl Command {
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
             Self::Pki(args) => pki::run(args),
+            Self::Reference(args) => reference::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Bench(args) => bench::run(args),
             Self::Explain(args) => explain::run(args),

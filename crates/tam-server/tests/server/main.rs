@@ -6,5 +6,6 @@ mod domains;
 mod keep;
 mod otrp;
 mod publish;
+mod references;
 mod support;
 mod teep;

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use tamarack_attest::{Appraisal, Expectations, Grade, Refusal, appraise};
+use tamarack_attest::{Appraisal, Expectations, Grade, Policy, Refusal, appraise};
 use tamarack_cose::thumbprint;
 use tamarack_crypto::SignatureAlgorithm;
 use tamarack_eat::SOFTWARE_TEE_FORMAT;
@@ -139,8 +139,13 @@ pub(crate) fn believe(
         .map_err(|e| evidence(e.code(), format!("nothing can be encrypted to the TEE's key: {e}")))?;
 
     let firmware = firmware(tam, otrp, &dsi, &tid, now)?;
+    let policy = tam.evidence_policy(read, tenant)?;
     let appraised = match &dsi.tee.eat {
-        Some(eat) => Appraised::Evidence(Box::new(with_evidence(tam, &chain, eat, &tid, now)?)),
+        Some(eat) => Appraised::Evidence(Box::new(with_evidence(tam, &policy, &chain, eat, &tid, now)?)),
+        // Certificates show nothing that reference values could be compared with.
+        None if policy.references.is_some() => {
+            return Err(evidence(codes::MEASUREMENT_UNKNOWN, "there is no Evidence of what the TEE runs"));
+        }
         None => without_evidence(tam, &chain, firmware)?,
     };
     let id = appraised.device();
@@ -246,6 +251,7 @@ impl Appraised {
 /// Appraises the Evidence as TEEP does: its nonce are the bytes of the tid, and it vouches for the TEE's key.
 fn with_evidence(
     tam: &Tam,
+    policy: &Policy,
     chain: &AnyChain,
     eat: &[u8],
     tid: &MessageId,
@@ -256,8 +262,7 @@ fn with_evidence(
     })?;
     let expected =
         Expectations { nonce: tid.as_str().as_bytes(), teep_key: thumbprint(key, &tam.crypto), now };
-    appraise(Some(SOFTWARE_TEE_FORMAT), eat, &expected, &tam.config.evidence, &tam.crypto)
-        .map_err(Disbelief::Evidence)
+    appraise(Some(SOFTWARE_TEE_FORMAT), eat, &expected, policy, &tam.crypto).map_err(Disbelief::Evidence)
 }
 
 /// What certificates alone prove of a TEE as the draft has it: in hardware, if its CA vouches for that and its firmware

@@ -83,8 +83,9 @@ pub(crate) fn believe(
     // The verified message is the one that was parsed before, so its payload is too; take it from there all the same.
     let payload = response.attestation_payload.as_deref().unwrap_or_default();
     let format = response.attestation_payload_format.as_deref();
-    let appraisal = appraise(format, payload, &expected, &tam.config.evidence, &tam.crypto)
-        .map_err(Disbelief::Evidence)?;
+    let policy = tam.evidence_policy(read, tenant)?;
+    let appraisal =
+        appraise(format, payload, &expected, &policy, &tam.crypto).map_err(Disbelief::Evidence)?;
     let known = read.device(tenant, &appraisal.device)?;
     let was_quarantined = known.as_ref().is_some_and(|device| device.quarantine.is_some());
     let device = device_row(known, tenant, now, &appraisal, (key, teep_key), &response)?;

@@ -9,6 +9,7 @@ mod otrp;
 mod outcome;
 mod planning;
 mod publish;
+mod reference;
 mod request;
 mod world;
 

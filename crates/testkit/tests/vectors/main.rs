@@ -2,7 +2,9 @@
 //! that `vectors/exceptions.toml` names. An exception that passes after all fails the test.
 
 mod cbor;
+mod corim;
 mod cose;
+mod psa;
 mod suit;
 mod table;
 mod teep;
@@ -17,12 +19,16 @@ fn every_vector_is_accounted_for() {
     cbor::run(&mut table);
     cose::run(&mut table);
     thumbprint::run(&mut table);
+    psa::run(&mut table);
+    corim::run(&mut table);
     suit::run(&mut table);
     teep::run(&mut table);
     table.finish(&[
         "cbor",
         "cose-wg-examples",
         "cose-key-thumbprint",
+        "psa-token",
+        "corim",
         "suit-libcsuit",
         "suit-manifest",
         "teep-draft",

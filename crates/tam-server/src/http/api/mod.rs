@@ -12,6 +12,7 @@ mod domains;
 mod policies;
 mod problem;
 mod providers;
+mod references;
 mod sessions;
 mod tokens;
 mod view;
@@ -60,6 +61,10 @@ const ROUTES: &[Row] = &[
     (MethodFilter::GET, "/policies", READERS, policies::list),
     (MethodFilter::PUT, "/policies/{component}", OPERATOR, policies::set),
     (MethodFilter::DELETE, "/policies/{component}", OPERATOR, policies::clear),
+    (MethodFilter::GET, "/references", READERS, references::list),
+    (MethodFilter::POST, "/references", OPERATOR, references::add),
+    (MethodFilter::GET, "/references/{id}", READERS, references::get),
+    (MethodFilter::DELETE, "/references/{id}", OPERATOR, references::deactivate),
     (MethodFilter::GET, "/devices", READERS, devices::list),
     (MethodFilter::GET, "/devices/{id}", READERS, devices::get),
     (MethodFilter::POST, "/devices/{id}/release", OPERATOR, devices::release),

@@ -34,15 +34,22 @@ impl Problem {
     pub fn status(&self) -> u16 {
         self.status.unwrap_or(match self.code {
             codes::API_UNAUTHENTICATED => 401,
-            codes::API_FORBIDDEN | codes::PUBLISH_PREFIX | codes::PUBLISH_UNSIGNED => 403,
+            codes::API_FORBIDDEN
+            | codes::PUBLISH_PREFIX
+            | codes::PUBLISH_UNSIGNED
+            | codes::REFERENCE_SCOPE
+            | codes::REFERENCE_UNTRUSTED => 403,
             codes::API_NOT_FOUND => 404,
-            codes::API_CONFLICT | codes::PUBLISH_ROLLBACK => 409,
+            codes::API_CONFLICT
+            | codes::PUBLISH_ROLLBACK
+            | codes::REFERENCE_ROLLBACK
+            | codes::REFERENCE_CONFLICT => 409,
             codes::HTTP_TOO_LARGE => 413,
             codes::OVERLOADED => 429,
             codes::INTERNAL => 500,
             codes::STORE_FAILED => 503,
             codes::API_INVALID | codes::HTTP_BAD_REQUEST => 400,
-            // What is left is wrong with an envelope: wire, COSE and SUIT codes, and PUBLISH_PAYLOAD.
+            // What is left is wrong with an envelope or a CoRIM: wire, COSE and SUIT codes, PUBLISH_PAYLOAD, and those of reference values.
             _ => 422,
         })
     }

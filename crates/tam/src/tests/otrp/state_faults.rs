@@ -432,7 +432,7 @@ fn parts_of_a_response_stand_each_for_itself() {
 
     // Of two requests only one is answered at a time.
     let (one, two) = (world.begin(), world.begin());
-    let mut part_of = |tee: &mut Tee, request: &[u8]| {
+    let part_of = |tee: &mut Tee, request: &[u8]| {
         let (rid, tid) = tee.ids(request);
         let dsi = tee.dsi(Some(tid.as_str()));
         tee.state(&rid, &tid, &dsi)

@@ -1,0 +1,154 @@
+use alloc::string::ToString;
+use alloc::vec;
+
+use tamarack_attest::{Grade as TeeGrade, ProviderRole, ReferenceProvider};
+use tamarack_corim::{
+    Class, ClassId, Comid, Corim, Digest, Environment, Id, MeasuredElement, Measurement, MeasurementValues,
+    Signer, Triple, Validity,
+};
+use tamarack_cose::{Purpose, VerificationKey};
+use tamarack_crypto::KeyType;
+use tamarack_store::{Conflict, Read, Store, StoreError, StoreOp, TenantId};
+
+use super::world::{crypto, key};
+use super::*;
+
+struct Maker {
+    key: Box<dyn Sign>,
+}
+
+fn environment() -> Environment {
+    Environment::of_class(Class { class_id: Some(ClassId::Uuid([2; 16])), ..Class::default() })
+}
+
+impl Maker {
+    /// A maker of the devices of `world`, whom its TAM knows.
+    fn of(world: &mut World) -> Self {
+        let key = key(KeyType::P256);
+        world.tam.config.reference_providers = vec![ReferenceProvider {
+            name: "Acme".into(),
+            role: ProviderRole::Maker,
+            keys: vec![VerificationKey::new(key.public_key(), Purpose::ReferenceValues, &crypto())],
+            scope: vec![environment()],
+            elements: None,
+            cap: TeeGrade::None,
+        }];
+        Self { key }
+    }
+
+    fn corim(&self, version: u64, agent: [u8; 32], not_after: u64) -> Vec<u8> {
+        let mut tag = Comid::new(Id::Text("firmware".into()), version);
+        let values =
+            MeasurementValues { digests: vec![Digest::sha256(agent)], ..MeasurementValues::default() };
+        let element = Some(MeasuredElement::Text("urn:x-tamarack:agent".into()));
+        let measurement = Measurement { element, values, authorized_by: Vec::new() };
+        tag.reference_values = vec![Triple { environment: environment(), measurements: vec![measurement] }];
+        let validity = Some(Validity { not_before: None, not_after });
+        let corim = Corim { validity, ..Corim::new(Id::Text("acme".into()), tag) };
+        tamarack_corim::sign(&corim, &Signer::new("Acme"), &*self.key, None).unwrap()
+    }
+}
+
+impl World {
+    fn add(&self, signed: &[u8]) -> Result<[u8; 32], Code> {
+        let tenant = TenantId::default();
+        let addition = self.tam.add_reference(&self.store, &tenant, signed, self.clock.get());
+        let addition = addition.map_err(|refusal| refusal.code)?;
+        self.apply(addition.change);
+        Ok(addition.row.id)
+    }
+}
+
+#[test]
+fn an_agent_changed_by_one_byte_is_not_attested() {
+    let mut world = World::new();
+    let maker = Maker::of(&mut world);
+    let device = world.device();
+    // Without reference values nobody looks.
+    no_content(&world.query(&device));
+    let mut changed = [4; 32];
+    changed[0] ^= 1;
+    world.add(&maker.corim(1, changed, NOW + 100)).unwrap();
+    let attested = world.row(&device).attested;
+    let before = world.digest();
+    let reply = world.query(&device);
+    refused_by_update(&world, &reply, ErrCode::AttestationRequired, codes::MEASUREMENT_MISMATCH);
+    assert_eq!(world.digest(), before, "a refusal leaves no trace");
+    assert_eq!(world.row(&device).attested, attested);
+    // The release that it runs.
+    world.add(&maker.corim(2, [4; 32], NOW + 100)).unwrap();
+    no_content(&world.query(&device));
+    assert!(world.row(&device).claims.contains(&("reference-values".to_string(), "affirming".to_string())));
+    // Until the values end.
+    world.clock.set(NOW + 101);
+    let reply = world.query(&device);
+    refused_by_update(&world, &reply, ErrCode::AttestationRequired, codes::REFERENCE_EXPIRED);
+}
+
+#[test]
+fn deactivated_values_leave_nothing_that_is_accepted() {
+    let mut world = World::new();
+    let maker = Maker::of(&mut world);
+    let device = world.device();
+    world.add(&maker.corim(1, [4; 32], NOW + 100)).unwrap();
+    let id = world.add(&maker.corim(2, [4; 32], NOW + 100)).unwrap();
+    no_content(&world.query(&device));
+    let tenant = TenantId::default();
+    world.apply([StoreOp::DeactivateReference { tenant, id, at: NOW }]);
+    let reply = world.query(&device);
+    refused_by_update(&world, &reply, ErrCode::AttestationRequired, codes::MEASUREMENT_UNKNOWN);
+    // Neither do they if their provider is not trusted any more.
+    let mut world = World::new();
+    let maker = Maker::of(&mut world);
+    let device = world.device();
+    world.add(&maker.corim(1, [4; 32], NOW + 100)).unwrap();
+    world.tam.config.reference_providers.clear();
+    let reply = world.query(&device);
+    refused_by_update(&world, &reply, ErrCode::AttestationRequired, codes::MEASUREMENT_UNKNOWN);
+}
+
+#[test]
+fn tenants_have_values_of_their_own() {
+    let mut world = World::new();
+    let maker = Maker::of(&mut world);
+    let other = TenantId::new("other").unwrap();
+    world.apply([StoreOp::InsertTenant(tamarack_store::Tenant { id: other.clone(), created: NOW })]);
+    world.add(&maker.corim(1, [4; 32], NOW + 100)).unwrap();
+    assert!(world.tam.references(&world.store, &other).unwrap().is_none());
+    assert!(world.tam.references(&world.store, &TenantId::default()).unwrap().is_some());
+    assert!(world.tam.add_reference(&world.store, &other, &maker.corim(1, [5; 32], NOW + 100), NOW).is_ok());
+}
+
+#[test]
+fn rolled_back_unsigned_and_foreign_values_are_refused() {
+    let mut world = World::new();
+    let maker = Maker::of(&mut world);
+    world.add(&maker.corim(3, [4; 32], NOW + 100)).unwrap();
+    let before = world.digest();
+    let stranger = Maker { key: key(KeyType::P256) };
+    for (signed, code) in [
+        (maker.corim(2, [5; 32], NOW + 100), codes::REFERENCE_ROLLBACK),
+        (maker.corim(3, [5; 32], NOW + 100), codes::REFERENCE_CONFLICT),
+        (maker.corim(4, [5; 32], NOW - 1), codes::REFERENCE_EXPIRED),
+        (stranger.corim(4, [5; 32], NOW + 100), codes::REFERENCE_UNTRUSTED),
+        (Vec::new(), codes::REFERENCE_MALFORMED),
+    ] {
+        assert_eq!(world.add(&signed), Err(code));
+    }
+    assert_eq!(world.digest(), before);
+}
+
+#[test]
+fn of_two_additions_at_once_the_second_has_to_look_again() {
+    let mut world = World::new();
+    let maker = Maker::of(&mut world);
+    let tenant = TenantId::default();
+    let look =
+        |signed: &[u8]| world.tam.add_reference(&world.store, &tenant, signed, NOW).unwrap().change.unwrap();
+    let (one, two) = (look(&maker.corim(1, [4; 32], NOW + 9)), look(&maker.corim(1, [5; 32], NOW + 9)));
+    world.apply([one]);
+    let refused = world.store.apply(vec![two]);
+    assert_eq!(refused, Err(StoreError::Conflict(Conflict::Changed)));
+    assert_eq!(world.add(&maker.corim(1, [5; 32], NOW + 9)), Err(codes::REFERENCE_CONFLICT));
+    assert_eq!(world.store.references(&tenant).unwrap().len(), 1);
+}
