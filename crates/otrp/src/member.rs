@@ -30,6 +30,8 @@ pub enum Tolerance {
     SpidMissing,
     /// A JWE in flattened serialization where the general one belongs.
     FlattenedJwe,
+    /// `x5c` as one string, or its certificates in base64url or without padding.
+    CertificateForm,
     /// A public key in another encoding than SubjectPublicKeyInfo (EC) or RSAPublicKey (RSA).
     KeyEncoding,
 }

@@ -379,6 +379,10 @@ impl OtrpIdentity for MemoryOtrp {
     fn firmware_signature(&self, tid: &[u8]) -> Result<Option<FirmwareSignature>, Error> {
         let Some(certificate) = self.firmware_chain.first() else { return Ok(None) };
         let signature = self.firmware_key.sign(tid).map_err(|_| Error::Crypto)?;
+        let certified = tamarack_x509::unvalidated_key(certificate).map_err(|_| Error::NotAuthentic)?;
+        if certified != self.firmware_key.public_key() {
+            return Err(Error::NotAuthentic);
+        }
         Ok(Some(FirmwareSignature { certificate: certificate.clone(), signature }))
     }
 }

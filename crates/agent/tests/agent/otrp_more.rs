@@ -4,9 +4,11 @@
 use tamarack_agent::{AnchorState, DEVICE_DOMAIN, Error, Principal, Seed, Status, TaName, TamAnchor};
 use tamarack_jose::jwe::Recipient;
 use tamarack_jose::jwk::KeyUse;
+use tamarack_jose::jws::{Purpose, VerificationKey};
 use tamarack_model::{ComponentId, OwnerId, Protocol, codes};
 use tamarack_otrp::ErrorCode;
 use tamarack_otrp::request::{Changes, Content, CreateSd, DeleteSd, DeleteTa, InstallTa, UpdateSd};
+use tamarack_otrp::response::ResponseBody;
 use tamarack_otrp::ta_package::{self, EncryptedTa, Protection, TaPackage};
 use tamarack_tee::{Param, Params};
 use tamarack_teep::ErrCode;
@@ -386,4 +388,41 @@ fn a_state_tells_of_forty_providers() {
     }
     let dsi = device.otrp.state();
     assert_eq!((dsi.tee.sdlist.len(), dsi.tee.teeaiklist.len()), (40, 80));
+}
+
+/// Section 9.1.2, step 3: the TEE does not pass on what another firmware than its own may have signed.
+#[test]
+fn firmware_that_is_not_the_devices_is_not_vouched_for() {
+    let mut otrp = Otrp::new();
+    let device = otrp.world.otrp.as_mut().unwrap();
+    device.firmware_chain = otrp.pki.device(&provider(), 2).firmware_chain;
+    otrp.restart();
+    let request = otrp.state_request();
+    let message = otrp.sign_state(&request);
+    let before = otrp.digest();
+    let reply = otrp.send_otrp(message.clone());
+    let part = otrp.read_part(&reply.bytes);
+    let ResponseBody::Failed { reason, .. } = part.body_unverified() else { panic!("a DSI") };
+    assert_eq!(reason.code, ErrorCode::TfwNotTrusted);
+    let tee = tamarack_x509::unvalidated_key(&otrp.world.otrp.as_ref().unwrap().chain[0]).unwrap();
+    part.verify(&VerificationKey::of(&tee, Purpose::OtrpResponse).unwrap(), &provider()).unwrap();
+    assert_eq!(otrp.digest(), before);
+
+    // Without any firmware certificate it is for the TAM to decide.
+    otrp.world.otrp.as_mut().unwrap().firmware_chain.clear();
+    otrp.restart();
+    assert_eq!(otrp.state().tfwdata, None);
+}
+
+/// A device that cannot write says so, signed, and did nothing (ERR_TEE_FAIL).
+#[test]
+fn a_device_that_cannot_write_fails_and_changes_nothing() {
+    let mut otrp = Otrp::new();
+    otrp.state();
+    otrp.storage().cut_power_after(0);
+    let create = Content::CreateSd(otrp.create(SD, SP));
+    otrp.refused(create.clone(), None, ErrorCode::TeeFail);
+    otrp.storage().restore_power();
+    otrp.state();
+    otrp.command(create, None).expect_pass();
 }

@@ -25,9 +25,16 @@ pub struct SignedRequest {
 impl SignedRequest {
     /// Reads the outer layers: the name, the JWS, and that the payload is a JSON object of the name that belongs to it.
     pub fn parse(message: &[u8], mode: &Mode, limits: &Limits) -> Result<Self, Error> {
-        let cx = Context::new(mode, limits, true);
+        let mut cx = Context::new(mode, limits, true);
         let (command, outer) = parse_outer(&cx, message)?;
-        let jws = jws::Unverified::parse(&outer, *mode)?;
+        let jws = match jws::Unverified::parse(&outer, Mode::Strict) {
+            Err(_) if *mode == Mode::Compat => {
+                let jws = jws::Unverified::parse(&outer, Mode::Compat)?;
+                cx.note(Tolerance::CertificateForm);
+                jws
+            }
+            jws => jws?,
+        };
         let payload = parse_payload(&cx, &jws, command)?;
         // What cannot be read here is found wrong by AuthenticRequest::read, once it is known who says so.
         let peek = |member: &str| payload.get(member).and_then(|json| id(&mut cx.clone(), json, member).ok());

@@ -275,6 +275,23 @@ fn flattened(tbs: &Json) -> Json {
 }
 
 #[test]
+fn certificates_in_other_forms_are_read_in_compat_mode_and_told() {
+    let tam = Party::new();
+    let message = signed(&tam, Command::GetDeviceState, clear(&tam, Command::GetDeviceState));
+    let text = String::from_utf8(message).unwrap();
+    for x5c in [r#""AQI=""#, r#"["-_8="]"#, r#"["AQI"]"#] {
+        let header = format!(r#""header":{{"x5c":{x5c}}},"signature""#);
+        let message = text.replacen("\"signature\"", &header, 1).into_bytes();
+        let strict = SignedRequest::parse(&message, &Mode::Strict, &Limits::default());
+        assert_eq!(strict.err(), Some(Error::Jose(tamarack_jose::Error::Member("x5c"))), "{x5c}");
+        let read = authentic(&message, &tam, Mode::Compat).unwrap().read().unwrap();
+        assert!(
+            matches!(read, Request::GetDeviceState { tolerances, .. } if tolerances == [Tolerance::CertificateForm])
+        );
+    }
+}
+
+#[test]
 fn a_numeric_rid_is_repeated_as_a_number() {
     let tam = Party::new();
     let message =

@@ -20,7 +20,8 @@ impl Shop {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let ca = Ca::new(&folder);
-        let world = World::of(folder, &ca.options(&TempDir::new().unwrap()));
+        let options = ca.options(&folder);
+        let world = World::of(folder, &options);
         let shop = Self { world, acme: signer(), isv: signer(), _ca: ca };
         assert_eq!(shop.world.provider("acme", "acme", &*shop.acme).status, 201);
         assert_eq!(shop.world.provider("isv", "isv", &*shop.isv).status, 201);

@@ -4,7 +4,7 @@
 use tamarack_attest::Policy;
 use tamarack_cbor::Limits;
 use tamarack_cose::{SignOptions, thumbprint};
-use tamarack_crypto::{KeyType, Provider, Sign};
+use tamarack_crypto::{KeyType, Provider, PublicKey, Sign};
 use tamarack_eat::{
     Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, OemId, PlatformClaims, Profile,
     SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE,
@@ -87,12 +87,11 @@ impl Device {
     }
 
     fn response(&self, challenge: &[u8]) -> Outcome<QueryResponse> {
-        let evidence = tamarack_eat::sign(&self.claims(challenge), &*self.attestation_key, &self.chain);
         let wanted =
             RequestedTc { component_id: self.wanted.clone(), sequence_number: None, have_binary: None };
         Ok(QueryResponse {
             attestation_payload_format: Some(SOFTWARE_TEE_FORMAT.into()),
-            attestation_payload: Some(evidence.map_err(|e| Fail::new(e.code(), e))?),
+            attestation_payload: Some(self.evidence(challenge, self.teep_key.public_key())?),
             tc_list: vec![self.agent.clone()],
             requested_tc_list: vec![wanted],
             ext_list: vec![UPDATE_BINDING_EXTENSION],
@@ -101,7 +100,18 @@ impl Device {
         })
     }
 
-    fn claims(&self, challenge: &[u8]) -> Claims {
+    /// Evidence over this challenge that vouches for this key.
+    pub fn evidence(&self, challenge: &[u8], confirm: PublicKey) -> Outcome<Vec<u8>> {
+        let claims = self.claims(challenge, confirm);
+        tamarack_eat::sign(&claims, &*self.attestation_key, &self.chain).map_err(|e| Fail::new(e.code(), e))
+    }
+
+    /// What it asks for.
+    pub fn wanted(&self) -> &ComponentId {
+        &self.wanted
+    }
+
+    fn claims(&self, challenge: &[u8], confirm: PublicKey) -> Claims {
         Claims {
             eat_nonce: vec![challenge.to_vec()],
             ueid: Some(self.ueid.clone()),
@@ -110,7 +120,7 @@ impl Device {
             hwversion: Some(HardwareVersion { version: "1".into(), scheme: None }),
             eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
             dbgstat: Some(DebugStatus::DisabledSinceBoot),
-            cnf: Some(Confirmation::Key(self.teep_key.public_key())),
+            cnf: Some(Confirmation::Key(confirm)),
             manifests: vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
             iat: None,
             exp: None,

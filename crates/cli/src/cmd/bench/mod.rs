@@ -1,7 +1,9 @@
-//! `tamarack bench`: what a TAM can do on this machine, beside what its signatures alone allow in the same run.
+//! `tamarack bench`: what a TAM can do on this machine, beside what its signatures and key agreements alone allow in the
+//! same run.
 
 mod bound;
 mod device;
+mod otrp_device;
 mod world;
 
 use std::path::PathBuf;
@@ -15,7 +17,7 @@ use tamarack_store::MemoryStore;
 use tamarack_store_sqlite::SqliteStore;
 
 use bound::{Counts, KEY_TYPES, Speed};
-use world::{Engine, Folder, Server, World};
+use world::{Device, Engine, Folder, Server, World};
 
 use crate::fail::{Fail, Outcome};
 use crate::out;
@@ -36,6 +38,9 @@ enum Action {
         /// Devices that talk to the TAM at the same time
         #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
         devices: u16,
+        /// What they speak
+        #[arg(long, value_enum, default_value_t)]
+        protocol: Spoken,
         /// Folder on the disk that the TAM's store shall be on
         #[arg(long, default_value = ".")]
         dir: PathBuf,
@@ -45,30 +50,55 @@ enum Action {
     },
 }
 
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Spoken {
+    /// The IETF's protocol
+    #[default]
+    Teep,
+    /// Its predecessor
+    Otrp,
+}
+
+impl From<Spoken> for Protocol {
+    fn from(spoken: Spoken) -> Self {
+        match spoken {
+            Spoken::Teep => Self::Teep,
+            Spoken::Otrp => Self::Otrp,
+        }
+    }
+}
+
 /// Rounds of the engine in this process.
 const ROUNDS: u32 = 300;
 
 pub fn run(args: Args) -> Outcome {
-    let Action::Session { seconds, devices, dir, json } = args.action;
+    let Action::Session { seconds, devices, protocol, dir, json } = args.action;
+    let protocol = Protocol::from(protocol);
     let folder = Folder::make(&dir)?;
-    let world = World::new()?;
+    let world = World::new(protocol)?;
     let server = Server::start(&world, &folder.0)?;
     let seconds = Duration::from_secs(seconds);
     let sessions = load(&world, &server, devices, seconds, |client, device| {
-        device.session(&mut |body| send(client, &server.uri, body), &world.crypto)
+        device.session(&mut |body| send(client, &server.uri, protocol, body), &world.crypto)
     })?;
-    let empty =
-        load(&world, &server, devices, seconds / 2, |client, _| send(client, &server.uri, None).map(drop))?;
+    let empty = load(&world, &server, devices, seconds / 2, |client, _| {
+        send(client, &server.uri, protocol, None).map(drop)
+    })?;
     drop(server);
 
     // Alone on the machine now: what the same costs without HTTP, without a disk, and what the signatures cost.
     let speed = Speed::measure(&world.crypto)?;
-    let device = world.device()?;
     let memory = Engine::new(&world, MemoryStore::new(world.crypto))?;
+    let device = world.device(memory.otrp_key)?;
     let failed = |e: tamarack_store::StoreError| Fail::new(codes::INTERNAL, format_args!("{e}"));
     let durable = SqliteStore::open(&folder.0.join("engine"), world.crypto).map_err(failed)?;
     let durable = Engine::new(&world, durable)?;
 
+    let durable_device = world.device(durable.otrp_key)?;
+
+    // The first session of a device may do more, such as make its Security Domain.
+    memory.session_micros(&device, &world.crypto, bound::thread_cpu, 1)?;
+    durable.session_micros(&durable_device, &world.crypto, bound::process_cpu, 1)?;
     let before = Counts::so_far();
     memory.session_micros(&device, &world.crypto, bound::thread_cpu, 1)?;
     let session_counts = Counts::since(before);
@@ -80,7 +110,7 @@ pub fn run(args: Args) -> Outcome {
         load: sessions,
         counts: session_counts,
         engine: memory.session_micros(&device, &world.crypto, bound::thread_cpu, ROUNDS)?,
-        durable: durable.session_micros(&device, &world.crypto, bound::process_cpu, ROUNDS)?,
+        durable: durable.session_micros(&durable_device, &world.crypto, bound::process_cpu, ROUNDS)?,
     };
     let empty = Row {
         load: empty,
@@ -98,18 +128,25 @@ pub fn run(args: Args) -> Outcome {
             })
             .collect();
         return out::json(&json!({
-            "cores": cores, "devices": devices, "crypto": crypto,
+            "protocol": protocol.name(), "cores": cores, "devices": devices, "crypto": crypto,
+            "agreement": { "ephemeral_us": speed.ephemeral, "agree_us": speed.agree },
             "session": session.json(&speed), "empty_post": empty.json(&speed),
         }));
     }
+    let question = match protocol {
+        Protocol::Teep => "QueryRequest",
+        Protocol::Otrp => "GetDeviceStateRequest",
+    };
     let [ed25519, p256] =
         [0, 1].map(|i| format!("sign {:.1} µs, verify {:.1} µs", speed.sign[i], speed.verify[i]));
     out::lines(&format!(
         "{cores} cores, shared by the TAM and {devices} simulated devices; durable SQLite store in {}\n\
-         aws-lc in this run: Ed25519 {ed25519}; P-256 {p256}\n\n{}\n\n{}",
+         aws-lc in this run: Ed25519 {ed25519}; P-256 {p256}, make a key {:.1} µs, agree {:.1} µs\n\n{}\n\n{}",
         dir.display(),
-        session.text("complete attested session (3 POSTs)", &speed),
-        empty.text("empty POST -> signed QueryRequest", &speed),
+        speed.ephemeral,
+        speed.agree,
+        session.text(&format!("complete attested session over {protocol} (3 POSTs)"), &speed),
+        empty.text(&format!("empty POST -> signed {question}"), &speed),
     ))
 }
 
@@ -127,12 +164,12 @@ fn load(
     server: &Server,
     devices: u16,
     seconds: Duration,
-    once: impl Fn(&TamClient, &device::Device) -> Outcome + Sync,
+    once: impl Fn(&TamClient, &Device) -> Outcome + Sync,
 ) -> Outcome<Load> {
     let mut pairs = Vec::new();
     for _ in 0..devices {
         let client = TamClient::new(HttpOptions::default()).map_err(|e| Fail::new(e.code(), e))?;
-        pairs.push((client, world.device()?));
+        pairs.push((client, world.device(server.otrp_key)?));
     }
     let barrier = Barrier::new(pairs.len() + 1);
     std::thread::scope(|scope| {
@@ -164,10 +201,10 @@ fn load(
     })
 }
 
-fn send(client: &TamClient, uri: &str, body: Option<&[u8]>) -> Outcome<Option<Vec<u8>>> {
+fn send(client: &TamClient, uri: &str, protocol: Protocol, body: Option<&[u8]>) -> Outcome<Option<Vec<u8>>> {
     let answer = match body {
-        None => client.connect(uri, Protocol::Teep),
-        Some(message) => client.send(uri, Protocol::Teep, message),
+        None => client.connect(uri, protocol),
+        Some(message) => client.send(uri, protocol, message),
     };
     answer.map_err(|e| Fail::new(e.code(), e))
 }
@@ -197,7 +234,7 @@ impl Row {
     fn parts(&self, speed: &Speed) -> Parts {
         let signatures = self.counts.micros(speed);
         [
-            ("signatures", signatures),
+            ("signatures and agreements", signatures),
             ("engine", self.engine - signatures),
             ("store, http and kernel", self.micros() - self.engine),
         ]
@@ -221,6 +258,7 @@ impl Row {
             "count": self.load.count, "seconds": self.load.elapsed.as_secs_f64(),
             "per_second": self.per_second(), "cpu_us": micros, "per_second_and_core": 1e6 / micros,
             "signs": counts(self.counts.sign), "verifies": counts(self.counts.verify),
+            "ephemeral_keys": self.counts.ephemeral, "agreements": self.counts.agree,
             "signatures_us": bound, "bound_per_second_and_core": 1e6 / bound, "ratio": bound / micros,
             "parts_us": parts, "store_alone_us": self.store_alone(),
         })
@@ -228,13 +266,18 @@ impl Row {
 
     fn text(&self, title: &str, speed: &Speed) -> String {
         let (micros, bound) = (self.micros(), self.counts.micros(speed));
-        let Counts { sign, verify } = self.counts;
+        let Counts { sign, verify, ephemeral, agree } = self.counts;
+        let agreed = match agree {
+            0 => String::new(),
+            _ => format!(", {ephemeral} keys made for a message, {agree} agreements"),
+        };
+        let only = if agree == 0 { "signatures" } else { "signatures and key agreements" };
         let parts: Vec<String> =
             self.parts(speed).iter().map(|(name, micros)| format!("{name} {micros:.0}")).collect();
         format!(
             "{title}\n  {:>8.0} per second, {:.0} per second and core ({micros:.0} µs of the TAM's CPU each)\n  \
-             {:>8.0} per second and core if only signatures took time ({bound:.0} µs: {} Ed25519 and {} P-256 made, {} \
-             and {} verified)\n  {:>8.2} is the ratio\n  where the time goes, µs: {} (the store alone, one at a time: {:.0})",
+             {:>8.0} per second and core if only {only} took time ({bound:.0} µs: {} Ed25519 and {} P-256 made, {} \
+             and {} verified{agreed})\n  {:>8.2} is the ratio\n  where the time goes, µs: {} (the store alone, one at a time: {:.0})",
             self.per_second(),
             1e6 / micros,
             1e6 / bound,

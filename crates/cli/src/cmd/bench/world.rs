@@ -9,17 +9,21 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tamarack_attest::{Grade, Policy, TeeCa};
 use tamarack_cose::SignOptions;
-use tamarack_crypto::{KeyType, Provider, Secret};
-use tamarack_model::{ComponentId, Sha256Digest, codes};
-use tamarack_pki::{Authority, Validity};
-use tamarack_store::{CatalogueEntry, Store, StoreOp, TenantId};
+use tamarack_crypto::{KeyType, Provider, PublicKey, Secret};
+use tamarack_model::{ComponentId, Protocol, Sha256Digest, codes};
+use tamarack_pki::ocsp::{Responder, Server as OcspServer};
+use tamarack_pki::{Authority, Revocations, Validity, provider_certificate};
+use tamarack_store::{CatalogueEntry, Domain, DomainSigner, Store, StoreOp, TenantId};
 use tamarack_suit::author::{Builder, Component, Payload};
-use tamarack_tam::{ChallengeKey, Reply, Tam, TamConfig, TamSigner, catalog};
-use tamarack_tam_server::{GradeName, InitOptions, Profile};
-use tamarack_x509::{Anchor, Role};
+use tamarack_tam::{
+    ChallengeKey, OtrpConfig, OtrpSigner, Reply, Staple, Tam, TamConfig, TamSigner, TeeRules, catalog,
+};
+use tamarack_tam_server::{GradeName, InitOptions, OtrpInit, Profile};
+use tamarack_x509::{Anchor, Name, Role};
 
 use super::bound::{self, CountingKey};
-use super::device::{Device, Post};
+use super::device::Post;
+use super::{device, otrp_device};
 use crate::cmd::pki::pki;
 use crate::fail::{self, Fail, Outcome};
 use crate::keys;
@@ -47,9 +51,30 @@ impl Drop for Folder {
     }
 }
 
-/// Authority of the devices, developer, and what is published.
+/// A device of either protocol.
+pub enum Device {
+    Teep(device::Device),
+    Otrp(Box<otrp_device::Device>),
+}
+
+impl Device {
+    /// One whole session.
+    pub fn session(&self, post: &mut Post<'_>, crypto: &Provider) -> Outcome {
+        match self {
+            Self::Teep(device) => device.session(post, crypto),
+            Self::Otrp(device) => device.session(post, crypto),
+        }
+    }
+}
+
+/// Name of the TAM in OTrP.
+const TAMID: &str = "1.3.6.1.4.1.61999.9.9";
+
+/// Authorities of the devices and of the TAM, developer, and what is published.
 pub struct World {
+    pub protocol: Protocol,
     pub crypto: Provider,
+    tam_ca: Authority,
     tee_ca: Authority,
     signer: Box<dyn tamarack_crypto::Sign>,
     envelope: Vec<u8>,
@@ -57,10 +82,11 @@ pub struct World {
 }
 
 impl World {
-    pub fn new() -> Outcome<Self> {
+    pub fn new(protocol: Protocol) -> Outcome<Self> {
         let crypto = tamarack_crypto_aws_lc::provider();
         let validity = Validity::days(keys::now() - 3600, 30);
         let tee_ca = Authority::create(Role::Tee, "bench", KeyType::Ed25519, validity).map_err(pki)?;
+        let tam_ca = Authority::create(Role::Tam, "bench", KeyType::P256, validity).map_err(pki)?;
         let signer = tamarack_pki::load_key(&tamarack_pki::generate_key(KeyType::Ed25519).map_err(pki)?)
             .map_err(pki)?;
         let id =
@@ -71,11 +97,19 @@ impl World {
         let failed = |e: tamarack_suit::Error| Fail::new(e.code(), e);
         let unsigned = builder.build(&crypto).map_err(failed)?;
         let envelope = unsigned.sign(&*signer, &SignOptions::default()).map_err(failed)?.envelope();
-        Ok(Self { crypto, tee_ca, signer, envelope, wanted })
+        Ok(Self { protocol, crypto, tam_ca, tee_ca, signer, envelope, wanted })
     }
 
-    pub fn device(&self) -> Outcome<Device> {
-        Device::new(&self.tee_ca, self.wanted.clone(), &self.crypto)
+    /// A device of the TAM with this OTrP key, if it has one.
+    pub fn device(&self, tam: Option<PublicKey>) -> Outcome<Device> {
+        let wanted = self.wanted.clone();
+        match tam {
+            None => device::Device::new(&self.tee_ca, wanted, &self.crypto).map(Device::Teep),
+            Some(tam) => {
+                let device = otrp_device::Device::new(&self.tee_ca, wanted, tam, &self.crypto)?;
+                Ok(Device::Otrp(Box::new(device)))
+            }
+        }
     }
 }
 
@@ -83,6 +117,10 @@ impl World {
 pub struct Server {
     child: Child,
     pub uri: String,
+    /// Its OTrP key, if it speaks that.
+    pub otrp_key: Option<PublicKey>,
+    /// Answers for its authority, as long as the TAM runs.
+    _ocsp: Option<OcspServer>,
 }
 
 impl Server {
@@ -90,12 +128,21 @@ impl Server {
     pub fn start(world: &World, folder: &Path) -> Outcome<Self> {
         let tee_ca = folder.join("tee-ca.pem");
         fail::write(&tee_ca, world.tee_ca.cert_pem().as_bytes())?;
+        let otrp = world.protocol == Protocol::Otrp;
+        let (ca, ocsp) = (folder.join("tam-ca"), if otrp { Some(start_ocsp(&world.tam_ca)?) } else { None });
+        let pem = |extension| ca.with_extension(extension);
+        fail::write(&pem("pem"), world.tam_ca.cert_pem().as_bytes())?;
+        keys::write_secret(&pem("key"), world.tam_ca.key_pem())?;
         let made = tamarack_tam_server::init(&InitOptions {
             folder: folder.join("tam"),
             listen: ([127, 0, 0, 1], 0).into(),
             profile: Profile::Development,
-            ca: None,
-            otrp: None,
+            ca: otrp.then(|| (ca.clone(), "https://bench.example".into())),
+            otrp: ocsp.as_ref().map(|ocsp| OtrpInit {
+                name: Name::RegisteredId(TAMID.into()),
+                ocsp_url: format!("http://{}", ocsp.address()),
+                firmware_cas: Vec::new(),
+            }),
             tee_cas: vec![(tee_ca, GradeName::Software)],
             minimum: Some(GradeName::Software),
             tls: None,
@@ -120,7 +167,8 @@ impl Server {
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line).map_err(failed)?;
         }
-        let mut server = Self { child, uri: String::new() };
+        let otrp_key = otrp.then(|| keys::public_key(&folder.join("tam/keys/otrp.key"))).transpose()?;
+        let mut server = Self { child, uri: String::new(), otrp_key, _ocsp: ocsp };
         let ready: Value = serde_json::from_str(&line).unwrap_or_default();
         let url = ready["url"].as_str().ok_or_else(|| Fail::new(codes::INTERNAL, "the TAM did not start"))?;
         server.uri = format!("{url}/tam");
@@ -147,6 +195,13 @@ impl Server {
     }
 }
 
+/// An OCSP responder in this process, which knows of no revocation.
+fn start_ocsp(authority: &Authority) -> Outcome<OcspServer> {
+    let responder = Responder::new(authority).map_err(pki)?;
+    let answer = move |request: &[u8]| responder.answer(request, &Revocations::default(), keys::now());
+    OcspServer::start(([127, 0, 0, 1], 0).into(), answer).map_err(pki)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -158,6 +213,9 @@ impl Drop for Server {
 pub struct Engine<S> {
     tam: Tam,
     store: S,
+    protocol: Protocol,
+    /// Its OTrP key, if it speaks that.
+    pub otrp_key: Option<PublicKey>,
 }
 
 impl<S: Store> Engine<S> {
@@ -172,8 +230,13 @@ impl<S: Store> Engine<S> {
         let anchor = Anchor::from_der(world.tee_ca.cert_der()).map_err(|e| Fail::new(e.code(), e))?;
         let policy = Policy::new(vec![TeeCa { anchor, cap: Grade::Software }], Grade::Software);
         let challenge = ChallengeKey { generation: 0, key: Secret::new([9; 32]) };
-        let tam = Tam::new(TamConfig::new(signers, policy, challenge, [3; 16]), crypto);
-        let engine = Self { tam, store };
+        let mut config = TamConfig::new(signers, policy, challenge, [3; 16]);
+        let mut otrp_key = None;
+        if world.protocol == Protocol::Otrp {
+            let (otrp, key) = otrp(world, &crypto)?;
+            (config.otrp, otrp_key) = (Some(otrp), Some(key));
+        }
+        let engine = Self { tam: Tam::new(config, crypto), store, protocol: world.protocol, otrp_key };
         engine.publish(world)?;
         Ok(engine)
     }
@@ -203,7 +266,25 @@ impl<S: Store> Engine<S> {
             published: keys::now(),
             withdrawn: None,
         };
-        self.store.apply(vec![StoreOp::Publish(entry)]).map_err(failed)
+        let mut ops = vec![StoreOp::Publish(entry)];
+        if let Some(otrp) = self.tam.otrp_signer() {
+            let validity = Validity::days(keys::now() - 3600, 30);
+            let key = world.signer.public_key();
+            let certificate = provider_certificate(otrp.leaf(), otrp.key(), key, "bench", validity);
+            ops.push(StoreOp::InsertDomain(Domain {
+                tenant: TenantId::default(),
+                name: "bench".into(),
+                provider: "bench".into(),
+                signers: vec![DomainSigner {
+                    provider: "bench".into(),
+                    certificate: certificate.map_err(pki)?,
+                }],
+                quota: None,
+                created: keys::now(),
+                deleted: None,
+            }));
+        }
+        self.store.apply(ops).map_err(failed)
     }
 
     /// Answers one POST; the time it takes on `clock` is added to `spent`.
@@ -214,7 +295,11 @@ impl<S: Store> Engine<S> {
         spent: &mut Duration,
     ) -> Outcome<Option<Vec<u8>>> {
         let begin = clock();
-        let reply = self.tam.respond(keys::now(), &self.store, TenantId::default(), body.unwrap_or_default());
+        let (now, tenant, body) = (keys::now(), TenantId::default(), body.unwrap_or_default());
+        let reply = match self.protocol {
+            Protocol::Teep => self.tam.respond(now, &self.store, tenant, body),
+            Protocol::Otrp => self.tam.respond_otrp(now, &self.store, tenant, body, false),
+        };
         *spent += clock() - begin;
         match reply {
             Reply::Transmit { message, .. } | Reply::Keys { message, .. } => Ok(Some(message)),
@@ -249,6 +334,26 @@ impl<S: Store> Engine<S> {
     }
 }
 
+/// A TAM's OTrP key with its certificate and a good status of that; and its public half.
+fn otrp(world: &World, crypto: &Provider) -> Outcome<(OtrpConfig, PublicKey)> {
+    let failed = |e: tamarack_crypto::Error| Fail::new(codes::INTERNAL, e);
+    let pkcs8 = crypto.keys.generate_pkcs8(KeyType::P256).map_err(failed)?;
+    let sign = crypto.keys.load_pkcs8(pkcs8.expose()).map_err(failed)?;
+    let agree = crypto.agree.load_pkcs8(pkcs8.expose()).map_err(failed)?;
+    let (key, name) = (sign.public_key(), Name::RegisteredId(TAMID.into()));
+    let validity = Validity::days(keys::now() - 3600, 30);
+    let leaf = world.tam_ca.issue_named(key, Role::OtrpTam, &name, "bench", validity).map_err(pki)?;
+    let mut chain = tamarack_pki::certificates_from_pem(&leaf).map_err(pki)?;
+    let responder = Responder::new(&world.tam_ca).map_err(pki)?;
+    let status = responder.status(&chain[0], &Revocations::default(), keys::now()).map_err(pki)?;
+    chain.push(world.tam_ca.cert_der().to_vec());
+    let signer = OtrpSigner::new(Box::new(CountingKey(sign)), agree, chain, TAMID.into(), crypto);
+    let mut config = OtrpConfig::new(signer);
+    config.staple = Some(Staple { responses: vec![status], until: keys::now() + 3600 });
+    config.tee_rules = vec![TeeRules::default()];
+    Ok((config, key))
+}
+
 #[cfg(test)]
 mod tests {
     use tamarack_store::MemoryStore;
@@ -258,12 +363,25 @@ mod tests {
 
     #[test]
     fn a_session_is_whole_and_its_signatures_are_counted() {
-        let world = World::new().unwrap();
+        let world = World::new(Protocol::Teep).unwrap();
         let engine = Engine::new(&world, MemoryStore::new(world.crypto)).unwrap();
         let before = Counts::so_far();
-        let device = world.device().unwrap();
+        let device = world.device(engine.otrp_key).unwrap();
         engine.session_micros(&device, &world.crypto, bound::thread_cpu, 2).unwrap();
         // Each time: a QueryRequest in both suites and an Update made; chain, Evidence and two messages verified.
-        assert_eq!(Counts::since(before), Counts { sign: [4, 2], verify: [8, 0] });
+        let teep = Counts { sign: [4, 2], verify: [8, 0], ephemeral: 0, agree: 0 };
+        assert_eq!(Counts::since(before), teep);
+
+        let world = World::new(Protocol::Otrp).unwrap();
+        let engine = Engine::new(&world, MemoryStore::new(world.crypto)).unwrap();
+        let device = world.device(engine.otrp_key).unwrap();
+        // The first one makes the domain.
+        engine.session_micros(&device, &world.crypto, bound::thread_cpu, 1).unwrap();
+        let before = Counts::so_far();
+        engine.session_micros(&device, &world.crypto, bound::thread_cpu, 2).unwrap();
+        // Each time: two requests made, each answer verified and decrypted, two chains and the Evidence verified, content
+        // and TA encrypted with a new key each.
+        let otrp = Counts { sign: [0, 4], verify: [6, 4], ephemeral: 4, agree: 8 };
+        assert_eq!(Counts::since(before), otrp);
     }
 }

@@ -69,12 +69,7 @@ pub enum Verdict {
 
 impl OtrpImpostor {
     /// With these files of a P-256 key and its certificates.
-    pub fn load(
-        key_pem: &str,
-        chain_pem: &str,
-        author: &'static str,
-        crypto: &Provider,
-    ) -> Result<Self> {
+    pub fn load(key_pem: &str, chain_pem: &str, author: &'static str, crypto: &Provider) -> Result<Self> {
         let (_, pkcs8) = pem_rfc7468::decode_vec(key_pem.as_bytes()).map_err(failed)?;
         Ok(Self {
             signer: tamarack_pki::load_key(key_pem)?.into(),

@@ -1,6 +1,7 @@
 //! Install, prove, update and remove, over OTrP.
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value as Json;
 use tamarack_broker::{Aiks, AppFlow, AppTa, HttpOptions, TamClient, TamTrust};
 use tamarack_model::Protocol;
 use tamarack_otrp::aik::SignedAiks;
@@ -111,8 +112,29 @@ pub fn get_ta_information(world: &mut World, story: &mut Story) -> Result<()> {
         ensure!(taken.is_err(), "{what} keys were taken");
     }
     story.say("keys signed by another TAM, or with one bit changed, are not taken");
+    by_command(world, name)?;
     story.fact("rounds", talked.rounds);
     story.fact("keys", aiks.signed().aiks.len());
+    Ok(())
+}
+
+/// The same by the commands of a normal app: one fetches the keys, the other asks the TEE with them and no TAM.
+fn by_command(world: &World, name: char) -> Result<()> {
+    let (device, keys) = (world.device(name)?.dir.display().to_string(), world.path("app.aiks"));
+    let (component, root) = (WALLET.component().to_string(), world.path("tam-ca.pem"));
+    let uri = world.relay.uri(name);
+    let app = ["app", "--device", &device, "--json"];
+    let trust = ["--tam-root", &root, "--tam-name", tas::TAM_OID, "--aiks", &keys];
+    let request = ["request", &component, "--carry", "--tam-uri", &uri];
+    let said: Json = serde_json::from_slice(&world.run(&[&app[..], &request, &trust].concat())?)?;
+    ensure!(said["state"] == "INSTALLED" && said["aiks"][0]["provider"] == "acme", "{said}");
+    let information = ["information", &component, "--provider", "acme"];
+    let said: Json = serde_json::from_slice(&world.run(&[&app[..], &information, &trust].concat())?)?;
+    let expected = WALLET.taid();
+    ensure!(
+        said["taid"] == expected.as_str() && said["version"] == 1 && said["asked_tam"] == false,
+        "{said}"
+    );
     Ok(())
 }
 
