@@ -99,7 +99,7 @@ fn c7_what_is_in_flight_is_bounded() {
         "POST /tam HTTP/1.1\r\nHost: x\r\nAccept: {TEEP}\r\nContent-Type: {TEEP}\r\nContent-Length: 9\r\n\r\n"
     );
     slow.write_all(head.as_bytes()).unwrap();
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + Duration::from_secs(9);
     let shed = std::iter::repeat_with(|| world.send("POST", "/tam", &[ACCEPT], b"").status)
         .take_while(|_| Instant::now() < until)
         .any(|status| status == 429);

@@ -1,6 +1,7 @@
 //! OTrP on the TAM's side.
 
 mod appraise;
+mod confirm;
 mod correlate;
 mod plan;
 mod reply;

@@ -5,24 +5,22 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use tamarack_jose::jwe::DecryptionKey;
-use tamarack_jose::jws::{self, VerificationKey};
 use tamarack_model::{Code, Sha256Digest, TcEntry, UnixTime, codes};
 use tamarack_otrp::broker::BrokerError;
-use tamarack_otrp::response::{Content, Incoming, parse};
-use tamarack_otrp::{ErrorCode, MessageId, Mode, Reason, ResponseBody, SignedResponse, Status};
+use tamarack_otrp::response::{Incoming, parse};
+use tamarack_otrp::{MessageId, Mode, Reason, ResponseBody, SignedResponse};
 use tamarack_store::{
-    Conflict, Device, Held, HeldDomain, OtrpDevice, PendingCommand, PendingUpdate, Proof, Read, Session,
-    SessionOutcome, StoreError, StoreOp, TenantId,
+    Conflict, Device, HeldDomain, PendingCommand, PendingUpdate, Read, Session, SessionOutcome, StoreError,
+    StoreOp, TenantId,
 };
 
-use super::appraise::{Believed, Disbelief, asked, believe, told};
+use super::appraise::{Believed, Disbelief, asked, believe};
+use super::confirm::describe_reason;
 use super::correlate::{new_rid, new_tid, pending_key};
 use super::plan::{Next, Step, Told, next};
 use super::reply;
 use crate::config::{OtrpConfig, Staple};
 use crate::planner::Problem;
-use crate::teep::reported;
 use crate::{Event, Input, Output, Reply, Subject, Tam, random};
 
 /// How often an exchange starts again because the device was written at the same time.
@@ -54,7 +52,7 @@ struct Waiting {
 }
 
 /// A reply that may go out at once, or only after something is durable.
-enum Ready {
+pub(super) enum Ready {
     Reply(Reply),
     Persist { ops: Vec<StoreOp>, reply: Reply },
 }
@@ -120,12 +118,12 @@ impl<'t> OtrpExchange<'t> {
     }
 }
 
-fn refuse(status: u16, code: Code, subject: Subject, text: impl Into<String>) -> Reply {
+pub(super) fn refuse(status: u16, code: Code, subject: Subject, text: impl Into<String>) -> Reply {
     let event = Event { code: Some(code), ..Event::new(subject, text) };
     Reply::Refuse { status, code, event }
 }
 
-fn failed(subject: Subject, code: Code, error: impl ToString) -> Reply {
+pub(super) fn failed(subject: Subject, code: Code, error: impl ToString) -> Reply {
     refuse(500, code, subject, error.to_string())
 }
 
@@ -135,41 +133,41 @@ fn burned(subject: Subject) -> Reply {
     Reply::NoContent { event: Event { code: Some(codes::EVIDENCE_STALE), ..event } }
 }
 
-fn unknown_request(subject: Subject) -> Reply {
+pub(super) fn unknown_request(subject: Subject) -> Reply {
     let why = "the response belongs to no request that waits for an answer";
     refuse(400, codes::OTRP_UNEXPECTED, subject, why)
 }
 
 /// One attempt to answer one body.
-struct Request<'r> {
-    tam: &'r Tam,
-    tenant: &'r TenantId,
-    read: &'r dyn Read,
-    now: UnixTime,
+pub(super) struct Request<'r> {
+    pub(super) tam: &'r Tam,
+    pub(super) tenant: &'r TenantId,
+    pub(super) read: &'r dyn Read,
+    pub(super) now: UnixTime,
     accepts_keys: bool,
 }
 
 /// Where an exchange stands once a device has told its state.
-struct Standing {
-    subject: Subject,
-    session: [u8; 16],
-    device: Device,
-    told: Told,
-    dsihash: [u8; 32],
-    tid: MessageId,
-    restarted: bool,
+pub(super) struct Standing {
+    pub(super) subject: Subject,
+    pub(super) session: [u8; 16],
+    pub(super) device: Device,
+    pub(super) told: Told,
+    pub(super) dsihash: [u8; 32],
+    pub(super) tid: MessageId,
+    pub(super) restarted: bool,
     /// Commands that were sent so far.
-    round: u64,
+    pub(super) round: u64,
     /// The command that was answered; none at the beginning of the session.
-    before: Option<PendingUpdate>,
+    pub(super) before: Option<PendingUpdate>,
     /// What makes the question or command unanswerable a second time.
-    burn: StoreOp,
+    pub(super) burn: StoreOp,
     /// What was noted besides.
-    notes: Vec<StoreOp>,
+    pub(super) notes: Vec<StoreOp>,
 }
 
 impl Standing {
-    fn event(&self, text: String) -> Event {
+    pub(super) fn event(&self, text: String) -> Event {
         Event { device: Some(self.device.id), session: Some(self.session), ..Event::new(self.subject, text) }
     }
 }
@@ -225,7 +223,12 @@ impl Request<'_> {
         Ok(Reply::Transmit { message, event })
     }
 
-    fn get_device_state(&self, otrp: &OtrpConfig, subject: Subject, again: bool) -> Result<Vec<u8>, Reply> {
+    pub(super) fn get_device_state(
+        &self,
+        otrp: &OtrpConfig,
+        subject: Subject,
+        again: bool,
+    ) -> Result<Vec<u8>, Reply> {
         let staple = self.staple(otrp, subject)?;
         let Tam { config, crypto } = self.tam;
         let internal = |e: tamarack_crypto::Error| failed(subject, codes::INTERNAL, e);
@@ -337,7 +340,7 @@ impl Request<'_> {
     }
 
     /// The next command, or the end.
-    fn proceed(&self, otrp: &OtrpConfig, standing: Standing) -> Result<Ready, Reply> {
+    pub(super) fn proceed(&self, otrp: &OtrpConfig, standing: Standing) -> Result<Ready, Reply> {
         let subject = standing.subject;
         let store = |e: StoreError| failed(subject, codes::STORE_FAILED, e);
         let crypto = &self.tam.crypto;
@@ -481,7 +484,7 @@ impl Request<'_> {
         Ready::Persist { ops: self.end(standing, outcome, code, text), reply }
     }
 
-    fn fail(&self, standing: Standing, code: Code, text: String) -> Ready {
+    pub(super) fn fail(&self, standing: Standing, code: Code, text: String) -> Ready {
         let event = Event { code: Some(code), ..standing.event(text.clone()) };
         let ops = self.end(standing, SessionOutcome::Failed, Some(code), text);
         Ready::Persist { ops, reply: Reply::NoContent { event } }
@@ -496,7 +499,7 @@ impl Request<'_> {
         ops
     }
 
-    fn end(
+    pub(super) fn end(
         &self,
         standing: Standing,
         outcome: SessionOutcome,
@@ -521,150 +524,6 @@ impl Request<'_> {
         });
         ops
     }
-
-    /// The answer to a command: found by its ids, verified with the certificate that was pinned, decrypted, and only then
-    /// believed.
-    fn command_response(&self, otrp: &OtrpConfig, response: SignedResponse) -> Result<Ready, Reply> {
-        let subject = Subject::CommandResponse;
-        let store = |e: StoreError| failed(subject, codes::STORE_FAILED, e);
-        let crypto = &self.tam.crypto;
-        let (rid, tid) = (response.rid().as_str(), response.tid().as_str());
-        let key = pending_key(response.command(), rid, tid, crypto);
-        let pending = self.read.pending(self.tenant, &key).map_err(store)?;
-        let pending = pending.filter(|pending| pending.expires >= self.now);
-        let pending = pending.ok_or_else(|| unknown_request(subject))?;
-        let command = pending.command.clone().ok_or_else(|| unknown_request(subject))?;
-        let device = self.read.device(self.tenant, &pending.device).map_err(store)?;
-        let device = device.ok_or_else(|| unknown_request(subject))?;
-        let record = device.otrp.clone().filter(|record| record.did == command.did);
-        let record = record.ok_or_else(|| unknown_request(subject))?;
-
-        let malformed = |code: Code, e: &dyn core::fmt::Display| refuse(400, code, subject, e.to_string());
-        let spki =
-            tamarack_x509::unvalidated_spki(&record.certificate).map_err(|e| failed(subject, e.code(), e))?;
-        let key = VerificationKey::new(&spki, jws::Purpose::OtrpResponse)
-            .map_err(|e| failed(subject, e.code(), e))?;
-        let tid = response.tid().clone();
-        let mut authentic = response.verify(&key, crypto).map_err(|e| malformed(e.code(), &e))?;
-
-        let told = told_of(&device, &record);
-        let burn = StoreOp::TakePending { tenant: self.tenant.clone(), token_hash: pending.token_hash };
-        let standing = Standing {
-            subject,
-            session: pending.session,
-            device: Device { last_seen: self.now, ..device },
-            told,
-            dsihash: [0; 32],
-            tid,
-            restarted: command.restarted,
-            round: command.round,
-            before: Some(pending),
-            burn,
-            notes: Vec::new(),
-        };
-        let content = match authentic.open(DecryptionKey::Agree(otrp.signer.agree.as_ref()), crypto) {
-            Ok(content) => content,
-            Err(e) => return Ok(self.fail(standing, e.code(), format!("the answer cannot be read: {e}"))),
-        };
-        match (authentic.status(), content, authentic.body()) {
-            (_, Some(content), _) if content.did != record.did => {
-                let text = "the answer names another device than the one that signed it".into();
-                Ok(self.fail(standing, codes::EVIDENCE_KEY_BINDING, text))
-            }
-            (Status::Pass, Some(content), _) => self.passed(otrp, standing, command, content),
-            (Status::Fail, Some(Content { reason: Some(reason), .. }), _) => {
-                self.refused(otrp, standing, &reason)
-            }
-            (Status::Fail, None, ResponseBody::Failed { reason, .. }) => self.refused(otrp, standing, reason),
-            _ => {
-                let text = "the answer says neither how it went nor why not".into();
-                Ok(self.fail(standing, codes::OTRP_MALFORMED, text))
-            }
-        }
-    }
-
-    /// The TEE says that it did as told.
-    fn passed(
-        &self,
-        otrp: &OtrpConfig,
-        mut standing: Standing,
-        command: PendingCommand,
-        content: Content,
-    ) -> Result<Ready, Reply> {
-        let subject = standing.subject;
-        let store = |e: StoreError| failed(subject, codes::STORE_FAILED, e);
-        let device = &mut standing.device;
-        if let (Some(record), Some(domain)) = (&mut device.otrp, command.domain) {
-            record.domains.retain(|held| held.name != domain.name);
-            if !command.drops {
-                record.domains.push(domain);
-            }
-        }
-        if let Some(pending) = &standing.before {
-            let outcome = SessionOutcome::Updated;
-            device.reported = Some(reported(self.read, device, pending, self.now, outcome).map_err(store)?);
-        }
-        if let Some((manifest, set)) = command.personalizes {
-            standing.notes.push(StoreOp::DeliverPersonalization {
-                tenant: self.tenant.clone(),
-                device: device.id,
-                manifest,
-                set,
-                at: self.now,
-            });
-        }
-        let Some(dsi) = content.dsi else {
-            // It tells no state, so the next command needs a new exchange.
-            let text = "done, and the device did not tell its state".into();
-            return self.again(otrp, standing, SessionOutcome::Unconfirmed, None, text, false);
-        };
-        standing.dsihash = dsi.hash(&self.tam.crypto);
-        let dsi = dsi.into_dsi();
-        let certificate = device.otrp.as_ref().map(|record| &record.certificate);
-        if certificate != Some(&dsi.tee.cert) {
-            let text = "the state is that of another TEE than the one that signed it".into();
-            return Ok(self.fail(standing, codes::EVIDENCE_KEY_BINDING, text));
-        }
-        let wants_status = standing.told.device.wants_status;
-        standing.told = told(&dsi, command.did, wants_status, Some(device));
-        device.otrp = Some(standing.told.device.clone());
-        device.reported = Some(standing.told.held(self.now, Proof::Report));
-        self.proceed(otrp, standing)
-    }
-
-    /// The TEE says why it did not.
-    fn refused(&self, otrp: &OtrpConfig, standing: Standing, reason: &Reason) -> Result<Ready, Reply> {
-        let code = reason.code.code();
-        let text = describe_reason(reason);
-        if reason.code == ErrorCode::DevStateMismatch && !standing.restarted {
-            let text = format!("{text}; began again");
-            return self.again(otrp, standing, SessionOutcome::Failed, Some(code), text, true);
-        }
-        Ok(self.fail(standing, code, text))
-    }
-
-    /// Ends the session and asks for the state anew.
-    fn again(
-        &self,
-        otrp: &OtrpConfig,
-        standing: Standing,
-        outcome: SessionOutcome,
-        code: Option<Code>,
-        text: String,
-        restarted: bool,
-    ) -> Result<Ready, Reply> {
-        let message = self.get_device_state(otrp, standing.subject, restarted)?;
-        let event = Event { code, ..standing.event(text.clone()) };
-        let ops = self.end(standing, outcome, code, text);
-        Ok(Ready::Persist { ops, reply: Reply::Transmit { message, event } })
-    }
-}
-
-/// What was known before the answer, for answers that bring no state.
-fn told_of(device: &Device, record: &OtrpDevice) -> Told {
-    let held = device.reported.as_ref().map_or_else(Vec::new, |held: &Held| held.entries.clone());
-    let view = tamarack_model::View { held, ..tamarack_model::View::default() };
-    Told { device: record.clone(), view, present: Vec::new() }
 }
 
 /// Whether two commands ask for the same.
@@ -711,13 +570,6 @@ fn broker_error(error: &BrokerError) -> Reply {
     };
     let event = Event { code: Some(error.code.code()), ..Event::new(Subject::BrokerError, text) };
     Reply::NoContent { event }
-}
-
-fn describe_reason(reason: &Reason) -> String {
-    match &reason.message {
-        Some(message) => format!("{}: {}", reason.code, crate::printable(message)),
-        None => reason.code.to_string(),
-    }
 }
 
 /// A step in a sentence.

@@ -7,7 +7,8 @@ use tamarack_otrp::response::{Content, Reason};
 use tamarack_otrp::{Command, ErrorCode, broker};
 use tamarack_store::{Read, SessionOutcome, Store, StoreOp, Tenant, TenantId};
 
-use super::world::{Tee, TeeKey, World, message};
+use super::tee::{Tee, TeeKey};
+use super::world::{World, message};
 use crate::tests::world::NOW;
 use crate::tests::{no_content, refused};
 use crate::{Input, Output, Reply};

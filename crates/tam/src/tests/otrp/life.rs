@@ -4,7 +4,8 @@ use tamarack_jose::jwk::KeyUse;
 use tamarack_otrp::Command;
 use tamarack_store::{Domain, DomainSigner, Personalization, Proof, Read, SessionOutcome, StoreOp, TenantId};
 
-use super::world::{Tee, World};
+use super::tee::Tee;
+use super::world::World;
 use crate::Reply;
 use crate::tests::world::{NOW, id};
 

@@ -3,4 +3,5 @@
 mod command_faults;
 mod life;
 mod state_faults;
+mod tee;
 mod world;

@@ -14,7 +14,8 @@ use tamarack_store::{Read, SessionOutcome, TenantId};
 use tamarack_teep::DataItems;
 use tamarack_x509::Role;
 
-use super::world::{Ca, Tee, TeeKey, World, message};
+use super::tee::{Tee, TeeKey};
+use super::world::{Ca, World, message};
 use crate::Reply;
 use crate::challenge::{Challenge, Question};
 use crate::tests::world::NOW;
