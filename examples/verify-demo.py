@@ -261,7 +261,7 @@ def read_messages(folder):
 def learn_keys(folder, messages):
     """The TEEP key of a device is the one that Evidence under the TEE CA vouches for; the first such Evidence counts."""
     for m in messages:
-        if m.author == "device" and m.fate == "genuine" and m.kind == QUERY_RESPONSE and m.device in "ab":
+        if m.author == "device" and m.fate == "genuine" and m.kind == QUERY_RESPONSE and m.device in "abc":
             key = cose_key(m.claims()[CNF][1])
             if m.device not in folder.teep_keys:
                 folder.teep_keys[m.device] = key
@@ -281,7 +281,7 @@ def check_signature(folder, m, before):
     elif m.author == "rogue-tam":
         demand(not m.signed.certified(tam_ca), "a rogue TAM's message is signed under the real TAM's authority")
         demand(m.signed.certified(folder.certs["rogue_ca"], uri), "is not signed by the rogue TAM")
-    elif m.author == "device" and m.device in "ab":
+    elif m.author == "device" and m.device in "abc":
         own = m.signed.by(folder.teep_keys[m.device])
         stranger = before is not None and (before.author == "rogue-tam" or before.fate == "altered" or misdirected(before))
         if stranger:
@@ -408,7 +408,7 @@ REFUSED = {"refuse-downgrade": (2006, 10), "refuse-tampered-payload": (2007, 10)
 def check_exchanges(folder, messages):
     exchanges = collections.defaultdict(list)
     for m in messages:
-        if m.device in "ab":
+        if m.device in "abc":
             exchanges[(m.device, m.exchange)].append(m)
     for (device, number), exchange in exchanges.items():
         name = f"exchange {number} of device {device} ({exchange[0].step})"
@@ -546,7 +546,7 @@ def inside(name):
 def check_jose_signature(folder, m):
     """Who must have signed this, and who must not."""
     certs, oid, other = folder.certs, folder.summary["tam_oid"], folder.summary["other_tam_oid"]
-    devices = [certs[f"otrp {name}"] for name in "ab" if f"otrp {name}" in certs]
+    devices = [certs[f"otrp {name}"] for name in "abc" if f"otrp {name}" in certs]
     by_tam = [jws.certified(certs["tam_ca"], oid) for _, jws in m.parts]
     by_device = [any(jws.by(device.public_key()) for device in devices) for _, jws in m.parts]
     if m.fate == "altered":
@@ -565,7 +565,7 @@ def check_jose_signature(folder, m):
         demand(not any(by_tam) and m.parts[0][1].certified(certs["rogue_ca"], oid), "is not signed by the rogue TAM")
     elif m.author == "other-tam":
         demand(m.parts[0][1].certified(certs["other_tam_ca"], other), "is not signed by the other TAM")
-    elif m.author == "device" and m.device in "ab":
+    elif m.author == "device" and m.device in "abc":
         own = certs[f"otrp {m.device}"]
         demand(all(jws.by(own.public_key()) for _, jws in m.parts), f"is not signed by device {m.device}")
         demand(not any(jws.header for _, jws in m.parts), "tells in clear who signed it")
@@ -573,7 +573,7 @@ def check_jose_signature(folder, m):
 
 def check_privacy(folder, m):
     """Nothing in clear tells which device it is: neither its certificate nor that certificate's digest."""
-    for name in "ab":
+    for name in "abc":
         if f"otrp {name}" in folder.certs:
             der = folder.certs[f"otrp {name}"].public_bytes(serialization.Encoding.DER)
             for secret in (der, hashlib.sha256(der).digest()):
@@ -632,7 +632,7 @@ def check_jose_answers(folder, messages):
             before[m.device] = m
             continue
         asked = before.pop(m.device, None)
-        if asked is None or m.device not in "ab" or m.fate != "genuine" or asked.fate == "altered" or not asked.parts:
+        if asked is None or m.device not in "abc" or m.fate != "genuine" or asked.fate == "altered" or not asked.parts:
             continue
         request = only(asked.parts[0][1].payload)[1]
         stranger = asked.author == "rogue-tam" or (asked.author == "other-tam" and m.step == "refuse-revoked-tam")

@@ -58,7 +58,8 @@ fn claims() -> Vec<u8> {
 }
 
 fn sign(claims: &[u8]) -> Vec<u8> {
-    let token = Sign1::sign(&*key("attestation"), claims, &[], &SignOptions::default()).expect("the key signs");
+    let token =
+        Sign1::sign(&*key("attestation"), claims, &[], &SignOptions::default()).expect("the key signs");
     wrap(&NONCE, &key("teep").public_key(), &token)
 }
 

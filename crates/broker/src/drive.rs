@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use tamarack_channel::{Action, Failure, Reply, Request, Value};
 use tamarack_model::{ComponentId, Protocol};
 
-use crate::rate::Rate;
+use crate::rate::Rates;
 use crate::{Error, TamClient, TeeChannel};
 
 /// Most HTTP requests to TAMs in one exchange; a TAM and an Agent that never end are cut off.
@@ -75,7 +75,7 @@ pub struct Broker {
     pub(crate) exchange: Mutex<()>,
     http: TamClient,
     relay: Option<Relay>,
-    pub(crate) rate: Mutex<Rate>,
+    pub(crate) rates: Mutex<Rates>,
 }
 
 impl fmt::Debug for Broker {
@@ -87,8 +87,8 @@ impl fmt::Debug for Broker {
 impl Broker {
     /// A Broker for this TEE.
     pub fn new(tee: TeeChannel, http: TamClient, relay: Option<Relay>) -> Self {
-        let rate = Mutex::new(Rate::default());
-        Self { tees: vec![Tee::new(tee)], exchange: Mutex::new(()), http, relay, rate }
+        let rates = Mutex::new(Rates::default());
+        Self { tees: vec![Tee::new(tee)], exchange: Mutex::new(()), http, relay, rates }
     }
 
     /// The same with another TEE, which gets the OTrP messages that name it, and its part in every GetDeviceState.

@@ -216,7 +216,7 @@ impl App<'_> {
     /// The app gets progress as it happens, then what goes to its TAM, then how it ended.
     fn process_otrp_message(&self, id: u32, message: &[u8]) -> Result<(), Error> {
         let mut gone = None;
-        let outcome = self.broker.process_otrp_message(message, &mut |action| {
+        let outcome = self.broker.process_otrp_message(self.number(), message, &mut |action| {
             if matches!(action, Action::Progress { .. }) && gone.is_none() {
                 gone = self.reply(id, Reply::done().with(vec![action.clone()])).err();
             }
@@ -224,6 +224,12 @@ impl App<'_> {
         // The app knows where its TAM is.
         let sent = |message| vec![Action::Send { tam_uri: String::new(), protocol: Protocol::Otrp, message }];
         self.reply(id, finished(outcome.map(|processed| (sent(processed.response), processed.failure))))
+    }
+
+    /// Its process id; apps of which the kernel tells none share a number.
+    fn number(&self) -> u64 {
+        let peer = rustix::net::sockopt::socket_peercred(&self.stream);
+        peer.map_or(0, |peer| peer.pid.as_raw_nonzero().get().unsigned_abs().into())
     }
 
     fn reply(&self, id: u32, reply: Reply) -> Result<(), Error> {

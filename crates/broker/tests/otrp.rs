@@ -95,7 +95,7 @@ fn an_exchange_runs_from_the_empty_post_to_204() {
 #[test]
 fn messages_go_to_the_tee_that_they_name() {
     let broker = Broker::new(honest("one"), http(), None).with_tee(honest("two"));
-    let process = |message: &[u8]| broker.process_otrp_message(message, &mut |_| ()).unwrap();
+    let process = |message: &[u8]| broker.process_otrp_message(1, message, &mut |_| ()).unwrap();
     for name in ["one", "two"] {
         let processed = process(&create_sd(name));
         assert_eq!(processed.failure, None);
@@ -116,7 +116,7 @@ fn a_tee_that_fails_is_an_error_of_the_broker() {
         let shown = format!("{odd:?}");
         for message in [create_sd("one"), get_device_state()] {
             let broker = Broker::new(tee("one", String::new(), always(odd.clone())), http(), None);
-            let processed = broker.process_otrp_message(&message, &mut |_| ()).unwrap();
+            let processed = broker.process_otrp_message(1, &message, &mut |_| ()).unwrap();
             assert_eq!(broker_error(&processed.response).2, expected, "{shown}");
             assert_eq!(processed.failure.unwrap().code, code, "{shown}");
         }
@@ -150,21 +150,22 @@ fn what_is_no_part_does_not_stand_in_the_array() {
     {
         let shown = String::from_utf8_lossy(&wrong).into_owned();
         let odd = || tee("one", String::new(), always(Reply::done().with(vec![sends(wrong.clone())])));
-        let processed =
-            Broker::new(odd(), http(), None).process_otrp_message(&get_device_state(), &mut |_| ()).unwrap();
+        let processed = Broker::new(odd(), http(), None)
+            .process_otrp_message(1, &get_device_state(), &mut |_| ())
+            .unwrap();
         assert_eq!(broker_error(&processed.response).2, "ERR_AGENT_TEE_FAIL", "{shown}");
         // It does not keep another TEE from answering.
         let broker = Broker::new(odd(), http(), None).with_tee(honest("two"));
-        let processed = broker.process_otrp_message(&get_device_state(), &mut |_| ()).unwrap();
+        let processed = broker.process_otrp_message(1, &get_device_state(), &mut |_| ()).unwrap();
         assert_eq!(parts(&processed.response), [part("two")], "{shown}");
     }
     // Neither does one that is gone.
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     drop(theirs);
     let broker = Broker::new(honest("one"), http(), None).with_tee(TeeChannel::new(ours));
-    let processed = broker.process_otrp_message(&get_device_state(), &mut |_| ()).unwrap();
+    let processed = broker.process_otrp_message(1, &get_device_state(), &mut |_| ()).unwrap();
     assert_eq!(parts(&processed.response), [part("one")]);
-    let processed = broker.process_otrp_message(&create_sd("two"), &mut |_| ()).unwrap();
+    let processed = broker.process_otrp_message(1, &create_sd("two"), &mut |_| ()).unwrap();
     assert_eq!(broker_error(&processed.response).2, "ERR_AGENT_TEE_UNKNOWN");
 }
 
@@ -178,7 +179,7 @@ fn a_tam_that_speaks_nonsense_is_refused_before_any_tee() {
         (b"[]", codes::OTRP_MALFORMED),
         (b"{}", codes::OTRP_MALFORMED),
         (br#"{"FactoryResetRequest":{}}"#, codes::OTRP_MALFORMED),
-        (br#"{"CreateSDRequest":"text"}"#, codes::JOSE_MALFORMED),
+        (br#"{"CreateSDRequest":"text"}"#, codes::OTRP_MALFORMED),
         (&nameless, codes::OTRP_MALFORMED),
         (&backwards, codes::OTRP_MALFORMED),
     ];
@@ -290,7 +291,7 @@ fn an_exchange_that_hangs_keeps_nobody_from_the_tee() {
     let _connection = silent.accept().unwrap();
     let (done, finished) = mpsc::channel();
     thread::spawn(move || {
-        done.send(broker.process_otrp_message(&create_sd("one"), &mut |_| ()).unwrap().failure)
+        done.send(broker.process_otrp_message(1, &create_sd("one"), &mut |_| ()).unwrap().failure)
     });
     assert_eq!(finished.recv_timeout(Duration::from_secs(2)), Ok(None));
 }
@@ -306,10 +307,10 @@ fn a_tee_that_takes_long_is_busy_for_others() {
     let broker = std::sync::Arc::new(Broker::new(channel, http(), None));
     let slow = std::sync::Arc::clone(&broker);
     // Its name is known before it is busy.
-    assert_eq!(broker.process_otrp_message(&create_sd("one"), &mut |_| ()).unwrap().failure, None);
-    let first = thread::spawn(move || slow.process_otrp_message(&get_device_state(), &mut |_| ()));
+    assert_eq!(broker.process_otrp_message(1, &create_sd("one"), &mut |_| ()).unwrap().failure, None);
+    let first = thread::spawn(move || slow.process_otrp_message(1, &get_device_state(), &mut |_| ()));
     thread::sleep(Duration::from_millis(200));
-    let processed = broker.process_otrp_message(&create_sd("one"), &mut |_| ()).unwrap();
+    let processed = broker.process_otrp_message(1, &create_sd("one"), &mut |_| ()).unwrap();
     let expected = ("r2".to_owned(), "t1".to_owned(), "ERR_AGENT_TEE_BUSY".to_owned());
     assert_eq!(broker_error(&processed.response), expected);
     assert_eq!(first.join().unwrap().unwrap().failure, None);

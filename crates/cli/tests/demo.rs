@@ -85,7 +85,7 @@ const OTRP_REFUSALS: [(&str, usize); 10] = [
     ("refuse-tampered-relay", 12),
 ];
 
-const BOTH_STEPS: [&str; 13] = [
+const BOTH_STEPS: [&str; 14] = [
     "pki",
     "tam-up",
     "tee-up",
@@ -96,12 +96,13 @@ const BOTH_STEPS: [&str; 13] = [
     "invoke-v1",
     "publish-v2",
     "policy-update",
+    "refuse-stale-state",
     "refuse-wrong-protocol",
     "unrequest-delete",
     "delete-domain",
 ];
 
-const BOTH_REFUSALS: [(&str, usize); 1] = [("refuse-wrong-protocol", 2)];
+const BOTH_REFUSALS: [(&str, usize); 2] = [("refuse-stale-state", 1), ("refuse-wrong-protocol", 2)];
 
 fn play(protocol: &str, keep: &Path) -> Json {
     let output = Command::new(env!("CARGO_BIN_EXE_tamarack"))

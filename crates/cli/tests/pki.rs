@@ -46,19 +46,15 @@ struct Running(Child);
 
 impl Running {
     fn start(folder: &Path, args: &str) -> (Self, Value) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tamarack"))
-            .args(args.split(' '))
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tamarack"));
+        command.args(args.split(' ')).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut running = Self(command.spawn().unwrap());
         let mut text = String::new();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut out = BufReader::new(running.0.stdout.take().unwrap());
         loop {
-            out.read_line(&mut text).unwrap();
+            assert_ne!(out.read_line(&mut text).unwrap(), 0, "{args}: it ended before it was ready");
             if let Ok(value) = serde_json::from_str(&text) {
-                return (Self(child), value);
+                return (running, value);
             }
         }
     }

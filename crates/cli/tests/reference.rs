@@ -140,13 +140,30 @@ fn an_agent_changed_by_one_byte_is_not_attested() {
     assert_eq!(devices(), attested);
     drop(device);
 
-    // Once nothing is in force, nothing is accepted.
-    let id = added.split_whitespace().nth(1).unwrap();
-    ok(at, &format!("reference deactivate {id} {connection}"));
-    assert!(ok(at, &format!("reference list {connection}")).contains("deactivated"));
+    // Nothing else is wrong with it: once its maker has released it, it is the other one that is not attested.
+    let second = make.replace(TAMARACK, "tamarack-altered").replace("--days", "--version 2 --days");
+    ok(at, &second);
+    let added = ok(at, &format!("reference add firmware.corim {connection}"));
     let device = Running::start(Path::new(TAMARACK), at, run);
     let _ =
         Command::new(TAMARACK).args(["app", "--device", "device", "policy-check"]).current_dir(at).output();
     assert_eq!(devices(), attested);
+    drop(device);
+    let device = Running::start(&altered, at, run);
+    ok(at, "app --device device policy-check");
+    drop(device);
+    let proved = devices();
+    assert_ne!(proved, attested);
+    assert_eq!(proved[0]["id"], attested[0]["id"]);
+
+    // Once nothing is in force, nothing is accepted.
+    let id = added.split_whitespace().nth(1).unwrap();
+    ok(at, &format!("reference deactivate {id} {connection}"));
+    let listed = ok(at, &format!("reference list {connection}"));
+    assert!(listed.contains("superseded") && listed.contains("deactivated"), "{listed}");
+    let device = Running::start(&altered, at, run);
+    let _ =
+        Command::new(TAMARACK).args(["app", "--device", "device", "policy-check"]).current_dir(at).output();
+    assert_eq!(devices(), proved);
     drop(device);
 }

@@ -443,6 +443,20 @@ fn e5_a_stranger_learns_nothing_and_nothing_is_written() {
 }
 
 #[test]
+fn e5_what_apps_ask_of_one_tam_is_not_told_to_another_in_its_place() {
+    let mut otrp = Otrp::new();
+    let request = tamarack_agent::Input::RequestTa { component: wallet("ta"), tam_uri: None };
+    let now = otrp.now;
+    otrp.agent.handle(now, request).unwrap();
+    assert!(matches!(otrp.agent.poll_output(), Some(tamarack_agent::Output::Connect { .. })));
+    // The Broker carries the exchange to another TAM of the device.
+    otrp.tam = 1;
+    assert_eq!(otrp.state().tee.requestedtalist, []);
+    otrp.tam = 0;
+    assert_eq!(otrp.state().tee.requestedtalist.len(), 1);
+}
+
+#[test]
 fn e5_two_tams_see_different_devices_but_for_the_tee_certificate() {
     let mut otrp = Otrp::new();
     let ueid = |otrp: &mut Otrp| {

@@ -44,17 +44,18 @@ enum Made {
 
 impl Broker {
     /// ProcessOTrPMessage (section 6.4.1) for an app: hands a TAM's message to the TEE that it names, a
-    /// GetDeviceStateRequest to every TEE, and gives what goes back to the TAM. Apps that call too often get
-    /// ERR_AGENT_TEE_BUSY.
+    /// GetDeviceStateRequest to every TEE, and gives what goes back to the TAM. `app` is a number that tells apps apart,
+    /// such as its process id; one that calls too often gets ERR_AGENT_TEE_BUSY.
     pub fn process_otrp_message(
         &self,
+        app: u64,
         message: &[u8],
         observe: &mut dyn FnMut(&Action),
     ) -> Result<Processed, Error> {
-        let allowed = lock(&self.rate).take(Instant::now());
+        let allowed = lock(&self.rates).take(app, Instant::now());
         let target = read(message)?;
         if !allowed {
-            tracing::warn!("apps call ProcessOTrPMessage too often; one call was turned away");
+            tracing::warn!("app {app} calls ProcessOTrPMessage too often; one call was turned away");
             return Ok(error(&target, ErrorCode::AgentTeeBusy, too_often()));
         }
         self.route(message, &target, observe)
@@ -255,5 +256,5 @@ fn busy() -> Failure {
 }
 
 fn too_often() -> Failure {
-    Failure::new(codes::DEVICE_BUSY, "apps hand over OTrP messages too often")
+    Failure::new(codes::DEVICE_BUSY, "the app hands over OTrP messages too often")
 }

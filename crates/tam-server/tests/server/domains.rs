@@ -107,6 +107,22 @@ fn f44_a_guest_publishes_its_own_tas_into_a_domain_and_no_others() {
 }
 
 #[test]
+fn f45_a_guest_that_was_shown_the_door_stays_out_when_the_tam_starts_again() {
+    let mut shop = Shop::new();
+    assert_eq!(shop.publish("acme", "acme", 1, &*shop.acme).status, 201);
+    assert_eq!(shop.call("POST", "/domains/acme/providers", &json!({ "provider": "isv" })).status, 200);
+    assert_eq!(shop.publish("isv", "acme/meter", 1, &*shop.isv).status, 201);
+    assert_eq!(shop.call("DELETE", "/domains/acme/providers/isv", &Value::Null).status, 200);
+    let (domain, digest) = (shop.domain("acme"), shop.world.digest());
+    assert_eq!(signers(&domain), [("acme".into(), shop.acme.public_key())]);
+    // What it published before is still in the catalogue.
+    shop.world.restart_whole();
+    assert_eq!(shop.domain("acme"), domain);
+    assert_eq!(shop.world.digest(), digest);
+    shop.publish("isv", "acme/meter", 2, &*shop.isv).assert_problem(403, "TMK-4007");
+}
+
+#[test]
 fn a_domain_is_created_shared_with_a_foreign_certificate_and_deleted() {
     let shop = Shop::new();
     let create = |name: &str, provider: &str| {

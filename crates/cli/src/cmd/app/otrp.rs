@@ -144,14 +144,10 @@ fn shown(information: &TaInformation, asked: bool, json: bool) -> Outcome {
         return out::json(&json!({
             "taid": taid, "tamid": tamid, "provider": spid, "version": version,
             "digest": digest.map(hex::encode), "asked_tam": asked,
-            "signer": information.signercert.as_ref().map(base64_of),
+            "signer": information.signercert.as_ref().map(|certificate| base64::encode(certificate)),
         }));
     }
     let version = version.map_or("an unknown version".into(), |version| format!("version {version}"));
     let digest = digest.map_or(String::new(), |digest| format!(", manifest {}", hex::encode(digest)));
     out::lines(&format!("the TEE has {taid} of {spid}, {version}{digest}, by TAM {tamid}: verified"))
-}
-
-fn base64_of(certificate: &Vec<u8>) -> String {
-    base64::encode(certificate)
 }

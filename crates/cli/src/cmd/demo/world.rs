@@ -17,7 +17,7 @@ use super::rest::Rest;
 use super::tas;
 
 /// User id that a Broker takes when the demo is run by root.
-const BROKER_UIDS: [u32; 2] = [61_901, 61_902];
+const BROKER_UIDS: [u32; 3] = [61_901, 61_902, 61_903];
 
 /// Who speaks what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -27,7 +27,7 @@ pub enum Cast {
     Teep,
     /// Two devices that speak OTrP
     Otrp,
-    /// One device of each, by different makers
+    /// One device of each, by different makers, and one that speaks both
     Both,
 }
 
@@ -43,6 +43,16 @@ impl Cast {
     /// Whether anybody speaks OTrP.
     pub fn has_otrp(self) -> bool {
         self != Self::Teep
+    }
+
+    /// Its devices: with both protocols also one that speaks both with the same TAM.
+    pub fn devices(self) -> &'static [char] {
+        if self == Self::Both { &['a', 'b', 'c'] } else { &['a', 'b'] }
+    }
+
+    /// Whether this device has keys for OTrP.
+    pub fn speaks_otrp(self, device: char) -> bool {
+        self.protocol(device) == Protocol::Otrp || device == 'c'
     }
 
     /// The authority that certifies this device's keys.
@@ -212,8 +222,9 @@ impl World {
         let folder = self.path(&format!("device-{name}"));
         let protocol = self.cast.protocol(name);
         self.make_device(name, protocol, &folder)?;
-        self.certify_device(name, protocol, &folder)?;
-        let uid = BROKER_UIDS[usize::from(name == 'b')].to_string();
+        self.certify_device(name, &folder)?;
+        let number = self.cast.devices().iter().position(|one| *one == name).unwrap_or_default();
+        let uid = BROKER_UIDS[number].to_string();
         let mut args = vec!["agent", "run", &folder];
         if is_root() {
             args.extend(["--uid", &uid]);
@@ -237,6 +248,11 @@ impl World {
                 args.extend(texts(&["--tam-anchor", &format!("{tam}={}", tas::TAM_NAME)]));
                 for (signer, prefix) in [(tas::ACME_NAME, tas::ACME), (tas::GLOBEX_NAME, tas::GLOBEX)] {
                     args.extend(texts(&["--signer-anchor", &format!("{acme}={signer}:{prefix}")]));
+                }
+                if self.cast.speaks_otrp(name) {
+                    // The first anchor of each protocol: one Owner by either.
+                    let anchor = format!("{tam}={}", tas::TAM_OID);
+                    args.extend(texts(&["--protocol", "both", "--otrp-anchor", &anchor]));
                 }
             }
             // No signers: those come with the domains that the TAM makes.
@@ -267,7 +283,7 @@ impl World {
         self.run(&args).map(drop)
     }
 
-    fn certify_device(&self, name: char, protocol: Protocol, folder: &str) -> Result<()> {
+    fn certify_device(&self, name: char, folder: &str) -> Result<()> {
         let uri = format!("urn:x-tamarack:device:{name}");
         let tee_ca = self.cast.tee_ca(name);
         let certificate = |ca: &str, role: Option<&str>, request: &str, out: &str| -> Result<String> {
@@ -285,7 +301,7 @@ impl World {
         let cert = certificate(tee_ca, None, "device.csr", &format!("device-{name}.pem"))?;
         let mut args = vec!["agent", "certify", folder, "--cert", &cert];
         let (otrp, firmware);
-        if protocol == Protocol::Otrp {
+        if self.cast.speaks_otrp(name) {
             otrp = certificate(tee_ca, Some("otrp-tee"), "otrp.csr", &format!("device-{name}-otrp.pem"))?;
             let file = format!("device-{name}-firmware.pem");
             firmware = certificate("firmware-ca", Some("firmware"), "firmware.csr", &file)?;

@@ -39,7 +39,7 @@ fn find<'j>(members: &'j [(String, Json)], name: &str) -> Option<&'j Json> {
     members.iter().find(|(known, _)| known == name).map(|(_, value)| value)
 }
 
-fn string<'j>(value: Option<&'j Json>) -> Option<&'j str> {
+fn string(value: Option<&Json>) -> Option<&str> {
     match value {
         Some(Json::String(text)) => Some(text),
         _ => None,

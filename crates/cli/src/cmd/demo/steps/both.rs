@@ -2,13 +2,15 @@
 
 use anyhow::{Context, Result, ensure};
 use tamarack_model::Protocol;
+use tamarack_otrp::ErrorCode;
+use tamarack_otrp::request::{Content, DeleteTa};
 use tamarack_tee::Params;
 
 use super::setup::developer;
-use crate::cmd::demo::otrp::name_of;
+use crate::cmd::demo::otrp::{Verdict, name_of};
 use crate::cmd::demo::relay::{Answer, Fate};
 use crate::cmd::demo::story::{Refusal, Story};
-use crate::cmd::demo::tas::{self, WALLET};
+use crate::cmd::demo::tas::{self, HELLO, VALVE, WALLET};
 use crate::cmd::demo::world::{Receipt, World};
 
 const DEVICES: [char; 2] = ['a', 'b'];
@@ -107,6 +109,38 @@ pub fn policy_update(world: &mut World, story: &mut Story) -> Result<()> {
     }
     story.say("a policy check brings wallet 2 to each: an Update over TEEP, an UpdateTA over OTrP");
     story.say("keys and counters of both wallets live on: payment 2, 20.00 spent in all");
+    Ok(())
+}
+
+/// Device c speaks TEEP with this TAM, and knows its OTrP name to be the same Owner. The stolen OTrP key is used through an
+/// app's socket, which is open to any app.
+pub fn stale_state(world: &mut World, story: &mut Story) -> Result<()> {
+    let (stolen, device) = (world.stolen_otrp()?, world.device('c')?);
+    ensure!(device.request(&HELLO.component())? == "INSTALLED", "device c did not get hello");
+    let told = device.app()?.process_otrp_message(&stolen.get_device_state()?)?;
+    let told = stolen.state(&told.response)?.context("device c told no state")?;
+    let listed = |taid: &str| told.dsi.tee.sdlist.iter().flat_map(|sd| &sd.talist).any(|ta| ta.taid == taid);
+    ensure!(listed(&HELLO.taid()), "OTrP does not see what TEEP has installed: {:?}", told.dsi.tee.sdlist);
+    story.say("device c is bound to the TAM in both protocols: OTrP shows what came over TEEP");
+
+    ensure!(device.request(&VALVE.component())? == "INSTALLED", "device c did not get the valve");
+    let before = world.digests()?;
+    let delete = DeleteTa { tamid: tas::TAM_OID.into(), sdname: tas::ACME.into(), taid: HELLO.taid() };
+    let command = stolen.command(&told, &Content::DeleteTa(delete), None)?;
+    let processed = device.app()?.process_otrp_message(&command)?;
+    let verdict = stolen.verdict(&processed.response, &world.tee_certificate('c')?)?;
+    ensure!(verdict == Verdict::Refused(ErrorCode::DevStateMismatch), "{verdict:?}");
+    let code = processed.failure.map_or(ErrorCode::DevStateMismatch.code(), |failure| failure.code);
+    let refusal = Refusal {
+        attempt: "with the TAM's key, DeleteTA over OTrP by the state that was told before an Update over TEEP",
+        by: "the TEE",
+        answer: format!("signed answer {}", ErrorCode::DevStateMismatch),
+        code,
+    };
+    let after = world.digests()?;
+    story.refused(refusal, &before, &after)?;
+    ensure!(device.sequence(&HELLO.manifest())? == Some(1), "hello is gone");
+    story.unchanged(&after);
     Ok(())
 }
 

@@ -119,7 +119,7 @@ const OTRP: [Step; 28] = [
     shown("delete-domain", "The domain is deleted, with all that is in it", otrp::domains::delete),
 ];
 
-const BOTH: [Step; 13] = [
+const BOTH: [Step; 14] = [
     step("pki", "Separate authorities, two of them for the TEEs of two makers", setup::pki),
     step("tam-up", "One TAM starts, for both protocols", setup::tam_up),
     shown("tee-up", "Two makers' devices start: one speaks TEEP, one OTrP", setup::tee_up),
@@ -130,6 +130,11 @@ const BOTH: [Step; 13] = [
     shown("invoke-v1", "The TA pays on both devices", both::invoke_v1),
     step("publish-v2", "The developer publishes version 2, once", both::publish_v2),
     shown("policy-update", "Both devices fetch the update", both::policy_update),
+    shown(
+        "refuse-stale-state",
+        "A change through one protocol voids what was told in the other",
+        both::stale_state,
+    ),
     shown(
         "refuse-wrong-protocol",
         "Messages of one device's protocol, sent to the other",

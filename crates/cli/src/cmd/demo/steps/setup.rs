@@ -126,7 +126,7 @@ pub fn tam_up(world: &mut World, story: &mut Story) -> Result<()> {
 
 /// Two devices: for each a Broker's process and, behind walls, a TEE's process.
 pub fn tee_up(world: &mut World, story: &mut Story) -> Result<()> {
-    for name in ['a', 'b'] {
+    for &name in world.cast.devices() {
         world.start_device(name)?;
         let device = world.device(name)?;
         let (ready, status) = (&device.broker.ready, &device.first);

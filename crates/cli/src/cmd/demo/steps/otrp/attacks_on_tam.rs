@@ -23,7 +23,10 @@ struct FakeTee {
     claims: Claims,
 }
 
-fn certified(world: &World, name: &str, ca: &str, kind: KeyType) -> Result<(Box<dyn Sign>, Vec<Vec<u8>>)> {
+/// A key and its certificates, leaf first.
+type Certified = (Box<dyn Sign>, Vec<Vec<u8>>);
+
+fn certified(world: &World, name: &str, ca: &str, kind: KeyType) -> Result<Certified> {
     let (key, cert) = (world.path(&format!("{name}.key")), world.path(&format!("{name}.pem")));
     let (issuer, uri) = (world.path(ca), format!("urn:x-tamarack:device:{name}"));
     let (type_name, role) = match kind {
