@@ -129,3 +129,31 @@ fn wrong_configuration_is_a_sentence() {
     std::fs::write(&config, "colour = 1\n").unwrap();
     refused(&["tam", "serve", "--config", text(&config)], 2, &["TMK-0004", "tam.toml:1:", "colour"]);
 }
+
+#[test]
+fn domains_are_created_shared_and_deleted() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let made: Value = serde_json::from_str(&ok(&["tam", "init", text(&path("tam")), "--json"])).unwrap();
+    let (config, token) = (made["config"].as_str().unwrap(), made["operator_token"].as_str().unwrap());
+    let server = Server::start(config);
+    for name in ["acme", "isv"] {
+        let key = path(&format!("{name}.key"));
+        ok(&["pki", "key", text(&key)]);
+        server.ask(token, &["tam", "provider", "add", name, "--prefix", name, "--signer", text(&key)]);
+    }
+    let (root, prefix) = (path("root.pem"), path("root"));
+    ok(&["pki", "ca", "--role", "developer", text(&prefix)]);
+    server.ask(token, &["domain", "create", "acme", "--provider", "acme", "--quota", "4096"]);
+    server.refuses(token, &["domain", "create", "acme", "--provider", "acme"], "TMK-4005");
+    server.refuses(token, &["domain", "create", "isv", "--provider", "acme"], "TMK-4007");
+    let allow = ["domain", "allow", "acme", "--provider", "isv", "--certificate", text(&root)];
+    server.ask(token, &allow);
+    let shown = server.ask(token, &["domain", "show", "acme"]);
+    assert!(shown.contains("of acme") && shown.contains("guests: isv"), "{shown}");
+    server.ask(token, &["domain", "disallow", "acme", "--provider", "isv"]);
+    server.ask(token, &["domain", "delete", "acme"]);
+    assert!(server.ask(token, &["domain", "list"]).contains("DELETED"));
+    let listed: Value = serde_json::from_str(&server.ask(token, &["domain", "list", "--json"])).unwrap();
+    assert_eq!((&listed[0]["name"], &listed[0]["quota"]), (&"acme".into(), &4096.into()));
+}
