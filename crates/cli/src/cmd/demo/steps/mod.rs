@@ -1,4 +1,4 @@
-//! The steps, one file per group. A new step is a function and a row in [`STEPS`].
+//! The steps, one file per group. A new step is a function and a row in the table of its cast: `TEEP`, `OTRP` or `BOTH`.
 
 mod attacks_on_device;
 mod attacks_on_tam;
