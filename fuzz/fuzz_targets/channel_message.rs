@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use tamarack_cbor::{Decoder, Encoder};
 use tamarack_channel::{Action, Body, Failure, Reply, Request, Target, Value};
 use tamarack_fuzz::{limits, seeds, wallet};
-use tamarack_model::codes;
+use tamarack_model::{Protocol, codes};
 use tamarack_tee::Param;
 
 fn example(body: &impl Body) -> Vec<u8> {
@@ -20,6 +20,8 @@ fn examples() -> Vec<Vec<u8>> {
         Request::RequestTa { component: wallet("suit"), tam_uri: Some("https://tam.example/tam".into()) },
         Request::UnrequestTa { component: wallet("suit") },
         Request::ProcessTeepMessage(vec![1; 100]),
+        Request::ProcessOtrpMessage(vec![1; 100]),
+        Request::GetTaInformation { query: vec![2; 100], tam_uri: None },
         Request::RequestPolicyCheck,
         Request::Chunk { fetch: 1, data: vec![2; 100], last: true },
         Request::FetchFailed { fetch: 1 },
@@ -31,8 +33,9 @@ fn examples() -> Vec<Vec<u8>> {
         Request::Invoke { session: 1, command: 2, params: params.clone() },
         Request::CloseSession { session: 1 },
     ];
+    let tam_uri: String = "https://tam.example/tam".into();
     let replies = [
-        Reply::done().with(vec![Action::Connect { tam_uri: "https://tam.example/tam".into() }]),
+        Reply::done().with(vec![Action::Connect { tam_uri, protocol: Protocol::Otrp }]),
         Reply::value(Value::Returned { code: 0, params }),
         Reply::failed(Failure::new(codes::TEE_CHANNEL, "no")),
     ];
