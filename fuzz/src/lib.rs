@@ -137,6 +137,7 @@ pub fn evidence_claims() -> Claims {
         manifests: vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
         iat: None,
         exp: None,
+        tpm: None,
         platform: Some(PlatformClaims {
             class: PlatformClaims::SOFTWARE_TEE.into(),
             layers: LAYERS.iter().fold(0, |layers, (bit, _)| layers | bit),

@@ -24,6 +24,7 @@ extern crate alloc;
 mod ear;
 mod format;
 mod reference;
+mod wrapped;
 
 use alloc::format;
 use alloc::string::String;
@@ -38,9 +39,9 @@ use tamarack_model::{Code, DeviceId, UnixTime, codes};
 use tamarack_x509::Anchor;
 
 pub use ear::{Tier, TrustResult, TrustVector, claim};
-pub use format::psa_token;
 pub use format::software_tee::SoftwareTee;
 pub use format::{EvidenceFormat, FORMATS, find};
+pub use format::{psa_token, tpm};
 pub use reference::{
     Added, ComponentFinding, Endorsed, Finding, Floor, PROFILE as REFERENCE_PROFILE, ProviderRole,
     REPLACED as REFERENCE_REPLACED, ReferenceEntry, ReferenceProvider, References, StoredReference,

@@ -25,7 +25,7 @@ pub(crate) struct World {
     pub(crate) authority: Authority,
     pub(crate) attestation_key: Box<dyn Sign>,
     pub(crate) teep_key: PublicKey,
-    chain: Vec<Vec<u8>>,
+    pub(crate) chain: Vec<Vec<u8>>,
     pub(crate) policy: Policy,
 }
 
@@ -54,6 +54,7 @@ impl World {
             manifests: alloc::vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
             iat: None,
             exp: None,
+            tpm: None,
             platform: Some(PlatformClaims {
                 class: PlatformClaims::SOFTWARE_TEE.into(),
                 layers: Policy::SOFTWARE_LAYERS,

@@ -4,7 +4,7 @@ use core::ops::RangeInclusive;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind, Kind};
 
-use crate::{Confirmation, Manifest, PlatformClaims};
+use crate::{Confirmation, Manifest, PlatformClaims, TpmQuote};
 
 /// Labels of the claims (IANA "CBOR Web Token (CWT) Claims").
 pub mod label {
@@ -28,6 +28,8 @@ pub mod label {
     pub const DBGSTAT: i64 = 263;
     /// eat_profile.
     pub const EAT_PROFILE: i64 = 265;
+    /// submods.
+    pub const SUBMODS: i64 = 266;
     /// manifests.
     pub const MANIFESTS: i64 = 272;
     /// What Tamarack says about a TEE, in the registry's range for private use (below -65536).
@@ -47,6 +49,7 @@ pub mod label {
 /// | 260 | `hwversion` | `[text, optional scheme]` |
 /// | 263 | `dbgstat` | 0 to 4 |
 /// | 265 | `eat_profile` | URI or OID |
+/// | 266 | `tpm`: of the submods, the one of this name | [`TpmQuote`] |
 /// | 272 | `manifests` | `[content format, body]`, at least one |
 /// | -77061 | `platform` | [`PlatformClaims`] |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +78,12 @@ pub struct Claims {
     pub exp: Option<u64>,
     /// Our private claim.
     pub platform: Option<PlatformClaims>,
+    /// Submodule `tpm`; others are stepped over.
+    pub tpm: Option<TpmQuote>,
 }
+
+/// Name of the submodule with a quote.
+const TPM: &str = "tpm";
 
 /// oemid: who made the hardware (RFC 9711 section 4.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +176,7 @@ impl<'b> Decode<'b> for Claims {
                 label::DBGSTAT => claims.dbgstat = Some(DebugStatus::decode(d)?),
                 label::EAT_PROFILE => claims.eat_profile = Some(Profile::decode(d)?),
                 label::MANIFESTS => claims.manifests = decode_manifests(d)?,
+                label::SUBMODS => claims.tpm = decode_submods(d)?,
                 label::PLATFORM => claims.platform = Some(PlatformClaims::decode(d)?),
                 _ => drop(d.raw()?),
             }
@@ -190,6 +199,11 @@ impl Encode for Claims {
                 .optional(label::EAT_PROFILE, self.eat_profile.as_ref(), |e, profile| match profile {
                     Profile::Uri(uri) => e.text(uri),
                     Profile::Oid(oid) => e.bytes(oid),
+                })
+                .optional(label::SUBMODS, self.tpm.as_ref(), |e, quote| {
+                    e.map_with(|map| {
+                        map.text(TPM, |e| e.item(quote));
+                    })
                 })
                 .optional(label::PLATFORM, self.platform.as_ref(), |e, platform| e.item(platform));
             match self.eat_nonce.as_slice() {
@@ -232,6 +246,17 @@ fn decode_nonces(d: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Error> {
         0 | 1 => Err(Error::new(at, ErrorKind::Value("a single nonce as a byte string"))),
         count => (0..count).map(|_| nonce(d)).collect(),
     }
+}
+
+fn decode_submods(d: &mut Decoder<'_>) -> Result<Option<TpmQuote>, Error> {
+    let mut tpm = None;
+    for _ in 0..d.map()? {
+        match d.text()? {
+            TPM => tpm = Some(TpmQuote::decode(d)?),
+            _ => drop(d.raw()?),
+        }
+    }
+    Ok(tpm)
 }
 
 fn decode_manifests(d: &mut Decoder<'_>) -> Result<Vec<Manifest>, Error> {

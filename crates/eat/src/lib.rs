@@ -8,9 +8,10 @@
 //! | [`Token`] | a CWT as it arrived; [`Token::verify`] gives [`Claims`] with proof |
 //! | [`sign`] | the other direction |
 //! | [`PlatformClaims`] | our private claim about a TEE |
+//! | [`TpmQuote`] | the quote of a TPM in the submodule `tpm` |
 //!
 //! Reading is strict CBOR throughout: definite lengths and shortest encodings, as the TEEP profile asks. Detached
-//! bundles (tag 602), unsigned tokens (tag 601) and submodules are not read; a profile that needs them is a module beside these.
+//! bundles (tag 602), unsigned tokens (tag 601) and other submodules are not read; a profile that needs them is a module beside these.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ mod manifest;
 mod platform;
 mod teep;
 mod token;
+mod tpm;
 
 pub use claims::{Claims, DebugStatus, HardwareVersion, OemId, Profile, label};
 pub use confirmation::Confirmation;
@@ -29,6 +31,7 @@ pub use manifest::{Manifest, SuitDigest};
 pub use platform::{LAYERS, PlatformClaims, layer};
 pub use teep::{TeepClaims, TeepError};
 pub use token::{Error, Token, sign};
+pub use tpm::{LAUNCHER_PCR, TpmQuote, decode_pcrs, encode_pcrs};
 
 /// CBOR tag of a CWT.
 pub const TAG_CWT: u64 = 61;

@@ -146,6 +146,13 @@ table! {
     MEASUREMENT_MISMATCH = 3111, "The device runs something that nobody released", "A measured component has a digest that is not among its reference values.", "Install released software; if it is a new release, add its reference values.";
     MEASUREMENT_UNKNOWN = 3112, "There are no reference values for this", "No active reference value speaks of this device and component.", "Add the maker's reference values.";
     MEASUREMENT_OUTDATED = 3113, "The device runs an outdated release", "The security version of a measured component is below the least that its provider accepts.", "Update the device.";
+    TPM_QUOTE_MALFORMED = 3130, "The TPM quote is malformed", "It is not a TPMS_ATTEST or TPMT_SIGNATURE of TPM 2.0 Library Part 2, or something follows it.", "Send exactly what TPM2_Quote gave; the reason names the byte.";
+    TPM_QUOTE_TYPE = 3131, "What the TPM signed is no quote", "It is another attestation (of a key, of the time), or bytes that no TPM generated.", "Use TPM2_Quote with a restricted signing key.";
+    TPM_QUOTE_SIGNATURE = 3132, "The TPM quote is not signed by the attestation key", "It was edited, another key signed it, or it is not ECDSA P-256 with SHA-256.", "Quote with the key that the TEE CA certified.";
+    TPM_QUOTE_STALE = 3133, "The TPM quote is not bound to this exchange", "Its qualifying data is not the hash of this nonce and key: it is a replay.", "Ask the TPM for a quote with the qualifying data of the answer at hand.";
+    TPM_PCR_DIGEST = 3134, "The PCR values are not those that were quoted", "Their digest or selection is not the one in the quote, or they are not of the SHA-256 bank.", "Read the PCRs and quote them without an extend in between.";
+    TPM_PCR_LAUNCHER = 3135, "The TPM measured another Agent or configuration", "PCR 23 does not hold the Agent and configuration that the claims tell.", "Start the device again; if it stays, its Agent was replaced.";
+    TPM_QUOTE_MISSING = 3136, "The Evidence tells of a TPM without its quote", "root-secret or counter-quality is tpm, and the submodule tpm is missing.", "Use a launcher that quotes.";
 
     // 4xxx: TAM and store.
     API_UNAUTHENTICATED = 4001, "The request carries no valid token", "The bearer token is missing, unknown or revoked.", "Send Authorization: Bearer with a token made by `tamarack tam init` or `tamarack tam token`.";

@@ -340,6 +340,7 @@ impl Platform for MemoryPlatform {
             }),
             iat: None,
             exp: None,
+            tpm: None,
         };
         let payload =
             tamarack_eat::sign(&claims, &*self.attestation_key, &self.chain).map_err(|_| Error::Crypto)?;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use tamarack_cbor::Limits;
 use tamarack_corim::{Class, ClassId, Digest, DigestAlgorithm, Environment, Instance, Triple};
 use tamarack_cose::{Purpose, VerificationKey};
-use tamarack_crypto::{ConstantTimeEq, Provider};
+use tamarack_crypto::{ConstantTimeEq, Provider, PublicKey};
 use tamarack_eat::{
     Claims, Confirmation, Manifest, OemId, PlatformClaims, Profile, SOFTWARE_TEE_FORMAT,
     SOFTWARE_TEE_PROFILE, TeepClaims, Token,
@@ -13,6 +13,7 @@ use tamarack_eat::{
 use tamarack_model::{Code, DeviceId, Hex, codes};
 use tamarack_x509::{Anchor, Role, crl, validate};
 
+use super::tpm;
 use crate::reference::component;
 use crate::{EvidenceFormat, Expectations, Genuine, Grade, Hints, Policy, Refusal};
 
@@ -49,27 +50,14 @@ impl EvidenceFormat for SoftwareTee {
         let token = Token::parse(evidence, &LIMITS).map_err(malformed)?;
         let mut reasons = Vec::new();
 
-        // The key counts only once its chain does (security rule K4).
-        if token.x5chain().is_empty() {
-            return Err(untrusted("no certificates in the protected header".into()));
-        }
-        let anchors: Vec<Anchor> = policy.tee_cas.iter().map(|ca| ca.anchor.clone()).collect();
-        let chain = validate(token.x5chain(), &anchors, Role::Tee, expected.now, provider)
-            .map_err(|e| untrusted(format!("attestation key: {e}")))?;
-        let Some(ca) = policy.tee_cas.get(chain.anchor_index()) else {
-            return Err(untrusted("the chain leads to no TEE CA".into()));
-        };
-        if let Some(lists) = policy.crls.get(chain.anchor_index()).filter(|lists| !lists.is_empty()) {
-            crl::check(&chain.path(), lists, expected.now, provider)
-                .map_err(|e| untrusted(format!("attestation key: {e}")))?;
-        }
-        let key = VerificationKey::new(*chain.leaf_key(), Purpose::Evidence, provider);
+        let certified = certify(token.x5chain(), expected, policy, provider)?;
+        let key = VerificationKey::new(certified.key, Purpose::Evidence, provider);
         let device = DeviceId(key.id().0);
         let verified = token.verify(&[key], Purpose::Evidence, provider).map_err(|e| match e {
             tamarack_eat::Error::Claims(_) => malformed(e),
             _ => untrusted(e.to_string()),
         })?;
-        reasons.push(format!("signed by attestation key {device} under TEE CA {}", chain.anchor_index()));
+        reasons.push(format!("signed by attestation key {device} under TEE CA {}", certified.ca));
 
         let claims = verified.into_value();
         let platform = check_profile(&claims)?;
@@ -78,17 +66,67 @@ impl EvidenceFormat for SoftwareTee {
         check_key(&claims, expected, provider)?;
         reasons.push(format!("vouches for the TEEP key {}", expected.teep_key));
         check_debug(&claims, policy)?;
+        let quoted = match &claims.tpm {
+            Some(quote) => {
+                tpm::check_submodule(quote, &claims, &certified.key, expected.nonce, &mut reasons, provider)?
+            }
+            None if platform.root_secret == TPM || platform.counter_quality == TPM => {
+                let reason = "the claims tell of a TPM and come without its quote".into();
+                return Err(refusal(codes::TPM_QUOTE_MISSING, reason));
+            }
+            None => Vec::new(),
+        };
 
-        let grade = ca.cap.min(claimed_grade(platform, policy, &mut reasons));
-        reasons.push(format!("grade {grade}: the TEE CA is capped at {}", ca.cap));
+        let grade = certified.cap.min(claimed_grade(platform, policy, &mut reasons));
+        reasons.push(format!("grade {grade}: the TEE CA is capped at {}", certified.cap));
         if grade < policy.minimum {
             let why = reasons.split_off(reasons.len().saturating_sub(2)).join("; ");
             let reason = format!("grade {grade} is below the minimum {}: {why}", policy.minimum);
             return Err(refusal(codes::EVIDENCE_POLICY, reason));
         }
-        let shown = shown(&claims, &device);
+        let mut shown = shown(&claims, &device);
+        shown.measurements.extend(quoted);
         Ok(Genuine { device, grade, claims, reasons, shown })
     }
+}
+
+/// What the platform claims call a TPM.
+const TPM: &str = "tpm";
+
+/// An attestation key whose certificates lead to a TEE CA.
+pub(super) struct Certified {
+    /// The key.
+    pub key: PublicKey,
+    /// Number of the TEE CA in the policy.
+    pub ca: usize,
+    /// Its key, if it is one that COSE can name.
+    pub ca_key: Option<PublicKey>,
+    /// The best grade under it.
+    pub cap: Grade,
+}
+
+/// Finds the TEE CA that the chain, leaf first, leads to. The key counts only once its chain does (security rule K4).
+pub(super) fn certify(
+    chain: &[Vec<u8>],
+    expected: &Expectations<'_>,
+    policy: &Policy,
+    provider: &Provider,
+) -> Result<Certified, Refusal> {
+    if chain.is_empty() {
+        return Err(untrusted("no certificates in the protected header".into()));
+    }
+    let anchors: Vec<Anchor> = policy.tee_cas.iter().map(|ca| ca.anchor.clone()).collect();
+    let chain = validate(chain, &anchors, Role::Tee, expected.now, provider)
+        .map_err(|e| untrusted(format!("attestation key: {e}")))?;
+    let index = chain.anchor_index();
+    let Some(ca) = policy.tee_cas.get(index) else {
+        return Err(untrusted("the chain leads to no TEE CA".into()));
+    };
+    if let Some(lists) = policy.crls.get(index).filter(|lists| !lists.is_empty()) {
+        crl::check(&chain.path(), lists, expected.now, provider)
+            .map_err(|e| untrusted(format!("attestation key: {e}")))?;
+    }
+    Ok(Certified { key: *chain.leaf_key(), ca: index, ca_key: ca.anchor.key().copied(), cap: ca.cap })
 }
 
 /// What a software TEE shows, as makers speak of it:
@@ -100,7 +138,8 @@ impl EvidenceFormat for SoftwareTee {
 /// | model | hwmodel |
 /// | instance | SHA-256 thumbprint of the attestation key |
 ///
-/// Each entry of the manifests claim is a measured element whose name is its URI.
+/// Each entry of the manifests claim is a measured element whose name is its URI; so is each PCR of a TPM's quote
+/// ([`super::tpm::pcr_element`]) but the one that repeats the manifests.
 fn shown(claims: &Claims, device: &DeviceId) -> Triple {
     let (class_id, vendor) = match claims.oemid {
         Some(OemId::Random(bytes)) => (Some(ClassId::Uuid(bytes)), Some(Hex(&bytes).to_string())),

@@ -25,6 +25,7 @@ fn evidence() -> Claims {
         manifests: alloc::vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
         iat: Some(1_700_000_000),
         exp: None,
+        tpm: None,
         platform: Some(PlatformClaims {
             class: PlatformClaims::SOFTWARE_TEE.into(),
             layers: layer::SECCOMP | layer::LANDLOCK,

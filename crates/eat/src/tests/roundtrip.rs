@@ -10,6 +10,7 @@ use tamarack_crypto::PublicKey;
 
 use crate::{
     Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, OemId, PlatformClaims, Profile, Token,
+    TpmQuote,
 };
 
 fn sized(shortest: usize, longest: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -61,11 +62,24 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn tpm()(
+        attest in sized(0, 40),
+        signature in any::<([u8; 32], [u8; 32])>(),
+        pcrs in prop::collection::btree_map(0u8..24, any::<[u8; 32]>(), 0..5),
+    ) -> TpmQuote {
+        let mut raw = [0; 64];
+        raw[..32].copy_from_slice(&signature.0);
+        raw[32..].copy_from_slice(&signature.1);
+        TpmQuote { attest, signature: raw, pcrs: pcrs.into_iter().collect() }
+    }
+}
+
+prop_compose! {
     fn claims()(
         (eat_nonce, ueid, oemid) in (nonces(), of(sized(7, 33)), of(oemid())),
         (hwmodel, version, scheme) in (of(sized(1, 32)), of("[ -~]{0,20}"), of(any::<i64>())),
         (uri, dbgstat) in (of("[ -~]{0,20}"), of(0u64..5)),
-        (cnf, manifests, platform) in (of(cnf()), manifests(), of(platform())),
+        (cnf, manifests, platform, tpm) in (of(cnf()), manifests(), of(platform()), of(tpm())),
         (iat, exp) in any::<(Option<u64>, Option<u64>)>(),
     ) -> Claims {
         Claims {
@@ -81,6 +95,7 @@ prop_compose! {
             iat,
             exp,
             platform,
+            tpm,
         }
     }
 }

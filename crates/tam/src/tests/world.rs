@@ -259,6 +259,7 @@ impl Device {
             manifests: alloc::vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
             iat: None,
             exp: None,
+            tpm: None,
             platform: Some(PlatformClaims {
                 class: PlatformClaims::SOFTWARE_TEE.into(),
                 layers: Policy::SOFTWARE_LAYERS,

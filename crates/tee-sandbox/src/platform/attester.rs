@@ -89,6 +89,7 @@ impl Attester {
             }),
             iat: None,
             exp: None,
+            tpm: None,
         };
         let payload = tamarack_eat::sign(&claims, &*self.key, &self.chain).map_err(|_| Error::Crypto)?;
         Ok(Evidence { format: SOFTWARE_TEE_FORMAT.into(), payload })

@@ -124,6 +124,7 @@ impl Device {
             manifests: vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
             iat: None,
             exp: None,
+            tpm: None,
             platform: Some(PlatformClaims {
                 class: PlatformClaims::SOFTWARE_TEE.into(),
                 layers: Policy::SOFTWARE_LAYERS,
