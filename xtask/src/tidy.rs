@@ -40,6 +40,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("crypto-rustcrypto", Adapter),
     ("store-sqlite", Adapter),
     ("tee-sandbox", Adapter),
+    ("tee-tpm", Adapter),
     ("broker", Program),
     ("cli", Program),
     ("pki", Program),

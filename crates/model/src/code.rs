@@ -181,6 +181,8 @@ table! {
     TA_QUOTA = 5010, "The TA exceeded its quota", "Storage, object count or session count reached its limit.", "Delete what is not needed.";
     TAM_NOT_TRUSTED = 5011, "The TAM is not trusted by this device", "No trust anchor of the device verifies the TAM's signature.", "Enrol the TAM's anchor with the device.";
     DEVICE_BUSY = 5012, "Another exchange is in progress", "The Agent handles one exchange at a time.", "Try again when it has ended.";
+    TPM_UNAVAILABLE = 5040, "The TPM cannot be used", "It cannot be reached, another process uses it, its owner has set a password, or it refused a command.", "The message has the command and the response code; give /dev/tpmrm0 rather than /dev/tpm0.";
+    TPM_SEALED = 5041, "The TPM does not release the root secret", "This is another TPM, or the machine, the Agent or its configuration is not what the secret was sealed to.", "Boot what was sealed to; before an update of the Agent run `tamarack agent reseal`.";
 
     // 60xx: OTrP. 6001 to 6020 are the codes of the draft, one each; then what is found on one's own side.
     OTRP_DEV_STATE_MISMATCH = 6001, "ERR_DEV_STATE_MISMATCH: the device's state is not the one the TAM knows", "The dsihash is not that of the last DSI told to this TAM, or something changed since.", "Nothing to do: the TAM asks for the state again and plans anew.";
