@@ -181,6 +181,8 @@ table! {
     TA_QUOTA = 5010, "The TA exceeded its quota", "Storage, object count or session count reached its limit.", "Delete what is not needed.";
     TAM_NOT_TRUSTED = 5011, "The TAM is not trusted by this device", "No trust anchor of the device verifies the TAM's signature.", "Enrol the TAM's anchor with the device.";
     DEVICE_BUSY = 5012, "Another exchange is in progress", "The Agent handles one exchange at a time.", "Try again when it has ended.";
+    TEE_LAUNCHER = 5013, "The TEE's launcher refused or failed", "The process that holds the root of trust did not do what the Agent needs.", "The message says what; start the device again.";
+    TEE_NO_PANEL = 5014, "Nobody can be asked at the device", "The device has no panel, or none is connected to it.", "Start it with --panel, and `tamarack panel` at the other end.";
     TPM_UNAVAILABLE = 5040, "The TPM cannot be used", "It cannot be reached, another process uses it, its owner has set a password, or it refused a command.", "The message has the command and the response code; give /dev/tpmrm0 rather than /dev/tpm0.";
     TPM_SEALED = 5041, "The TPM does not release the root secret", "This is another TPM, or the machine, the Agent or its configuration is not what the secret was sealed to.", "Boot what was sealed to; before an update of the Agent run `tamarack agent reseal`.";
 
