@@ -5,7 +5,6 @@ use libfuzzer_sys::fuzz_target;
 use tamarack_attest::tpm::{FORMAT, Quote, binding, signature, verify, wrap};
 use tamarack_attest::{Expectations, Grade, Policy, appraise, hints_unverified};
 use tamarack_cose::thumbprint;
-use tamarack_crypto::Sign;
 use tamarack_fuzz::{NONCE, NOW, key, provider, seeds};
 
 const PCRS: [(u8, [u8; 32]); 2] = [(0, [1; 32]), (23, [2; 32])];
