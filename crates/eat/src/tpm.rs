@@ -1,6 +1,8 @@
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind};
+use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind, Limits};
 use tamarack_cose::thumbprint;
 use tamarack_crypto::{Provider, PublicKey};
 
@@ -33,11 +35,26 @@ pub struct TpmQuote {
 }
 
 impl TpmQuote {
+    /// Name of the submodule.
+    pub const SUBMODULE: &'static str = "tpm";
+
+    /// The quote in the submodules of claims, if there is one.
+    pub fn of(submods: &BTreeMap<String, Vec<u8>>) -> Result<Option<Self>, Error> {
+        let limits = Limits { bytes: 4096, depth: 6, items: 128 };
+        submods.get(Self::SUBMODULE).map(|bytes| Self::from_cbor(bytes, &limits)).transpose()
+    }
+
+    /// The submodules of claims that have this quote and nothing else.
+    pub fn into_submods(self) -> BTreeMap<String, Vec<u8>> {
+        BTreeMap::from([(Self::SUBMODULE.into(), self.to_cbor())])
+    }
+
     /// The qualifying data that binds a quote to the claims around it: SHA-256 of "Tamarack quote", the nonce's length in
-    /// one byte, the nonce, and the thumbprint of the key in cnf. `nonce` has at most 64 bytes.
-    pub fn qualifying_data(nonce: &[u8], confirmed: &PublicKey, provider: &Provider) -> [u8; 32] {
+    /// one byte, the nonce, and the thumbprint of the key in cnf if there is one. `nonce` has at most 64 bytes.
+    pub fn qualifying_data(nonce: &[u8], confirmed: Option<&PublicKey>, provider: &Provider) -> [u8; 32] {
         let length = [u8::try_from(nonce.len()).unwrap_or(u8::MAX)];
-        provider.sha256_parts(&[b"Tamarack quote", &length, nonce, &thumbprint(confirmed, provider).0])
+        let key = confirmed.map(|key| thumbprint(key, provider).0);
+        provider.sha256_parts(&[b"Tamarack quote", &length, nonce, key.as_ref().map_or(&[], |key| &key[..])])
     }
 
     /// What [`LAUNCHER_PCR`] holds after the launcher has measured an Agent and its configuration into it.

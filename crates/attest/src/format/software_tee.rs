@@ -8,7 +8,7 @@ use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::{ConstantTimeEq, Provider, PublicKey};
 use tamarack_eat::{
     Claims, Confirmation, Manifest, OemId, PlatformClaims, Profile, SOFTWARE_TEE_FORMAT,
-    SOFTWARE_TEE_PROFILE, TeepClaims, Token,
+    SOFTWARE_TEE_PROFILE, TeepClaims, Token, TpmQuote,
 };
 use tamarack_model::{Code, DeviceId, Hex, codes};
 use tamarack_x509::{Anchor, Role, crl, validate};
@@ -66,7 +66,8 @@ impl EvidenceFormat for SoftwareTee {
         check_key(&claims, expected, provider)?;
         reasons.push(format!("vouches for the TEEP key {}", expected.teep_key));
         check_debug(&claims, policy)?;
-        let quoted = match &claims.tpm {
+        let quote = TpmQuote::of(&claims.submods).map_err(|e| malformed(tamarack_eat::Error::Claims(e)))?;
+        let quoted = match &quote {
             Some(quote) => {
                 tpm::check_submodule(quote, &claims, &certified.key, expected.nonce, &mut reasons, provider)?
             }

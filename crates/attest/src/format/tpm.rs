@@ -206,8 +206,14 @@ pub(super) fn check_submodule(
     reasons: &mut Vec<String>,
     provider: &Provider,
 ) -> Result<Vec<Measurement>, Refusal> {
-    let Some(Confirmation::Key(confirmed)) = &claims.cnf else {
-        return Err(refusal(codes::TPM_QUOTE_STALE, "the claims name no key that a quote could be bound to"));
+    let confirmed = match &claims.cnf {
+        Some(Confirmation::Key(key)) => Some(key),
+        // Evidence of a TA; whether a cnf is needed, the profile says.
+        None => None,
+        Some(Confirmation::Kid(_) | Confirmation::Thumbprint(_)) => {
+            let reason = "the claims name no key that a quote could be bound to";
+            return Err(refusal(codes::TPM_QUOTE_STALE, reason));
+        }
     };
     let qualifying = TpmQuote::qualifying_data(nonce, confirmed, provider);
     let pcrs = verify(&quote.attest, &quote.signature, &quote.pcrs, key, &qualifying, provider)?;

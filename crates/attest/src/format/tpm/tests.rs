@@ -296,14 +296,14 @@ fn rooted(world: &World, attested: &Attested, key: &dyn Sign) -> Claims {
     (platform.root_secret, platform.counter_quality) = ("tpm".into(), "tpm".into());
     let attest = attested.encode();
     let signature = key.sign(&attest).unwrap();
-    claims.tpm = Some(TpmQuote { attest, signature, pcrs: pcrs() });
+    claims.submods = TpmQuote { attest, signature, pcrs: pcrs() }.into_submods();
     claims
 }
 
 #[test]
 fn r9_evidence_that_tells_of_a_tpm_comes_with_its_quote() {
     let world = World::new(Grade::Hardware);
-    let qualifying = TpmQuote::qualifying_data(&NONCE, &world.teep_key, &provider());
+    let qualifying = TpmQuote::qualifying_data(&NONCE, Some(&world.teep_key), &provider());
     let good = Attested::new(qualifying, &pcrs());
     let key = &*world.attestation_key;
     let appraisal = world.appraise(&world.evidence(&rooted(&world, &good, key))).unwrap();
@@ -318,10 +318,10 @@ fn r9_evidence_that_tells_of_a_tpm_comes_with_its_quote() {
         change(&mut claims);
         world.appraise(&world.evidence(&claims)).expect_err("refused").code
     };
-    assert_eq!(code(&|claims| claims.tpm = None), codes::TPM_QUOTE_MISSING);
+    assert_eq!(code(&|claims| claims.submods.clear()), codes::TPM_QUOTE_MISSING);
     assert_eq!(
         code(&|claims| {
-            claims.tpm = None;
+            claims.submods.clear();
             claims.platform.as_mut().unwrap().root_secret = "file".into();
         }),
         codes::TPM_QUOTE_MISSING,
@@ -331,7 +331,8 @@ fn r9_evidence_that_tells_of_a_tpm_comes_with_its_quote() {
     assert_eq!(code(&|claims| claims.manifests[0] = agent([6; 32])), codes::TPM_PCR_LAUNCHER);
     assert_eq!(code(&|claims| drop(claims.manifests.pop())), codes::TPM_PCR_LAUNCHER);
     assert_eq!(code(&|claims| claims.manifests.push(agent(AGENT))), codes::TPM_PCR_LAUNCHER, "told twice");
-    let stale = Attested::new(TpmQuote::qualifying_data(&[8; 32], &world.teep_key, &provider()), &pcrs());
+    let stale =
+        Attested::new(TpmQuote::qualifying_data(&[8; 32], Some(&world.teep_key), &provider()), &pcrs());
     assert_eq!(code(&|claims| *claims = rooted(&world, &stale, key)), codes::TPM_QUOTE_STALE);
     let other: Box<dyn Sign> = make(&provider());
     assert_eq!(code(&|claims| *claims = rooted(&world, &good, &*other)), codes::TPM_QUOTE_SIGNATURE);
@@ -340,7 +341,8 @@ fn r9_evidence_that_tells_of_a_tpm_comes_with_its_quote() {
         code(&|claims| {
             let attested = Attested::new(qualifying, &without);
             *claims = rooted(&world, &attested, key);
-            claims.tpm.as_mut().unwrap().pcrs = without.clone();
+            let quote = TpmQuote::of(&claims.submods).unwrap().unwrap();
+            claims.submods = TpmQuote { pcrs: without.clone(), ..quote }.into_submods();
         }),
         codes::TPM_PCR_LAUNCHER,
         "the launcher's PCR is not quoted"
