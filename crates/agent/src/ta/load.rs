@@ -1,12 +1,13 @@
 use alloc::vec::Vec;
 
-use tamarack_cose::KeyId;
+use tamarack_cose::{EncryptionInfo, KeyId};
 use tamarack_crypto::{ConstantTimeEq, HashAlgorithm, Provider};
 use tamarack_model::{ComponentId, OwnerId};
 use tamarack_suit::{
-    EffectError, EffectErrorKind, Effects, IdentifierKind, Machine, Measured, Operation, Procedure, Step,
+    Ciphertext, EffectError, EffectErrorKind, Effects, IdentifierKind, Machine, Measured, Operation,
+    Procedure, Step,
 };
-use tamarack_tee::Platform;
+use tamarack_tee::{Persona, Platform};
 
 use super::objects::Scope;
 use super::sessions::Instance;
@@ -100,7 +101,7 @@ fn read_only() -> EffectError {
 
 impl Effects for Invocation<'_> {
     fn matches(&self, kind: IdentifierKind, _component: &ComponentId, id: &[u8]) -> bool {
-        measure::identifies(self.platform.identity(), kind, id)
+        self.platform.identity(Persona(0)).is_ok_and(|identity| measure::identifies(identity, kind, id))
     }
 
     fn slot(&self, _component: &ComponentId) -> Option<u64> {
@@ -150,6 +151,16 @@ impl Effects for Invocation<'_> {
     }
 
     fn copy(&mut self, _from: &ComponentId, _to: &ComponentId) -> Result<(), EffectError> {
+        Err(read_only())
+    }
+
+    fn decrypt(
+        &mut self,
+        _info: &EncryptionInfo,
+        _ciphertext: Ciphertext<'_>,
+        _to: &ComponentId,
+        _max_size: Option<u64>,
+    ) -> Result<(), EffectError> {
         Err(read_only())
     }
 
