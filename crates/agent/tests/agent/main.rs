@@ -12,6 +12,7 @@ mod otrp_principals;
 mod otrp_refusals;
 mod otrp_replay;
 mod otrp_world;
+mod personalization;
 mod power;
 mod principals;
 mod rollback;
