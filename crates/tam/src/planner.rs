@@ -8,6 +8,7 @@ use tamarack_model::{Code, ComponentId, View, codes};
 use tamarack_store::{CatalogueEntry, Read, StoreError, TenantId};
 
 use crate::catalog::{domain_of, may_publish};
+use crate::personal::Personal;
 use crate::policy::{Wanted, wanted};
 
 /// What to do for a device.
@@ -17,6 +18,8 @@ pub struct Plan {
     pub install: Vec<CatalogueEntry>,
     /// Manifests to unlink first, by manifest id.
     pub remove: Vec<ComponentId>,
+    /// Manifests for this device alone, in order of manifest id.
+    pub personal: Vec<Personal>,
     /// What is wanted and cannot be given.
     pub problems: Vec<Problem>,
 }
@@ -73,7 +76,7 @@ impl fmt::Display for Problem {
 impl Plan {
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        self.install.is_empty() && self.remove.is_empty()
+        self.install.is_empty() && self.remove.is_empty() && self.personal.is_empty()
     }
 }
 
@@ -139,7 +142,12 @@ pub fn plan(read: &dyn Read, tenant: &TenantId, view: &View) -> Result<Plan, Sto
             }
         }
     }
-    Ok(Plan { install: install.into_values().collect(), remove: remove.into_iter().collect(), problems })
+    Ok(Plan {
+        install: install.into_values().collect(),
+        remove: remove.into_iter().collect(),
+        personal: Vec::new(),
+        problems,
+    })
 }
 
 /// What nobody on the device needs any more and neither policy nor a request of the same message wants, and what is in a
