@@ -160,6 +160,7 @@ table! {
     STORE_FAILED = 4010, "The store failed", "The database cannot be read or written.", "Check disk space and permissions; the log has the cause.";
     OVERLOADED = 4011, "Too many requests", "The TAM sheds load before it signs anything.", "Try again after the time in Retry-After.";
     DEVICE_QUARANTINED = 4012, "The device is in quarantine", "Its state forked or went back.", "An operator can release it.";
+    NOT_PERMITTED = 4030, "The permission matrix does not allow this", "The role of the caller, such as a normal app on the Broker's socket, may not do this.", "`tamarack explain permissions` shows who may.";
 
     // 5xxx: device and TA.
     TEE_STORAGE = 5001, "The TEE's sealed storage failed", "It cannot be written, or was altered or made with another root secret.", "Check the disk; a storage that was altered must be enrolled again.";
