@@ -99,7 +99,12 @@ fn check_policy(broker: &Broker, interval: Duration, stopped: &mpsc::Receiver<()
 /// The socket's mode keeps other users out; this says so again, independent of the folder's history (rule S1).
 fn is_ours(stream: &UnixStream) -> bool {
     let peer = rustix::net::sockopt::socket_peercred(stream);
-    peer.is_ok_and(|peer| peer.uid == rustix::process::geteuid() || peer.uid.is_root())
+    peer.is_ok_and(|peer| admits(peer.uid.as_raw(), rustix::process::geteuid().as_raw()))
+}
+
+/// Whether a process of user `peer` may connect to a Broker of user `own`: that user's, or root's.
+pub fn admits(peer: u32, own: u32) -> bool {
+    peer == own || peer == 0
 }
 
 /// One connected app.
