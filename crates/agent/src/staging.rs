@@ -104,6 +104,8 @@ pub(crate) struct StagingEffects<'a> {
     pub uninstalling: bool,
     /// Most bytes that are copied in memory.
     pub max_in_memory: u64,
+    /// The component whose content is at hand although it may not be in the envelope.
+    pub bundled: Option<&'a ComponentId>,
 }
 
 fn refused(detail: &'static str) -> EffectError {
@@ -139,6 +141,10 @@ impl Effects for StagingEffects<'_> {
 
     fn slot(&self, _component: &ComponentId) -> Option<u64> {
         None
+    }
+
+    fn brings(&self, component: &ComponentId) -> bool {
+        self.bundled == Some(component)
     }
 
     fn authorise(

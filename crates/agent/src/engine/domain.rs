@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 
 use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_model::{Code, ComponentId, DomainChanges, Intent, Sha256Digest, codes};
+use tamarack_owner::Effect;
 use tamarack_suit::{Envelope, TrustedKeys};
 use tamarack_tee::TaReturn;
 
-use super::{Device, Effect, Refused, Transaction};
+use super::{Device, Effect as Done, Refused, Transaction};
 use crate::domains::{self, Domain, DomainSigner, MAX_SIGNERS};
 use crate::ta::objects::{self, Scope};
 use crate::trust::{AnchorState, TrustStore};
@@ -59,6 +60,17 @@ impl Transaction {
         Ok(())
     }
 
+    /// A provider that the device's owner denies gets neither domain nor signers.
+    fn check_provider(&self, provider: &str) -> Result<(), Refused> {
+        match self.policy.effect(&self.tam, Some(provider), []) {
+            Effect::Deny => {
+                let detail = alloc::format!("the device's owner denies {provider}");
+                Err(refused(codes::OWNER_REFUSED, detail))
+            }
+            Effect::Allow | Effect::Consent => Ok(()),
+        }
+    }
+
     fn ensure_domain(
         &mut self,
         device: &Device<'_>,
@@ -69,6 +81,7 @@ impl Transaction {
     ) -> Result<(), Refused> {
         let owner = self.tam.owner;
         check_names([&name, &provider])?;
+        self.check_provider(&provider)?;
         let label = name.as_bytes().to_vec();
         let quota = self.tam.domain_quota;
         let mut domain = Domain { label, name, provider, quota, signers: Vec::new(), implied: false };
@@ -82,7 +95,7 @@ impl Transaction {
         self.check_right(device, &domain.label)?;
         domain.put(&mut self.journal, &owner)?;
         aik::ensure(&mut self.journal, device.platform, device.provider, &owner, &domain.provider)?;
-        self.effects.push(Effect::DomainCreated { name: domain.name });
+        self.effects.push(Done::DomainCreated { name: domain.name });
         Ok(())
     }
 
@@ -112,6 +125,7 @@ impl Transaction {
         let before = domain.provider.clone();
         if let Some(provider) = provider.filter(|provider| *provider != domain.provider) {
             check_names([&provider])?;
+            self.check_provider(&provider)?;
             // The TAs and their data are those of a principal that includes the provider (security rule K1).
             if !domains::manifests(&self.journal, device.platform, &owner, &domain.label)?.is_empty() {
                 let detail = "a domain changes its provider only when it is empty";
@@ -122,6 +136,9 @@ impl Transaction {
         if !added.is_empty() && !self.tam.may_make_domain(&domain.label) {
             let detail = "the TAM's anchor does not let it introduce signers";
             return Err(refused(codes::OTRP_TAM_NOT_AUTHORIZED, detail));
+        }
+        if !added.is_empty() {
+            self.check_provider(&domain.provider)?;
         }
         self.forget_signers(device, &mut domain)?;
         add_signers(device, store, &mut domain, added)?;
@@ -137,7 +154,7 @@ impl Transaction {
         domain.put(&mut self.journal, &owner)?;
         aik::ensure(&mut self.journal, device.platform, device.provider, &owner, &domain.provider)?;
         self.drop_key_if_unused(device, &before)?;
-        self.effects.push(Effect::DomainChanged { name: domain.name });
+        self.effects.push(Done::DomainChanged { name: domain.name });
         Ok(())
     }
 
@@ -164,13 +181,13 @@ impl Transaction {
             domain.delete(&mut self.journal, &owner)?;
             self.drop_key_if_unused(device, &domain.provider)?;
         }
-        self.effects.push(Effect::DomainDropped { name: domain.name });
+        self.effects.push(Done::DomainDropped { name: domain.name });
         Ok(())
     }
 
     fn rotate_key(&mut self, device: &Device<'_>, provider: String) -> Result<(), Refused> {
         aik::renew(&mut self.journal, device.provider, &self.tam.owner, &provider)?;
-        self.effects.push(Effect::KeyRotated { provider });
+        self.effects.push(Done::KeyRotated { provider });
         Ok(())
     }
 
@@ -191,7 +208,7 @@ impl Transaction {
                     }
                     _ => Error::Corrupt("TA data").into(),
                 })?;
-            self.effects.push(Effect::Personalized { manifest: id });
+            self.effects.push(Done::Personalized { manifest: id });
         }
         Ok(())
     }

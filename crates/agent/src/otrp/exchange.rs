@@ -31,7 +31,7 @@ impl<P: Platform> Agent<P> {
         if self.platform.otrp().is_none_or(|identity| identity.chain().is_empty()) {
             return Err(Error::NoOtrp);
         }
-        let store = TrustStore::load(&self.platform)?;
+        let store = crate::owner::store(&self.platform)?;
         let Self { platform, provider, config, otrp, .. } = self;
         let received = match receive::receive(platform, provider, config, otrp, &store, now, message) {
             Ok(received) => received,

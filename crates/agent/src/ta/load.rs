@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 use tamarack_cose::KeyId;
 use tamarack_crypto::{ConstantTimeEq, HashAlgorithm, Provider};
 use tamarack_model::{ComponentId, OwnerId};
+use tamarack_owner::Effect;
 use tamarack_suit::{
     EffectError, EffectErrorKind, Effects, IdentifierKind, Machine, Measured, Operation, Procedure, Step,
 };
@@ -35,6 +36,13 @@ pub(crate) fn load(
     }
 
     let store = TrustStore::load(platform)?;
+    if let Some(tam) = store.tams.iter().find(|tam| tam.owner == owner) {
+        let policy = crate::owner::Policy::load(&journal, platform)?;
+        let ids = [id, &component.manifest];
+        if policy.effect(tam, Some(&manifest.provider), ids) == Effect::Deny {
+            return Err(Error::DeniedByOwner(alloc::format!("{id}")));
+        }
+    }
     let store = domains::with_signers(&journal, platform, &store, &owner)?;
     let tam = store.tams.iter().find(|tam| tam.owner == owner);
     if tam.is_none_or(|tam| tam.state == AnchorState::Revoked) {

@@ -15,7 +15,7 @@ pub(super) const ROW: Command = Command {
 };
 
 /// Takes the payload from the envelope if it is integrated under exactly this URI, else stops the machine until somebody
-/// has brought it. Neither source is trusted: the component counts as unverified from here on.
+/// has brought it; one that is not in the envelope only if the driver says that it can. Neither source is trusted: the component counts as unverified from here on.
 fn run(cx: &mut Context<'_>, _: &Argument) -> Result<Flow, Fault> {
     let Value::Text(uri) = cx.required(URI)?.clone() else { return Err(cx.mistyped()) };
     let component = cx.component()?;
@@ -34,7 +34,7 @@ fn run(cx: &mut Context<'_>, _: &Argument) -> Result<Flow, Fault> {
         cx.effects.write(component, payload)?;
         return Ok(Flow::Next);
     }
-    if uri.starts_with('#') {
+    if uri.starts_with('#') && !cx.effects.brings(component) {
         return Err(EffectError::new(
             EffectErrorKind::NotFound,
             "the integrated payload is not in the envelope",
