@@ -29,6 +29,7 @@ fn every_vector_is_accounted_for() {
         "cose-key-thumbprint",
         "psa-token",
         "corim",
+        "suit-firmware-encryption",
         "suit-libcsuit",
         "suit-manifest",
         "teep-draft",
