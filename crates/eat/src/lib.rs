@@ -8,6 +8,7 @@
 //! | [`Token`] | a CWT as it arrived; [`Token::verify`] gives [`Claims`] with proof |
 //! | [`sign`] | the other direction |
 //! | [`PlatformClaims`] | our private claim about a TEE |
+//! | [`ear`] | Attestation Results: what a verifier says about Evidence |
 //!
 //! Reading is strict CBOR throughout: definite lengths and shortest encodings, as the TEEP profile asks. Detached
 //! bundles (tag 602), unsigned tokens (tag 601) and submodules are not read; a profile that needs them is a module beside these.
@@ -18,6 +19,7 @@ extern crate alloc;
 
 mod claims;
 mod confirmation;
+pub mod ear;
 mod manifest;
 mod platform;
 mod teep;

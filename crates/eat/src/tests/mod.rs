@@ -1,4 +1,5 @@
 mod claims;
+mod ear;
 mod roundtrip;
 mod token;
 
