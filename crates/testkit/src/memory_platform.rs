@@ -338,8 +338,7 @@ impl Platform for MemoryPlatform {
                 state_root: root.digest,
                 trust_store_sequence: request.trust_store_sequence,
             }),
-            iat: None,
-            exp: None,
+            ..Claims::default()
         };
         let payload =
             tamarack_eat::sign(&claims, &*self.attestation_key, &self.chain).map_err(|_| Error::Crypto)?;

@@ -173,6 +173,7 @@ fn evidence(cnf: Confirmation) -> Claims {
             state_root: [6; 32],
             trust_store_sequence: 1,
         }),
+        ..Claims::default()
     }
 }
 

@@ -34,7 +34,6 @@ pub const MEDIA_TYPE: &str = "application/eat+cwt; eat_profile=\"tag:ietf.org,20
 /// Largest EAR that is read, in bytes, and how deep.
 pub const LIMITS: Limits = Limits { bytes: 64 << 10, depth: 12, items: 4096 };
 
-const SUBMODS: i64 = 266;
 const STATUS: i64 = 1000;
 const RAW_EVIDENCE: i64 = 1002;
 const VERIFIER_ID: i64 = 1004;
@@ -142,7 +141,7 @@ impl<'b> Decode<'b> for Ear {
                     true => profile = true,
                     false => return Err(CborError::new(at, ErrorKind::Value("the profile of EAR"))),
                 },
-                SUBMODS => submods = Some(decode_submods(d)?),
+                label::SUBMODS => submods = Some(decode_submods(d)?),
                 STATUS => {
                     status_at = at;
                     status = Some(Tier::decode(d)?);
@@ -191,7 +190,7 @@ impl Encode for Ear {
                 .int(label::IAT, |e| e.uint(self.iat))
                 .optional(label::CNF, self.cnf.as_ref(), |e, cnf| e.item(cnf))
                 .int(label::EAT_PROFILE, |e| e.text(PROFILE))
-                .int(SUBMODS, |e| {
+                .int(label::SUBMODS, |e| {
                     e.map_with(|map| {
                         for (name, appraisal) in &self.submods {
                             map.text(name, |e| e.item(appraisal));

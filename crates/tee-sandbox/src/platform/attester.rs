@@ -87,8 +87,7 @@ impl Attester {
                 state_root: root.digest,
                 trust_store_sequence: request.trust_store_sequence,
             }),
-            iat: None,
-            exp: None,
+            ..Claims::default()
         };
         let payload = tamarack_eat::sign(&claims, &*self.key, &self.chain).map_err(|_| Error::Crypto)?;
         Ok(Evidence { format: SOFTWARE_TEE_FORMAT.into(), payload })
