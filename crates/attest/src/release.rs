@@ -1,7 +1,7 @@
 //! The third step after verification and comparison: whether a device is given a Trusted Component.
 //!
-//! [`Facts`] are all that a release policy may see, in plain names and within bounds; [`ReleaseRules`] is the port to
-//! whatever language policies are written in. Rules never default to trust: what cannot be read, does not end or is no
+//! [`DeviceFacts`] and [`Release`] are all that a release policy may see, in plain names and within bounds; [`ReleaseRules`]
+//! is the port to whatever language policies are written in. Rules never default to trust: what cannot be read, does not end or is no
 //! decision is a denial with a code.
 
 use alloc::format;
@@ -18,17 +18,6 @@ use crate::{Appraisal, Finding, Grade, Refusal, Tier, TrustVector};
 pub const MOST_ENTRIES: usize = 64;
 /// Most bytes of each text of facts.
 pub const MOST_TEXT: usize = 256;
-
-/// All that a release policy may see: who asks, and for what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// The device.
-    pub device: DeviceFacts,
-    /// What is to be released to it.
-    pub release: Release,
-    /// When, by the TAM's clock.
-    pub now: UnixTime,
-}
 
 /// A device that proved itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,8 +163,15 @@ pub trait ReleaseRules: Send + Sync {
     /// facts are.
     fn check(&self, policy: &str) -> Result<(), Refusal>;
 
-    /// What a policy says about a release. Never fails: whatever goes wrong is a denial. Ends in bounded time.
-    fn decide(&self, policy: &str, facts: &Facts) -> Decision;
+    /// What a policy says about each of `releases` for one device, in their order. Never fails: whatever goes wrong is a
+    /// denial. Ends in bounded time, however many there are.
+    fn decide(
+        &self,
+        policy: &str,
+        device: &DeviceFacts,
+        releases: &[Release],
+        now: UnixTime,
+    ) -> Vec<Decision>;
 }
 
 impl Shown {
