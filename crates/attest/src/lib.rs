@@ -24,6 +24,7 @@ extern crate alloc;
 mod ear;
 mod format;
 mod reference;
+pub mod release;
 
 use alloc::format;
 use alloc::string::String;
