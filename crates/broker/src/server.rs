@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use tamarack_channel::{Action, Failure, Message, Reply, Request, Value, receive};
+use tamarack_model::permission::{Role, permits};
 use tamarack_model::{ComponentId, Protocol, codes};
 
 use crate::{Broker, Error, Exchange};
@@ -124,6 +125,14 @@ impl App<'_> {
 
     /// Answers one request; an error ends the connection.
     fn answer(&mut self, id: u32, request: Request) -> Result<(), Error> {
+        let action = request.action();
+        let forbidden = || {
+            let text = format!("normal apps may not do this ({})", action.id());
+            Reply::failed(Failure::new(codes::NOT_PERMITTED, text))
+        };
+        if !permits(Role::App, action).is_some() {
+            return self.reply(id, forbidden());
+        }
         let reply = match request {
             Request::RequestTa { component, tam_uri } => {
                 return self.follow(id, Some(component.clone()), |broker, observe| {
@@ -152,16 +161,14 @@ impl App<'_> {
             | Request::Invoke { .. }
             | Request::CloseSession { .. }
             | Request::GetTaInformation { .. }
+            | Request::ChangeAnchor(_)
             | Request::Status => self.pass_on(request),
             Request::ProcessTeepMessage(_)
             | Request::ProcessError
             | Request::Chunk { .. }
             | Request::FetchFailed { .. }
             | Request::Csr(_)
-            | Request::Enrol(_)
-            | Request::ChangeAnchor(_) => {
-                Reply::failed(Failure::new(codes::USAGE, "this is not for normal apps"))
-            }
+            | Request::Enrol(_) => forbidden(),
         };
         self.reply(id, reply)
     }

@@ -2,7 +2,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 
-use tamarack_cose::KeyId;
+use tamarack_cose::{EncryptionInfo, KeyId};
 use tamarack_crypto::HashAlgorithm;
 use tamarack_model::ComponentId;
 
@@ -63,6 +63,8 @@ pub enum EffectErrorKind {
     NotFound,
     /// The content is larger than allowed or than there is room for.
     TooLarge,
+    /// The content cannot be decrypted, for whatever reason.
+    Decrypt,
     /// Anything else: storage, network, execution.
     Failed,
 }
@@ -81,6 +83,15 @@ impl fmt::Display for EffectError {
 }
 
 impl core::error::Error for EffectError {}
+
+/// Where a ciphertext comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Ciphertext<'a> {
+    /// It stands in the manifest.
+    Content(&'a [u8]),
+    /// A component holds it.
+    Component(&'a ComponentId),
+}
 
 /// What a manifest can do to a device. Component ids come from the authentic manifest; that its signer may touch them is
 /// asked through [`Effects::authorise`] before every effect.
@@ -111,6 +122,16 @@ pub trait Effects {
     fn write(&mut self, component: &ComponentId, content: &[u8]) -> Result<(), EffectError>;
     /// Makes the content of `from` what `to` holds.
     fn copy(&mut self, from: &ComponentId, to: &ComponentId) -> Result<(), EffectError>;
+    /// Decrypts `ciphertext` by `info` for the use [`PAYLOAD_ENCRYPTION`](crate::PAYLOAD_ENCRYPTION) with a key of this
+    /// device and makes the plaintext, of at most `max_size` bytes, what `to` holds. Whatever keeps it from being decrypted
+    /// is [`EffectErrorKind::Decrypt`]. Both are in memory at once, so a device bounds them.
+    fn decrypt(
+        &mut self,
+        info: &EncryptionInfo,
+        ciphertext: Ciphertext<'_>,
+        to: &ComponentId,
+        max_size: Option<u64>,
+    ) -> Result<(), EffectError>;
     /// Runs the component.
     fn invoke(&mut self, component: &ComponentId, arguments: Option<&[u8]>) -> Result<(), EffectError>;
     /// Gives up the manifest's reference to the component, which goes when nothing refers to it any more.

@@ -57,6 +57,8 @@ pub mod label {
     pub const AGENT_NONCE: u64 = crate::UPDATE_BINDING_LABEL as u64;
     /// What the device's owner withholds, our extension.
     pub const OWNER_POLICY: u64 = crate::OWNER_POLICY_LABEL as u64;
+    /// The key that Evidence is to be encrypted to, our extension.
+    pub const EVIDENCE_KEY: u64 = crate::EVIDENCE_KEY_LABEL as u64;
 }
 
 /// Every label with its name, for tools and error messages.
@@ -85,6 +87,7 @@ pub const LABELS: &[(u64, &str)] = &[
     (label::ERR_CODE, "err-code"),
     (label::AGENT_NONCE, "agent-nonce"),
     (label::OWNER_POLICY, "owner-policy"),
+    (label::EVIDENCE_KEY, "evidence-key"),
 ];
 
 fn name(number: u64) -> &'static str {
