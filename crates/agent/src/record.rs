@@ -35,6 +35,8 @@ pub(crate) const FLOOR: &[u8] = b"s/floor/";
 pub(crate) const SALT: &[u8] = b"s/salt/";
 /// Objects and keys of TAs, by Owner, manifest component id and name.
 pub(crate) const TA_DATA: &[u8] = b"s/ta/";
+/// Which manifest brought the personalization of a TA, by Owner and the component id of the data.
+pub(crate) const PERSONALIZED: &[u8] = b"s/personal/";
 /// Security Domains, by Owner and label.
 pub(crate) const DOMAIN: &[u8] = b"s/domain/";
 /// AIKs, by Owner and service provider.

@@ -15,6 +15,7 @@ use tamarack_crypto::{Provider, Secret};
 use tamarack_model::{Code, ComponentId, Intent, OwnerSays, Sha256Digest, UnixTime, Withheld, codes};
 use tamarack_suit::{
     AuthenticEnvelope, EffectError, EffectErrorKind, FetchRequest, Machine, Procedure, Reason, Step,
+    SuitDigest,
 };
 use tamarack_tee::Platform;
 
@@ -147,7 +148,7 @@ pub(crate) struct Transaction {
     pub journal: Journal,
     staging: Staging,
     installs: VecDeque<Planned>,
-    personalizations: Vec<(ComponentId, Secret<Vec<u8>>)>,
+    personalizations: Vec<Personalization>,
     active: Option<Active>,
     pub reports: Vec<Vec<u8>>,
     pub effects: Vec<Effect>,
@@ -161,6 +162,23 @@ pub(crate) struct Transaction {
     /// The component whose content the Broker says it has.
     pub bundled: Option<ComponentId>,
 }
+
+/// What a TA is to find as its personalization, once everything else of the transaction is done.
+struct Personalization {
+    of: PersonalizationOf,
+    data: Secret<Vec<u8>>,
+}
+
+/// Who says so, and of which TA.
+enum PersonalizationOf {
+    /// The TAM, of the TA with this manifest.
+    Manifest(ComponentId),
+    /// The signed manifest of this id and provider, by the component that it writes.
+    Component { component: ComponentId, manifest: ComponentId, provider: String, reference: Reference },
+}
+
+/// How a report names a manifest.
+type Reference = Option<Box<(String, SuitDigest)>>;
 
 struct Planned {
     envelope: Verified<AuthenticEnvelope>,
@@ -217,7 +235,8 @@ impl Transaction {
                 Intent::DropDomain { name, components } => drops.push((name, components)),
                 Intent::Personalize { manifest, data } => {
                     transaction.concerned.push(manifest.clone());
-                    transaction.personalizations.push((manifest, Secret::new(data)));
+                    let of = PersonalizationOf::Manifest(manifest);
+                    transaction.personalizations.push(Personalization { of, data: Secret::new(data) });
                 }
                 Intent::Remove { .. } if !bound => return Err(Refused::NotBound),
                 Intent::Remove { manifest } => removals.push(manifest),
@@ -404,8 +423,8 @@ impl Transaction {
             return Ok(Some((codes::SUIT_NOT_OWNER, Reason::ComponentUnauthorised, detail)));
         }
         for id in &planned.envelope.value().manifest.components {
-            let installed = slots::component(&self.journal, platform, &self.tam.owner, id)?;
-            if installed.is_some_and(|component| component.manifest != planned.id) {
+            let installed = slots::owning_manifest(&self.journal, platform, &self.tam.owner, id)?;
+            if installed.is_some_and(|manifest| manifest != planned.id) {
                 let detail = alloc::format!("{id} belongs to another manifest");
                 return Ok(Some((codes::SUIT_NOT_OWNER, Reason::ComponentUnauthorised, detail)));
             }
@@ -493,8 +512,13 @@ impl Transaction {
     fn complete(&mut self, device: &mut Device<'_>, active: Active) -> Result<(), Refused> {
         let owner = self.tam.owner;
         let Active { machine, anchor, id, digest, .. } = active;
-        let platform = &*device.platform;
-        for (component, staged) in self.staging.take() {
+        let staged = self.staging.take(device.platform);
+        for (component, staged) in staged {
+            if component.personalized_ta().is_some() {
+                self.take_personalization(device, &machine, &anchor, &id, component, staged)?;
+                continue;
+            }
+            let platform = &*device.platform;
             let new = slots::Component {
                 manifest: id.clone(),
                 blob: staged.blob,
@@ -505,10 +529,16 @@ impl Transaction {
             let sequence = machine.manifest().sequence_number;
             notes::forget_request(&mut self.journal, platform, &component, Some(sequence))?;
         }
+        let platform = &*device.platform;
         let listed = &machine.manifest().components;
         for (_, component, record) in slots::components(&self.journal, platform, Some(&owner))? {
             if record.manifest == id && !listed.contains(&component) {
                 slots::remove_component(&mut self.journal, platform, &owner, &component)?;
+            }
+        }
+        for (data, manifest) in slots::personalizations(&self.journal, platform, &owner)? {
+            if manifest == id && !listed.contains(&data) {
+                slots::remove_personalization(&mut self.journal, &owner, &data);
             }
         }
         let (epoch, sequence) = (anchor.epoch, machine.manifest().sequence_number);

@@ -1,11 +1,12 @@
 use alloc::vec::Vec;
 
-use tamarack_cose::KeyId;
+use tamarack_cose::{EncryptionInfo, KeyId};
 use tamarack_crypto::{ConstantTimeEq, HashAlgorithm, Provider};
 use tamarack_model::{ComponentId, OwnerId};
 use tamarack_owner::Effect;
 use tamarack_suit::{
-    EffectError, EffectErrorKind, Effects, IdentifierKind, Machine, Measured, Operation, Procedure, Step,
+    Ciphertext, EffectError, EffectErrorKind, Effects, IdentifierKind, Machine, Measured, Operation,
+    Procedure, Step,
 };
 use tamarack_tee::{Persona, Platform};
 
@@ -158,6 +159,16 @@ impl Effects for Invocation<'_> {
     }
 
     fn copy(&mut self, _from: &ComponentId, _to: &ComponentId) -> Result<(), EffectError> {
+        Err(read_only())
+    }
+
+    fn decrypt(
+        &mut self,
+        _info: &EncryptionInfo,
+        _ciphertext: Ciphertext<'_>,
+        _to: &ComponentId,
+        _max_size: Option<u64>,
+    ) -> Result<(), EffectError> {
         Err(read_only())
     }
 
