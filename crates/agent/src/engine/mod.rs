@@ -326,7 +326,7 @@ impl Transaction {
             Precedence::Same => {
                 let AuthenticEnvelope { envelope, manifest } = planned.envelope.value();
                 let report = reports::unchanged(envelope, manifest, self.nonce.as_deref());
-                self.reports.push(reports::sign(&report, platform)?);
+                self.reports.push(reports::sign(&report, platform, self.tam.persona)?);
                 self.effects.push(Effect::Unchanged { manifest: planned.id.clone() });
                 return Ok(());
             }
@@ -374,7 +374,7 @@ impl Transaction {
         let refusal =
             ManifestRefusal { reference, ..ManifestRefusal::new(why.code(), Reason::Unauthorised, detail) };
         if let Some(report) = reports::refused(&refusal, self.nonce.as_deref()) {
-            self.reports.push(reports::sign(&report, &*device.platform)?);
+            self.reports.push(reports::sign(&report, &*device.platform, self.tam.persona)?);
         }
         let note = owner::Note {
             digest: planned.digest,
@@ -453,6 +453,7 @@ impl Transaction {
                 journal: &self.journal,
                 staging: &mut self.staging,
                 owner: &tam.owner,
+                persona: tam.persona,
                 manifest: &active.id,
                 may_name: &may_name,
                 uninstalling: false,
@@ -480,7 +481,7 @@ impl Transaction {
                     return Err(Refused::Manifest {
                         code: failure.code,
                         detail: alloc::format!("{}: {failure}", active.id),
-                        report: Some(reports::sign(&report, &*device.platform)?),
+                        report: Some(reports::sign(&report, &*device.platform, self.tam.persona)?),
                     });
                 }
             }
@@ -554,7 +555,8 @@ impl Transaction {
         ta::objects::prepare(&mut self.journal, platform, device.provider, &owner, &id)?;
         notes::forget_request(&mut self.journal, platform, &id, Some(sequence))?;
         owner::forget(&mut self.journal, platform, &owner, &id)?;
-        self.reports.push(reports::sign(&machine.report(self.nonce.as_deref()), platform)?);
+        let report = machine.report(self.nonce.as_deref());
+        self.reports.push(reports::sign(&report, platform, self.tam.persona)?);
         self.effects.push(Effect::Installed { manifest: id, sequence });
         Ok(())
     }
@@ -600,7 +602,8 @@ impl Transaction {
 
     fn refuse(&self, device: &Device<'_>, refusal: ManifestRefusal) -> Refused {
         let report = reports::refused(&refusal, self.nonce.as_deref());
-        let report = report.and_then(|report| reports::sign(&report, &*device.platform).ok());
+        let report =
+            report.and_then(|report| reports::sign(&report, &*device.platform, self.tam.persona).ok());
         Refused::Manifest { code: refusal.code, detail: refusal.detail, report }
     }
 
