@@ -5,9 +5,10 @@ use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey, Secret, Sign};
 use tamarack_model::UnixTime;
 use tamarack_pki::ocsp::Responder;
 use tamarack_pki::{Authority, Reason, Revocations, Validity, certificates_from_pem};
+use tamarack_tee::Persona;
 use tamarack_x509::{Name, Role};
 
-use crate::memory_platform::{OtrpDevice, firmware_key, otrp_pkcs8};
+use crate::memory_platform::{OtrpChains, OtrpDevice, PERSONAS, firmware_key, otrp_pkcs8};
 
 /// The time at which everything is valid: 15 January 2027.
 pub const NOW: UnixTime = 1_800_000_000;
@@ -63,22 +64,25 @@ impl OtrpPki {
     /// # Panics
     /// If a certificate cannot be made.
     pub fn device(&self, provider: &Provider, seed: u8) -> OtrpDevice {
-        let key = provider.keys.load_pkcs8(&otrp_pkcs8(provider, seed, b"otrp")).expect("a P-256 key");
-        let firmware = firmware_key(provider, seed).public_key();
-        OtrpDevice {
-            name: "test TEE".into(),
-            chain: chain(&self.tee, key.public_key(), Role::OtrpTee, &device_name(seed)),
-            firmware_chain: chain(&self.firmware, firmware, Role::Firmware, &device_name(seed)),
-        }
+        let personas = (0..PERSONAS).map(Persona).map(|persona| {
+            let pkcs8 = otrp_pkcs8(provider, seed, persona);
+            let key = provider.keys.load_pkcs8(&pkcs8).expect("a P-256 key").public_key();
+            let firmware = firmware_key(provider, seed, persona).public_key();
+            OtrpChains {
+                chain: chain(&self.tee, key, Role::OtrpTee, &device_name()),
+                firmware_chain: chain(&self.firmware, firmware, Role::Firmware, &device_name()),
+            }
+        });
+        OtrpDevice { name: "test TEE".into(), personas: personas.collect() }
     }
 
-    /// Certificates of the key that signs the Evidence of the device number `seed`, for
+    /// Certificates of a key that signs Evidence, for
     /// [`crate::memory_platform::MemoryPlatform::with_certificate_chain`].
     ///
     /// # Panics
     /// If a certificate cannot be made.
-    pub fn attestation_chain(&self, key: PublicKey, seed: u8) -> Vec<Vec<u8>> {
-        chain(&self.tee, key, Role::Tee, &device_name(seed))
+    pub fn attestation_chain(&self, key: PublicKey) -> Vec<Vec<u8>> {
+        chain(&self.tee, key, Role::Tee, &device_name())
     }
 }
 
@@ -138,8 +142,9 @@ fn root(role: Role, name: &str) -> Authority {
     Authority::create(role, name, KeyType::P256, VALIDITY).expect("a root")
 }
 
-fn device_name(seed: u8) -> Name {
-    Name::Uri(format!("urn:test:device:{seed}"))
+/// Every device has the same: a name of its own would tell it to all Owners (security rule E5).
+fn device_name() -> Name {
+    Name::Uri("urn:test:device".into())
 }
 
 /// Leaf and root, DER.
@@ -173,7 +178,7 @@ mod tests {
         check(&tam.revoked_staple(NOW), NOW + 60).unwrap_err();
         check(&pki.tams[1].staple(NOW), NOW + 60).expect_err("of another certificate");
 
-        let device = pki.device(&provider, 7);
+        let device = pki.device(&provider, 7).personas.remove(1);
         let anchors = [pki.tee.cert_der(), pki.firmware.cert_der()].map(|der| Anchor::from_der(der).unwrap());
         for (chain, role) in [(&device.chain, Role::OtrpTee), (&device.firmware_chain, Role::Firmware)] {
             validate_any(chain, &anchors, role, NOW, &options, &provider).unwrap();

@@ -1,5 +1,8 @@
 mod claims;
+mod ear;
+mod measured;
 mod roundtrip;
+mod ta;
 mod token;
 
 use alloc::vec::Vec;
@@ -24,7 +27,6 @@ fn evidence() -> Claims {
         cnf: Some(Confirmation::Key(PublicKey::Ed25519([3; 32]))),
         manifests: alloc::vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
         iat: Some(1_700_000_000),
-        exp: None,
         platform: Some(PlatformClaims {
             class: PlatformClaims::SOFTWARE_TEE.into(),
             layers: layer::SECCOMP | layer::LANDLOCK,
@@ -34,7 +36,9 @@ fn evidence() -> Claims {
             state_epoch: 5,
             state_root: [6; 32],
             trust_store_sequence: 1,
+            decryption_key: Some(PublicKey::P256 { x: [7; 32], y: [8; 32] }),
         }),
+        ..Claims::default()
     }
 }
 

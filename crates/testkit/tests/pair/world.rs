@@ -19,8 +19,8 @@ use tamarack_store::{
 };
 use tamarack_suit::author::{Builder, Component, Payload};
 use tamarack_tam::{ChallengeKey, OtrpConfig, OtrpSigner, Reply, Staple, Tam, TamConfig, TamSigner, catalog};
-use tamarack_tee::{Param, StateRoot};
-use tamarack_testkit::memory_platform::{MemoryPlatform, ed25519};
+use tamarack_tee::{Param, Persona, StateRoot};
+use tamarack_testkit::memory_platform::{MemoryPlatform, PERSONAS, ed25519};
 use tamarack_testkit::otrp_pki::{OtrpPki, TestTam};
 use tamarack_x509::{Anchor, Name, Role};
 
@@ -84,6 +84,7 @@ fn teep_anchor(owner: OwnerId, keys: Vec<tamarack_crypto::PublicKey>) -> TamAnch
         require_binding: true,
         domains: 0,
         domain_quota: 0,
+        persona: Persona(0),
         state: AnchorState::Active,
     }
 }
@@ -131,9 +132,11 @@ fn otrp_config(tam: &TestTam, pki: &OtrpPki, crypto: &Provider) -> OtrpConfig {
 /// An enrolled device of the maker whose CA the TAM lists.
 fn device(pki: &OtrpPki, crypto: Provider, number: u8, seed: &Seed) -> Agent<MemoryPlatform> {
     let blank = MemoryPlatform::new(crypto, number);
-    let chain = pki.attestation_chain(blank.attestation_public_key(), number);
-    let mut platform = blank
-        .with_certificate_chain(chain)
+    let mut platform = (0..PERSONAS).map(Persona).fold(blank, |platform, persona| {
+        let key = platform.attestation_public_key(persona);
+        platform.with_certificate_chain(persona, pki.attestation_chain(key))
+    });
+    platform = platform
         .with_otrp(number, pki.device(&crypto, number))
         .with_loader(Arc::new(tamarack_tee_sandbox::wasm::load));
     Agent::enrol(&mut platform, &crypto, seed).unwrap();
@@ -216,6 +219,7 @@ impl Pair {
             require_binding: true,
             domains: 4,
             domain_quota: 1 << 20,
+            persona: Persona(0),
             state: AnchorState::Active,
         };
         let signers = tam_keys.into_iter().map(|key| TamSigner::new(key, Vec::new(), &crypto)).collect();
@@ -509,8 +513,10 @@ impl Pair {
 
     /// The device's row at the TAM.
     pub fn device(&self) -> Option<tamarack_store::Device> {
-        let id =
-            tamarack_cose::thumbprint(&self.agent.platform().attestation_public_key(), &self.device_crypto);
+        let id = tamarack_cose::thumbprint(
+            &self.agent.platform().attestation_public_key(Persona(0)),
+            &self.device_crypto,
+        );
         self.store.device(&TenantId::default(), &tamarack_model::DeviceId(id.0)).unwrap()
     }
 
