@@ -135,8 +135,6 @@ pub fn evidence_claims() -> Claims {
         dbgstat: Some(DebugStatus::DisabledSinceBoot),
         cnf: Some(Confirmation::Key(key("teep").public_key())),
         manifests: vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
-        iat: None,
-        exp: None,
         platform: Some(PlatformClaims {
             class: PlatformClaims::SOFTWARE_TEE.into(),
             layers: LAYERS.iter().fold(0, |layers, (bit, _)| layers | bit),
@@ -147,6 +145,7 @@ pub fn evidence_claims() -> Claims {
             state_root: [6; 32],
             trust_store_sequence: 1,
         }),
+        ..Claims::default()
     }
 }
 

@@ -52,8 +52,6 @@ impl World {
             dbgstat: Some(DebugStatus::DisabledSinceBoot),
             cnf: Some(Confirmation::Key(self.teep_key)),
             manifests: alloc::vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
-            iat: None,
-            exp: None,
             platform: Some(PlatformClaims {
                 class: PlatformClaims::SOFTWARE_TEE.into(),
                 layers: Policy::SOFTWARE_LAYERS,
@@ -64,6 +62,7 @@ impl World {
                 state_root: [6; 32],
                 trust_store_sequence: 1,
             }),
+            ..Claims::default()
         }
     }
 

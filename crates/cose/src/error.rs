@@ -26,6 +26,13 @@ pub enum Error {
     NotAuthentic,
     /// The signing key failed.
     Signer,
+    /// The message cannot be decrypted: it is for another key, or it was changed. Which of the two it is, and where, is
+    /// not told.
+    Decrypt,
+    /// A recipient's public key cannot be encrypted to.
+    Recipient,
+    /// The cryptographic provider gave no random bytes.
+    Random,
 }
 
 impl Error {
@@ -35,11 +42,14 @@ impl Error {
             Self::Cbor(e) if e.is_limit() => codes::CBOR_LIMIT,
             Self::Cbor(e) if e.is_not_deterministic() => codes::CBOR_NOT_DETERMINISTIC,
             Self::Cbor(_) | Self::Payload | Self::RepeatedHeader(_) => codes::COSE_MALFORMED,
-            Self::AlgorithmMissing | Self::Algorithm(_) | Self::AlgorithmForKey => codes::COSE_ALGORITHM,
+            Self::AlgorithmMissing | Self::Algorithm(_) | Self::AlgorithmForKey | Self::Recipient => {
+                codes::COSE_ALGORITHM
+            }
+            Self::Decrypt => codes::COSE_DECRYPT,
             Self::Critical(_) => codes::COSE_CRITICAL,
             Self::KeyUnknown => codes::COSE_KEY_UNKNOWN,
             Self::NotAuthentic => codes::COSE_SIGNATURE,
-            Self::Signer => codes::INTERNAL,
+            Self::Signer | Self::Random => codes::INTERNAL,
         }
     }
 }
@@ -65,6 +75,9 @@ impl fmt::Display for Error {
             Self::KeyUnknown => f.write_str("no trusted key for this purpose fits"),
             Self::NotAuthentic => f.write_str("the signature does not verify"),
             Self::Signer => f.write_str("the signing key failed"),
+            Self::Decrypt => f.write_str("the message cannot be decrypted with this key"),
+            Self::Recipient => f.write_str("a recipient's key is not a P-256 key"),
+            Self::Random => f.write_str("no random bytes"),
         }
     }
 }

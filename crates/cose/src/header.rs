@@ -164,6 +164,11 @@ impl Protected {
 
 /// Reads the two header members of a COSE structure: protected (a byte string, zero-length for none) and unprotected.
 pub(crate) fn decode_pair(d: &mut Decoder<'_>) -> Result<(Protected, Header), Error> {
+    decode_layer(d).map(|(protected, unprotected, _)| (protected, unprotected))
+}
+
+/// As [`decode_pair`], with the unprotected map as it arrived.
+pub(crate) fn decode_layer<'b>(d: &mut Decoder<'b>) -> Result<(Protected, Header, &'b [u8]), Error> {
     let (raw, offset) = d.wrapped()?;
     let header = if raw.is_empty() {
         Header::default()
@@ -175,6 +180,7 @@ pub(crate) fn decode_pair(d: &mut Decoder<'_>) -> Result<(Protected, Header), Er
     };
     let at = d.position();
     let unprotected = Header::decode(d)?;
+    let unprotected_raw = &d.input()[at..d.position()];
     if unprotected.labels.contains(&CRIT) {
         return Err(
             tamarack_cbor::Error::new(at, ErrorKind::Value("crit only in the protected header")).into()
@@ -185,7 +191,7 @@ pub(crate) fn decode_pair(d: &mut Decoder<'_>) -> Result<(Protected, Header), Er
     }
     // RFC 9052 section 4.4: with no protected attributes a zero-length string is signed, however the empty map arrived.
     let raw = if header.labels.is_empty() && raw == [0xa0] { Vec::new() } else { raw.to_vec() };
-    Ok((Protected { header, raw }, unprotected))
+    Ok((Protected { header, raw }, unprotected, unprotected_raw))
 }
 
 /// A payload member: a byte string or null.

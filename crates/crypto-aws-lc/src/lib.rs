@@ -17,6 +17,7 @@ pub fn provider() -> Provider {
         hmac: &symmetric::AwsLc,
         hkdf: &symmetric::AwsLc,
         aead: &symmetric::AwsLc,
+        aead128: &symmetric::AwsLc,
         certified: &jose::AwsLc,
         hmac512: &symmetric::AwsLc,
         cbc: &jose::AwsLc,

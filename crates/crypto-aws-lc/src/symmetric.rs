@@ -1,8 +1,10 @@
 //! Hashes, HMAC, HKDF and AES-GCM.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hkdf, hmac};
-use tamarack_crypto::{Aes256Gcm, Error, HashAlgorithm, Hasher, HkdfSha256, HmacSha256, HmacSha512, Sha2};
+use tamarack_crypto::{
+    Aes128Gcm, Aes256Gcm, Error, HashAlgorithm, Hasher, HkdfSha256, HmacSha256, HmacSha512, Sha2,
+};
 
 /// Implements the symmetric traits.
 pub(crate) struct AwsLc;
@@ -70,12 +72,7 @@ impl hkdf::KeyType for Length {
 
 impl Aes256Gcm for AwsLc {
     fn seal(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut buffer = Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len());
-        buffer.extend_from_slice(plaintext);
-        gcm(key)?
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(*nonce), Aad::from(aad), &mut buffer)
-            .map_err(|_| Error::Unavailable)?;
-        Ok(buffer)
+        seal(&AES_256_GCM, key, nonce, aad, plaintext)
     }
 
     fn open(
@@ -85,16 +82,57 @@ impl Aes256Gcm for AwsLc {
         aad: &[u8],
         ciphertext: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let mut buffer = ciphertext.to_vec();
-        let length = gcm(key)?
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(aad), &mut buffer)
-            .map_err(|_| Error::NotAuthentic)?
-            .len();
-        buffer.truncate(length);
-        Ok(buffer)
+        open(&AES_256_GCM, key, nonce, aad, ciphertext)
     }
 }
 
-fn gcm(key: &[u8; 32]) -> Result<LessSafeKey, Error> {
-    Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).map_err(|_| Error::Unavailable)?))
+impl Aes128Gcm for AwsLc {
+    fn seal(&self, key: &[u8; 16], nonce: &[u8; 12], aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Error> {
+        seal(&AES_128_GCM, key, nonce, aad, plaintext)
+    }
+
+    fn open(
+        &self,
+        key: &[u8; 16],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        ciphertext: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        open(&AES_128_GCM, key, nonce, aad, ciphertext)
+    }
+}
+
+fn seal(
+    algorithm: &'static Algorithm,
+    key: &[u8],
+    nonce: &[u8; 12],
+    aad: &[u8],
+    plaintext: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let mut buffer = Vec::with_capacity(plaintext.len() + algorithm.tag_len());
+    buffer.extend_from_slice(plaintext);
+    gcm(algorithm, key)?
+        .seal_in_place_append_tag(Nonce::assume_unique_for_key(*nonce), Aad::from(aad), &mut buffer)
+        .map_err(|_| Error::Unavailable)?;
+    Ok(buffer)
+}
+
+fn open(
+    algorithm: &'static Algorithm,
+    key: &[u8],
+    nonce: &[u8; 12],
+    aad: &[u8],
+    ciphertext: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let mut buffer = ciphertext.to_vec();
+    let length = gcm(algorithm, key)?
+        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(aad), &mut buffer)
+        .map_err(|_| Error::NotAuthentic)?
+        .len();
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
+fn gcm(algorithm: &'static Algorithm, key: &[u8]) -> Result<LessSafeKey, Error> {
+    Ok(LessSafeKey::new(UnboundKey::new(algorithm, key).map_err(|_| Error::Unavailable)?))
 }

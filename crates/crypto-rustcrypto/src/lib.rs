@@ -21,6 +21,7 @@ pub fn provider() -> Provider {
         hmac: &symmetric::RustCrypto,
         hkdf: &symmetric::RustCrypto,
         aead: &symmetric::RustCrypto,
+        aead128: &symmetric::RustCrypto,
         certified: &jose::RustCrypto,
         hmac512: &symmetric::RustCrypto,
         cbc: &jose::RustCrypto,

@@ -7,7 +7,9 @@ use aes_gcm::aead::{Aead, Payload};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use tamarack_crypto::{Aes256Gcm, Error, HashAlgorithm, Hasher, HkdfSha256, HmacSha256, HmacSha512, Sha2};
+use tamarack_crypto::{
+    Aes128Gcm, Aes256Gcm, Error, HashAlgorithm, Hasher, HkdfSha256, HmacSha256, HmacSha512, Sha2,
+};
 
 /// Implements the symmetric traits.
 pub(crate) struct RustCrypto;
@@ -73,6 +75,26 @@ impl Aes256Gcm for RustCrypto {
         ciphertext: &[u8],
     ) -> Result<Vec<u8>, Error> {
         aes_gcm::Aes256Gcm::new(key.into())
+            .decrypt(nonce.into(), Payload { msg: ciphertext, aad })
+            .map_err(|_| Error::NotAuthentic)
+    }
+}
+
+impl Aes128Gcm for RustCrypto {
+    fn seal(&self, key: &[u8; 16], nonce: &[u8; 12], aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Error> {
+        aes_gcm::Aes128Gcm::new(key.into())
+            .encrypt(nonce.into(), Payload { msg: plaintext, aad })
+            .map_err(|_| Error::Unavailable)
+    }
+
+    fn open(
+        &self,
+        key: &[u8; 16],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        ciphertext: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        aes_gcm::Aes128Gcm::new(key.into())
             .decrypt(nonce.into(), Payload { msg: ciphertext, aad })
             .map_err(|_| Error::NotAuthentic)
     }

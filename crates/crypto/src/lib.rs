@@ -12,8 +12,9 @@
 //! | [`HmacSha256`] | HMAC-SHA-256 | COSE_Mac0, stateless challenges |
 //! | [`HkdfSha256`] | HKDF-SHA-256 | storage keys |
 //! | [`Aes256Gcm`] | AES-256-GCM | sealed storage |
+//! | [`Aes128Gcm`] | AES-128-GCM | encrypted COSE messages and SUIT payloads |
 //! | [`HmacSha512`], [`AesCbc`] | HMAC-SHA-512, AES-CBC | JWE content encryption |
-//! | [`AesKeyWrap`], [`Agreement`] | AES Key Wrap, ECDH P-256 | JWE key encryption |
+//! | [`AesKeyWrap`], [`Agreement`] | AES Key Wrap, ECDH P-256 | key encryption of JWE and COSE |
 //! | [`Rsa`] | RSA-OAEP, RSA signatures; optional | JWE and JWS of a server |
 //! | [`Random`] | the system's generator | tokens, keys |
 #![no_std]
@@ -32,7 +33,8 @@ pub use jose::{
 };
 pub use key::{KeyType, PublicKey, is_strict_ed25519_point};
 pub use provider::{
-    Aes256Gcm, HashAlgorithm, Hasher, HkdfSha256, HmacSha256, Keys, Provider, Random, Sha2, Sign, Verify,
+    Aes128Gcm, Aes256Gcm, HashAlgorithm, Hasher, HkdfSha256, HmacSha256, Keys, Provider, Random, Sha2, Sign,
+    Verify,
 };
 pub use secret::Secret;
 pub use subtle::ConstantTimeEq;

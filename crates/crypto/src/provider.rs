@@ -18,6 +18,8 @@ pub struct Provider {
     pub hkdf: &'static dyn HkdfSha256,
     /// Authenticated encryption.
     pub aead: &'static dyn Aes256Gcm,
+    /// Authenticated encryption with 16-byte keys, as COSE and SUIT ask for.
+    pub aead128: &'static dyn Aes128Gcm,
     /// Signature verification with the keys of certificates.
     pub certified: &'static dyn VerifySpki,
     /// Message authentication with SHA-512.
@@ -126,6 +128,15 @@ pub trait Aes256Gcm: Sync {
     fn seal(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Error>;
     /// Decrypts what [`Aes256Gcm::seal`] gave, or says that it is not authentic.
     fn open(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], ciphertext: &[u8])
+    -> Result<Vec<u8>, Error>;
+}
+
+/// AES-128 in Galois/Counter Mode, 12-byte nonces, 16-byte tags (NIST SP 800-38D; COSE A128GCM, 1).
+pub trait Aes128Gcm: Sync {
+    /// Encrypts `plaintext`; gives ciphertext and tag. A nonce must never repeat under one key.
+    fn seal(&self, key: &[u8; 16], nonce: &[u8; 12], aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Error>;
+    /// Decrypts what [`Aes128Gcm::seal`] gave, or says that it is not authentic.
+    fn open(&self, key: &[u8; 16], nonce: &[u8; 12], aad: &[u8], ciphertext: &[u8])
     -> Result<Vec<u8>, Error>;
 }
 

@@ -1,10 +1,11 @@
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind, Kind};
 
-use crate::{Confirmation, Manifest, PlatformClaims};
+use crate::{Confirmation, Manifest, Measurement, PlatformClaims};
 
 /// Labels of the claims (IANA "CBOR Web Token (CWT) Claims").
 pub mod label {
@@ -28,8 +29,12 @@ pub mod label {
     pub const DBGSTAT: i64 = 263;
     /// eat_profile.
     pub const EAT_PROFILE: i64 = 265;
+    /// submods.
+    pub const SUBMODS: i64 = 266;
     /// manifests.
     pub const MANIFESTS: i64 = 272;
+    /// measurements.
+    pub const MEASUREMENTS: i64 = 273;
     /// What Tamarack says about a TEE, in the registry's range for private use (below -65536).
     pub const PLATFORM: i64 = -77_061;
 }
@@ -47,7 +52,9 @@ pub mod label {
 /// | 260 | `hwversion` | `[text, optional scheme]` |
 /// | 263 | `dbgstat` | 0 to 4 |
 /// | 265 | `eat_profile` | URI or OID |
+/// | 266 | `submods` | name to one item, at least one |
 /// | 272 | `manifests` | `[content format, body]`, at least one |
+/// | 273 | `measurements` | `[content format, body]`, at least one |
 /// | -77061 | `platform` | [`PlatformClaims`] |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
@@ -69,6 +76,11 @@ pub struct Claims {
     pub cnf: Option<Confirmation>,
     /// What firmware runs. Empty means absent.
     pub manifests: Vec<Manifest>,
+    /// What else runs or is installed. Empty means absent.
+    pub measurements: Vec<Measurement>,
+    /// Submodules by name, each as the one encoded item that it is: what signs or hashes them needs their bytes. Empty means
+    /// absent.
+    pub submods: BTreeMap<String, Vec<u8>>,
     /// When the token was made.
     pub iat: Option<u64>,
     /// When it ends to be valid.
@@ -167,7 +179,11 @@ impl<'b> Decode<'b> for Claims {
                 label::HWVERSION => claims.hwversion = Some(HardwareVersion::decode(d)?),
                 label::DBGSTAT => claims.dbgstat = Some(DebugStatus::decode(d)?),
                 label::EAT_PROFILE => claims.eat_profile = Some(Profile::decode(d)?),
-                label::MANIFESTS => claims.manifests = decode_manifests(d)?,
+                label::SUBMODS => claims.submods = decode_submods(d)?,
+                label::MANIFESTS => claims.manifests = at_least_one(d, "at least one manifest")?,
+                label::MEASUREMENTS => {
+                    claims.measurements = at_least_one(d, "at least one measurement")?;
+                }
                 label::PLATFORM => claims.platform = Some(PlatformClaims::decode(d)?),
                 _ => drop(d.raw()?),
             }
@@ -199,16 +215,30 @@ impl Encode for Claims {
                     nonces.iter().fold(e.array(nonces.len()), |e, nonce| e.bytes(nonce))
                 })),
             }
+            if !self.submods.is_empty() {
+                map.int(label::SUBMODS, |e| {
+                    e.map_with(|submods| {
+                        for (name, item) in &self.submods {
+                            submods.text(name, |e| e.raw(item));
+                        }
+                    })
+                });
+            }
             if !self.manifests.is_empty() {
                 map.int(label::MANIFESTS, |e| {
                     self.manifests.iter().fold(e.array(self.manifests.len()), |e, manifest| e.item(manifest))
+                });
+            }
+            if !self.measurements.is_empty() {
+                map.int(label::MEASUREMENTS, |e| {
+                    self.measurements.iter().fold(e.array(self.measurements.len()), |e, one| e.item(one))
                 });
             }
         });
     }
 }
 
-fn sized(
+pub(crate) fn sized(
     d: &mut Decoder<'_>,
     sizes: RangeInclusive<usize>,
     expected: &'static str,
@@ -234,11 +264,19 @@ fn decode_nonces(d: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Error> {
     }
 }
 
-fn decode_manifests(d: &mut Decoder<'_>) -> Result<Vec<Manifest>, Error> {
+fn at_least_one<'b, T: Decode<'b>>(d: &mut Decoder<'b>, expected: &'static str) -> Result<Vec<T>, Error> {
     let at = d.position();
     match d.array()? {
-        0 => Err(Error::new(at, ErrorKind::Value("at least one manifest"))),
-        count => (0..count).map(|_| Manifest::decode(d)).collect(),
+        0 => Err(Error::new(at, ErrorKind::Value(expected))),
+        count => (0..count).map(|_| T::decode(d)).collect(),
+    }
+}
+
+fn decode_submods(d: &mut Decoder<'_>) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let at = d.position();
+    match d.map()? {
+        0 => Err(Error::new(at, ErrorKind::Value("at least one submodule"))),
+        count => (0..count).map(|_| Ok((d.text()?.into(), d.raw()?.to_vec()))).collect(),
     }
 }
 

@@ -8,9 +8,12 @@
 //! | [`Token`] | a CWT as it arrived; [`Token::verify`] gives [`Claims`] with proof |
 //! | [`sign`] | the other direction |
 //! | [`PlatformClaims`] | our private claim about a TEE |
+//! | [`MeasuredTa`] | a TA among the measurements of a device |
+//! | [`TaClaims`] | what a TA proves of itself, in a submodule of Evidence of its own |
 //!
 //! Reading is strict CBOR throughout: definite lengths and shortest encodings, as the TEEP profile asks. Detached
-//! bundles (tag 602), unsigned tokens (tag 601) and submodules are not read; a profile that needs them is a module beside these.
+//! bundles (tag 602) and unsigned tokens (tag 601) are not read. Submodules are kept as the bytes that they are; a profile
+//! that has some is a module beside these.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -19,14 +22,18 @@ extern crate alloc;
 mod claims;
 mod confirmation;
 mod manifest;
+mod measured;
 mod platform;
+mod ta;
 mod teep;
 mod token;
 
 pub use claims::{Claims, DebugStatus, HardwareVersion, OemId, Profile, label};
 pub use confirmation::Confirmation;
 pub use manifest::{Manifest, SuitDigest};
+pub use measured::{HashName, MeasuredComponent, MeasuredTa, MeasuredValue, Measurement, NoTa};
 pub use platform::{LAYERS, PlatformClaims, layer};
+pub use ta::{TaClaims, TaEvidenceError, TaIdentity};
 pub use teep::{TeepClaims, TeepError};
 pub use token::{Error, Token, sign};
 
@@ -42,6 +49,11 @@ pub const SOFTWARE_TEE_PROFILE: &str = "urn:x-tamarack:eat:software-tee:1";
 /// format means an Attestation Result.
 pub const SOFTWARE_TEE_FORMAT: &str =
     "application/eat+cwt; eat_profile=\"urn:x-tamarack:eat:software-tee:1\"";
+/// eat_profile of the Evidence of a TA: the claims of its platform around those of the TA, for whoever the TA speaks to. No
+/// TAM takes it for Evidence about a device.
+pub const TA_PROFILE: &str = "urn:x-tamarack:eat:ta:1";
+/// Format of the Evidence of a TA.
+pub const TA_FORMAT: &str = "application/eat+cwt; eat_profile=\"urn:x-tamarack:eat:ta:1\"";
 
 #[cfg(test)]
 mod tests;

@@ -76,10 +76,11 @@ table! {
     CBOR_LIMIT = 1003, "The CBOR exceeds a limit", "It is larger, deeper nested or has more items than the receiver allows.", "Send less, or raise the receiver's limit.";
     WIRE_TYPE = 1004, "A message element has the wrong type or size", "An element that the message's definition fixes has another type, size or range.", "Compare with the message definition; the error names the element and position.";
     COSE_MALFORMED = 1101, "The COSE object is malformed", "It is not one of the COSE structures of RFC 9052, or a header is mistyped or stands twice.", "Check the producer; `tamarack inspect` shows the structure.";
-    COSE_ALGORITHM = 1102, "The signature algorithm is not accepted", "It is unknown, deprecated (such as ES256 -7 without the legacy switch), missing from the protected header, or does not fit the key.", "Sign with ESP256 (-9) or Ed25519 (-19).";
+    COSE_ALGORITHM = 1102, "The algorithm is not accepted", "It is unknown, deprecated (such as ES256 -7 without the legacy switch), missing from the protected header, or does not fit the key.", "Sign with ESP256 (-9) or Ed25519 (-19); encrypt with A128GCM (1) by ECDH-ES+A128KW (-29) or A128KW (-3).";
     COSE_SIGNATURE = 1103, "The signature does not verify", "The bytes were changed, or another key signed them.", "Check which key signed and that nothing re-encoded the object.";
     COSE_KEY_UNKNOWN = 1104, "No trusted key fits this signature", "The key id names none of the trusted keys, or a trusted key serves another purpose.", "Add the signer's key as an anchor for this purpose.";
     COSE_CRITICAL = 1105, "A critical header is not understood", "The crit header lists a label that this receiver does not implement.", "Leave the header out or use a receiver that knows it.";
+    COSE_DECRYPT = 1106, "The message cannot be decrypted", "It is encrypted to another key, or it was changed on the way. Which of the two is not told, so that nobody learns from the answers.", "Encrypt to the key that the recipient shows now; `tamarack inspect` lists the recipients of a message.";
     X509_PATH = 1201, "The certificate does not chain to a trusted anchor", "No path leads from the certificate to an anchor of this role.", "Send the intermediate certificates, or enrol the root as an anchor for this role.";
     X509_EXPIRED = 1202, "A certificate is outside its validity period", "It has expired or is not valid yet by the receiver's clock.", "Renew the certificate, or check the clock.";
     X509_USAGE = 1203, "A certificate may not be used for this", "basicConstraints, keyUsage or the role's extended key usage does not allow it.", "Issue the certificate with the profile of its role (`tamarack pki`).";
@@ -183,6 +184,8 @@ table! {
     TA_QUOTA = 5010, "The TA exceeded its quota", "Storage, object count or session count reached its limit.", "Delete what is not needed.";
     TAM_NOT_TRUSTED = 5011, "The TAM is not trusted by this device", "No trust anchor of the device verifies the TAM's signature.", "Enrol the TAM's anchor with the device.";
     DEVICE_BUSY = 5012, "Another exchange is in progress", "The Agent handles one exchange at a time.", "Try again when it has ended.";
+    TEE_LAUNCHER = 5013, "The TEE's launcher refused or failed", "The process that holds the root of trust did not do what the Agent needs.", "The message says what; start the device again.";
+    TEE_NO_PANEL = 5014, "Nobody can be asked at the device", "The device has no panel, or none is connected to it.", "Start it with --panel, and `tamarack panel` at the other end.";
 
     // 60xx: OTrP. 6001 to 6020 are the codes of the draft, one each; then what is found on one's own side.
     OTRP_DEV_STATE_MISMATCH = 6001, "ERR_DEV_STATE_MISMATCH: the device's state is not the one the TAM knows", "The dsihash is not that of the last DSI told to this TAM, or something changed since.", "Nothing to do: the TAM asks for the state again and plans anew.";

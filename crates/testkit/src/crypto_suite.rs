@@ -19,7 +19,7 @@ pub struct Counts {
     pub ecdsa: usize,
     /// Ed25519.
     pub eddsa: usize,
-    /// AES-256-GCM with 12-byte nonces and 16-byte tags.
+    /// AES-128-GCM and AES-256-GCM with 12-byte nonces and 16-byte tags.
     pub aes_gcm: usize,
     /// HMAC-SHA-256.
     pub hmac: usize,
@@ -49,6 +49,7 @@ pub fn check_provider(provider: &Provider) {
     check_malformed_signatures(provider);
     check_hkdf_limit(provider);
     check_aead(provider);
+    check_aead128(provider);
     jose::check(provider);
     let counts = vectors::check_wycheproof(provider);
     println!("{}: Wycheproof vectors run: {counts:?}", provider.name);
@@ -78,6 +79,9 @@ pub fn check_pair(maker: &Provider, checker: &Provider) {
     let (key, nonce) = ([7; 32], [8; 12]);
     let sealed = maker.aead.seal(&key, &nonce, b"aad", b"plaintext").expect("seals");
     assert_eq!(checker.aead.open(&key, &nonce, b"aad", &sealed).expect("opens"), b"plaintext");
+    let short = [7; 16];
+    let sealed = maker.aead128.seal(&short, &nonce, b"aad", b"plaintext").expect("seals");
+    assert_eq!(checker.aead128.open(&short, &nonce, b"aad", &sealed).expect("opens"), b"plaintext");
     assert_eq!(maker.hmac.tag(b"key", &[b"a", b"bc"]), checker.hmac.tag(b"key", &[b"ab", b"c"]));
     jose::check_pair(maker, checker);
 }
@@ -277,6 +281,27 @@ fn check_aead(provider: &Provider) {
     assert_eq!(sealed.len(), 9 + 16);
     assert_eq!(open(&key, &nonce, b"aad", &sealed).expect("opens"), b"plaintext");
     assert_eq!(open(&[0; 32], &nonce, b"aad", &sealed), Err(Error::NotAuthentic));
+    assert_eq!(open(&key, &[0; 12], b"aad", &sealed), Err(Error::NotAuthentic));
+    assert_eq!(open(&key, &nonce, b"", &sealed), Err(Error::NotAuthentic));
+    for length in [0, 15, sealed.len() - 1] {
+        assert_eq!(open(&key, &nonce, b"aad", &sealed[..length]), Err(Error::NotAuthentic));
+    }
+    for at in 0..sealed.len() {
+        let mut bad = sealed.clone();
+        bad[at] ^= 1;
+        assert_eq!(open(&key, &nonce, b"aad", &bad), Err(Error::NotAuthentic), "byte {at}");
+    }
+}
+
+fn check_aead128(provider: &Provider) {
+    let (key, nonce) = ([1; 16], [2; 12]);
+    let sealed = provider.aead128.seal(&key, &nonce, b"aad", b"plaintext").expect("seals");
+    let open = |key: &[u8; 16], nonce: &[u8; 12], aad: &[u8], sealed: &[u8]| {
+        provider.aead128.open(key, nonce, aad, sealed)
+    };
+    assert_eq!(sealed.len(), 9 + 16);
+    assert_eq!(open(&key, &nonce, b"aad", &sealed).expect("opens"), b"plaintext");
+    assert_eq!(open(&[0; 16], &nonce, b"aad", &sealed), Err(Error::NotAuthentic));
     assert_eq!(open(&key, &[0; 12], b"aad", &sealed), Err(Error::NotAuthentic));
     assert_eq!(open(&key, &nonce, b"", &sealed), Err(Error::NotAuthentic));
     for length in [0, 15, sealed.len() - 1] {

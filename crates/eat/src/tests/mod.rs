@@ -1,5 +1,7 @@
 mod claims;
+mod measured;
 mod roundtrip;
+mod ta;
 mod token;
 
 use alloc::vec::Vec;
@@ -24,7 +26,6 @@ fn evidence() -> Claims {
         cnf: Some(Confirmation::Key(PublicKey::Ed25519([3; 32]))),
         manifests: alloc::vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
         iat: Some(1_700_000_000),
-        exp: None,
         platform: Some(PlatformClaims {
             class: PlatformClaims::SOFTWARE_TEE.into(),
             layers: layer::SECCOMP | layer::LANDLOCK,
@@ -35,6 +36,7 @@ fn evidence() -> Claims {
             state_root: [6; 32],
             trust_store_sequence: 1,
         }),
+        ..Claims::default()
     }
 }
 

@@ -1,3 +1,4 @@
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,7 +10,8 @@ use tamarack_cbor::{Decode, Encode, Limits};
 use tamarack_crypto::PublicKey;
 
 use crate::{
-    Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, OemId, PlatformClaims, Profile, Token,
+    Claims, Confirmation, DebugStatus, HardwareVersion, HashName, Manifest, MeasuredComponent, MeasuredValue,
+    Measurement, OemId, PlatformClaims, Profile, Token,
 };
 
 fn sized(shortest: usize, longest: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -43,6 +45,29 @@ fn manifests() -> impl Strategy<Value = Vec<Manifest>> {
     vec(prop_oneof![reference, other], 0..4)
 }
 
+fn measurements() -> impl Strategy<Value = Vec<Measurement>> {
+    let digest = |algorithm: fn(u8) -> HashName| {
+        any::<[u8; 32]>()
+            .prop_map(move |d| MeasuredValue::Digest { algorithm: algorithm(d[0]), value: d.to_vec() })
+    };
+    let value = prop_oneof![
+        digest(|n| HashName::Id(n.into())),
+        digest(|_| HashName::Name("sha-256".into())),
+        sized(0, 40).prop_map(MeasuredValue::Raw),
+    ];
+    let version = of(("[ -~]{0,20}", of(any::<i64>())));
+    let component = ("[ -~]{0,20}", version, value, vec(sized(0, 8), 0..3), of(any::<[u8; 8]>()));
+    let component = component.prop_map(|(name, version, value, authorities, flags)| {
+        Measurement::Component(MeasuredComponent { name, version, value, authorities, flags })
+    });
+    let other = any::<u8>().prop_map(|n| Measurement::Other { format: 258, body: alloc::vec![0x41, n] });
+    vec(prop_oneof![component, other], 0..4)
+}
+
+fn submods() -> impl Strategy<Value = BTreeMap<String, Vec<u8>>> {
+    prop::collection::btree_map("[a-z]{1,5}", any::<u8>().prop_map(|n| alloc::vec![0x41, n]), 0..3)
+}
+
 fn word() -> impl Strategy<Value = String> {
     "[!-~]{1,64}"
 }
@@ -66,6 +91,7 @@ prop_compose! {
         (hwmodel, version, scheme) in (of(sized(1, 32)), of("[ -~]{0,20}"), of(any::<i64>())),
         (uri, dbgstat) in (of("[ -~]{0,20}"), of(0u64..5)),
         (cnf, manifests, platform) in (of(cnf()), manifests(), of(platform())),
+        (measurements, submods) in (measurements(), submods()),
         (iat, exp) in any::<(Option<u64>, Option<u64>)>(),
     ) -> Claims {
         Claims {
@@ -78,6 +104,8 @@ prop_compose! {
             dbgstat: dbgstat.and_then(DebugStatus::from_number),
             cnf,
             manifests,
+            measurements,
+            submods,
             iat,
             exp,
             platform,

@@ -257,8 +257,6 @@ impl Device {
             dbgstat: Some(DebugStatus::DisabledSinceBoot),
             cnf: Some(Confirmation::Key(self.teep_key.public_key())),
             manifests: alloc::vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
-            iat: None,
-            exp: None,
             platform: Some(PlatformClaims {
                 class: PlatformClaims::SOFTWARE_TEE.into(),
                 layers: Policy::SOFTWARE_LAYERS,
@@ -269,6 +267,7 @@ impl Device {
                 state_root: self.root,
                 trust_store_sequence: 1,
             }),
+            ..Claims::default()
         }
     }
 

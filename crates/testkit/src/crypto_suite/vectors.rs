@@ -69,17 +69,23 @@ fn check_aes_gcm(provider: &Provider) -> usize {
     let set = aead::TestSet::load(aead::TestName::AesGcm).expect("the set loads");
     let mut count = 0;
     let groups = set.test_groups.iter();
-    for group in groups.filter(|g| (g.key_size, g.nonce_size, g.tag_size) == (256, 96, 128)) {
+    for group in groups.filter(|g| g.key_size != 192 && (g.nonce_size, g.tag_size) == (96, 128)) {
         for test in &group.tests {
-            let key = array(&test.key);
             let nonce = test.nonce[..].try_into().expect("the group's nonces have 96 bits");
             let sealed = [&test.ct[..], &test.tag].concat();
-            let opened = provider.aead.open(&key, &nonce, &test.aad, &sealed);
+            let short = <[u8; 16]>::try_from(&test.key[..]);
+            let opened = match &short {
+                Ok(key) => provider.aead128.open(key, &nonce, &test.aad, &sealed),
+                Err(_) => provider.aead.open(&array(&test.key), &nonce, &test.aad, &sealed),
+            };
             if let Ok(plaintext) = &opened {
                 assert_eq!(plaintext[..], test.pt[..], "AES-GCM {}", test.tc_id);
             }
             if test.result == TestResult::Valid {
-                let made = provider.aead.seal(&key, &nonce, &test.aad, &test.pt);
+                let made = match &short {
+                    Ok(key) => provider.aead128.seal(key, &nonce, &test.aad, &test.pt),
+                    Err(_) => provider.aead.seal(&array(&test.key), &nonce, &test.aad, &test.pt),
+                };
                 assert_eq!(made, Ok(sealed), "AES-GCM {}", test.tc_id);
             }
             check("AES-GCM", test.tc_id, test.result, opened.is_ok());

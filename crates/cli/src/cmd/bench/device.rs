@@ -122,8 +122,6 @@ impl Device {
             dbgstat: Some(DebugStatus::DisabledSinceBoot),
             cnf: Some(Confirmation::Key(confirm)),
             manifests: vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
-            iat: None,
-            exp: None,
             platform: Some(PlatformClaims {
                 class: PlatformClaims::SOFTWARE_TEE.into(),
                 layers: Policy::SOFTWARE_LAYERS,
@@ -134,6 +132,7 @@ impl Device {
                 state_root: [5; 32],
                 trust_store_sequence: 1,
             }),
+            ..Claims::default()
         }
     }
 
