@@ -170,6 +170,7 @@ table! {
     RELEASE_DENIED = 4026, "The release policy denies this", "The tenant's policy does not release the component to this device.", "The reason names what the policy asks for; `tamarack policy test` shows it.";
     RELEASE_UNKNOWN = 4027, "There is nothing to decide by", "No appraisal of the device is recorded, or this TAM has no rules for release policies.", "Let the device prove itself again.";
     REFERENCE_PROVIDER = 4028, "The provider of reference values cannot be taken", "Its name, keys or scope are missing, or belong to somebody else.", "The message names the field.";
+    NOT_PERMITTED = 4030, "The permission matrix does not allow this", "The role of the caller, such as a normal app on the Broker's socket, may not do this.", "`tamarack explain permissions` shows who may.";
 
     // 5xxx: device and TA.
     TEE_STORAGE = 5001, "The TEE's sealed storage failed", "It cannot be written, or was altered or made with another root secret.", "Check the disk; a storage that was altered must be enrolled again.";
