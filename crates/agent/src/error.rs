@@ -17,6 +17,8 @@ pub enum Error {
     Crypto(tamarack_crypto::Error),
     /// A message could not be signed.
     Signing,
+    /// Evidence could not be encrypted to the key that the TAM named.
+    Encryption,
     /// An Update is being processed; it comes to its end first.
     Busy,
     /// The device was enrolled before (security rule R8).
@@ -27,6 +29,14 @@ pub enum Error {
     Seed(&'static str),
     /// A change of the trust anchors is not signed by the device authority, or not the next one; why.
     Authority(&'static str),
+    /// An order of the device's owner is not accepted; why.
+    Owner(String),
+    /// The device has no owner.
+    NoOwner,
+    /// The device's owner denies it; what.
+    DeniedByOwner(String),
+    /// The rules of the device's owner changed while an Update or a command was carried out.
+    OwnerChanged,
     /// No TAM is known for this request.
     NoTam,
     /// The chunk belongs to no payload that is being fetched.
@@ -55,10 +65,14 @@ impl Error {
         match self {
             Self::Platform(e) => e.code(),
             Self::Corrupt(_) => codes::TEE_STORAGE,
-            Self::Crypto(_) | Self::Signing | Self::Intent => codes::INTERNAL,
+            Self::Crypto(_) | Self::Signing | Self::Encryption | Self::Intent => codes::INTERNAL,
             Self::Busy => codes::DEVICE_BUSY,
             Self::AlreadyEnrolled | Self::NotEnrolled | Self::Seed(_) | Self::NoOtrp => codes::CONFIG_INVALID,
             Self::Authority(_) => codes::COSE_KEY_UNKNOWN,
+            Self::Owner(_) => codes::OWNER_ORDER,
+            Self::NoOwner => codes::OWNER_NONE,
+            Self::DeniedByOwner(_) => codes::OWNER_REFUSED,
+            Self::OwnerChanged => codes::DEVICE_BUSY,
             Self::NoTam => codes::TAM_NOT_TRUSTED,
             Self::NoFetch(_) => codes::TEEP_UNEXPECTED,
             Self::NoTa | Self::NoSession => codes::TA_NOT_FOUND,
@@ -95,11 +109,16 @@ impl fmt::Display for Error {
             Self::Corrupt(what) => write!(f, "sealed storage holds a {what} that cannot be read"),
             Self::Crypto(e) => e.fmt(f),
             Self::Signing => f.write_str("a message could not be signed"),
+            Self::Encryption => f.write_str("Evidence could not be encrypted to the TAM's key"),
             Self::Busy => f.write_str("an Update is being processed"),
             Self::AlreadyEnrolled => f.write_str("the device was enrolled before"),
             Self::NotEnrolled => f.write_str("the device was not enrolled yet"),
             Self::Seed(why) => write!(f, "the enrolment contradicts itself: {why}"),
             Self::Authority(why) => write!(f, "the change of trust anchors is refused: {why}"),
+            Self::Owner(why) => write!(f, "the owner's order is refused: {why}"),
+            Self::NoOwner => f.write_str("the device has no owner"),
+            Self::DeniedByOwner(what) => write!(f, "the device's owner denies {what}"),
+            Self::OwnerChanged => f.write_str("the rules of the device's owner changed meanwhile; try again"),
             Self::NoTam => f.write_str("no TAM is known for this request"),
             Self::NoFetch(id) => write!(f, "no payload with the number {id} is being fetched"),
             Self::NoTa => f.write_str("no such TA is installed"),

@@ -13,6 +13,8 @@ pub(crate) const ANCHOR_TAM: &[u8] = b"s/anchor/tam/";
 pub(crate) const ANCHOR_SIGNER: &[u8] = b"s/anchor/signer/";
 /// The key of the device authority.
 pub(crate) const ANCHOR_AUTHORITY: &[u8] = b"s/anchor/authority";
+/// The key of the device's owner.
+pub(crate) const ANCHOR_OWNER: &[u8] = b"s/anchor/owner";
 /// Sequence number of the trust store.
 pub(crate) const ANCHOR_SEQUENCE: &[u8] = b"s/anchor/sequence";
 /// Which TA commands a peripheral, by the peripheral's name.
@@ -41,6 +43,12 @@ pub(crate) const DOMAIN: &[u8] = b"s/domain/";
 pub(crate) const AIK: &[u8] = b"s/aik/";
 /// What was told in OTrP, by Owner.
 pub(crate) const VIEW: &[u8] = b"s/otrp/";
+/// The rules of the device's owner, and what was approved.
+pub(crate) const POLICY: &[u8] = b"s/policy/rules";
+/// The key by which the device's owner knows what the device tells.
+pub(crate) const POLICY_KEY: &[u8] = b"s/policy/key";
+/// Manifests that the rules withheld, by Owner and manifest component id.
+pub(crate) const WITHHELD: &[u8] = b"n/withheld/";
 /// Stored answers, by Owner and number.
 pub(crate) const ANSWER: &[u8] = b"n/answer/";
 /// What applications ask for, by component id.

@@ -109,6 +109,8 @@ pub(crate) struct StagingEffects<'a> {
     pub journal: &'a Journal,
     pub staging: &'a mut Staging,
     pub owner: &'a OwnerId,
+    /// The face that this Owner sees: it alone knows the device identifier.
+    pub persona: Persona,
     /// The manifest that acts, and the components that its signer and its TAM let it name.
     pub manifest: &'a ComponentId,
     pub may_name: &'a dyn Fn(&ComponentId) -> bool,
@@ -116,6 +118,8 @@ pub(crate) struct StagingEffects<'a> {
     pub uninstalling: bool,
     /// Most bytes that are copied in memory.
     pub max_in_memory: u64,
+    /// The component whose content is at hand although it may not be in the envelope.
+    pub bundled: Option<&'a ComponentId>,
 }
 
 fn refused(detail: &'static str) -> EffectError {
@@ -146,11 +150,15 @@ impl StagingEffects<'_> {
 
 impl Effects for StagingEffects<'_> {
     fn matches(&self, kind: IdentifierKind, _component: &ComponentId, id: &[u8]) -> bool {
-        self.platform.identity(Persona(0)).is_ok_and(|identity| measure::identifies(identity, kind, id))
+        self.platform.identity(self.persona).is_ok_and(|identity| measure::identifies(identity, kind, id))
     }
 
     fn slot(&self, _component: &ComponentId) -> Option<u64> {
         None
+    }
+
+    fn brings(&self, component: &ComponentId) -> bool {
+        self.bundled == Some(component)
     }
 
     fn authorise(
@@ -224,7 +232,7 @@ impl Effects for StagingEffects<'_> {
                 &buffer
             }
         };
-        let key = self.platform.decryption_key(Persona(0)).map_err(measure::effect_error)?;
+        let key = self.platform.decryption_key(self.persona).map_err(measure::effect_error)?;
         let kid = thumbprint(&key.public_key(), self.provider);
         let plaintext: Secret<Vec<u8>> = info
             .decrypt(content, Opener::Key(key), Some(&kid.0), PAYLOAD_ENCRYPTION, self.provider)

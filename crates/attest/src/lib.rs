@@ -24,6 +24,7 @@ extern crate alloc;
 mod ear;
 mod format;
 mod reference;
+pub mod release;
 
 use alloc::format;
 use alloc::string::String;
@@ -37,7 +38,8 @@ use tamarack_eat::{Claims, DebugStatus, layer};
 use tamarack_model::{Code, DeviceId, UnixTime, codes};
 use tamarack_x509::Anchor;
 
-pub use ear::{Tier, TrustResult, TrustVector, claim};
+pub use ear::TrustResult;
+pub use tamarack_eat::ear::{Tier, TrustVector, claim};
 pub use format::psa_token;
 pub use format::software_tee::SoftwareTee;
 pub use format::{EvidenceFormat, FORMATS, find};

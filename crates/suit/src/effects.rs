@@ -98,6 +98,12 @@ pub enum Ciphertext<'a> {
 pub trait Effects {
     /// Whether `id` is one of the device's identifiers of this kind for the component.
     fn matches(&self, kind: IdentifierKind, component: &ComponentId, id: &[u8]) -> bool;
+    /// Whether the driver has the content of `component` at hand, so that an integrated payload that is not in the envelope
+    /// is fetched from it rather than missed. It is trusted as little as any other.
+    fn brings(&self, component: &ComponentId) -> bool {
+        let _ = component;
+        false
+    }
     /// The slot that the component stands in, if it has several.
     fn slot(&self, component: &ComponentId) -> Option<u64>;
     /// Whether the holder of `key` may do this.

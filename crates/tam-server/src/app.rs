@@ -20,7 +20,7 @@ use crate::challenge_file::ChallengeFile;
 use crate::clock::Clock;
 use crate::config::{Config, GradeName, Limits, Profile, SignerFiles, TeeCaFile};
 use crate::gate::Gate;
-use crate::http::Idempotency;
+use crate::http::{Idempotency, Refusals};
 use crate::lists::{self, Lists};
 use crate::staple::Staples;
 use crate::{Error, domains, otrp, reference, telemetry};
@@ -35,6 +35,7 @@ pub(crate) struct App {
     /// Requests to the engine that are answered at the same time.
     pub in_flight: Arc<Semaphore>,
     pub idempotency: Idempotency,
+    pub refusals: Refusals,
     pub metrics: PrometheusHandle,
     /// The status of the TAM's own certificates, if it speaks OTrP.
     staples: Option<Staples>,
@@ -86,6 +87,7 @@ impl App {
             gate: Gate::new(config.limits.requests_per_second),
             in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
             idempotency: Idempotency::default(),
+            refusals: Refusals::default(),
             metrics: telemetry::metrics(),
             staples,
             tee_lists,

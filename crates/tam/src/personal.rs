@@ -2,7 +2,7 @@
 //! device. The TAM carries them and reads nothing.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use tamarack_cose::{EncryptionInfo, thumbprint};
@@ -25,6 +25,10 @@ pub struct Personal {
     pub sequence: u64,
     /// Digest of the manifest.
     pub digest: Sha256Digest,
+    /// What it writes.
+    pub components: Vec<ComponentId>,
+    /// The provider that gives it.
+    pub provider: String,
     /// The envelope.
     pub envelope: Vec<u8>,
 }
@@ -37,6 +41,8 @@ impl Personal {
             manifest: manifest.manifest_component_id.clone()?,
             sequence: manifest.sequence_number,
             digest: sha256_of(parsed.digest())?,
+            components: manifest.components.clone(),
+            provider: String::new(),
             envelope: envelope.to_vec(),
         };
         Some((personal, manifest))
@@ -107,7 +113,7 @@ pub fn check_personalization(
         }
     }
     match Personal::read(envelope) {
-        Some((personal, _)) => Ok(personal),
+        Some((personal, _)) => Ok(Personal { provider: provider.id.clone(), ..personal }),
         None => Err(PublishError::new(
             codes::SUIT_UNSUPPORTED_COMMAND,
             "a TAM takes manifests with SHA-256 only".to_string(),
@@ -175,21 +181,28 @@ pub(crate) fn planned(
         let goes = plan.remove.iter().any(|id| id.segments().get(..2) == ta.segments().get(..2));
         let there = held(&ta).is_some() && !goes || plan.install.iter().any(brings);
         let current = held(&given.manifest).is_some_and(|held| held.digest == Some(given.digest)) && !goes;
-        if there && !current && is_offered(read, tenant, &given.manifest)? {
-            personal.push(given);
+        if there
+            && !current
+            && let Some(provider) = publisher(read, tenant, &given.manifest)?
+        {
+            personal.push(Personal { provider, ..given });
         }
     }
     Ok(personal)
 }
 
-/// Whether an enabled provider may publish under this id.
-fn is_offered(read: &dyn Read, tenant: &TenantId, manifest: &ComponentId) -> Result<bool, StoreError> {
+/// The enabled provider that may publish under this id.
+fn publisher(
+    read: &dyn Read,
+    tenant: &TenantId,
+    manifest: &ComponentId,
+) -> Result<Option<String>, StoreError> {
     for provider in read.providers(tenant)? {
         if provider.enabled && may_publish(read, &provider, manifest)? {
-            return Ok(true);
+            return Ok(Some(provider.id));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Notes that a device has what an Update brought it.

@@ -12,19 +12,20 @@ use alloc::vec::Vec;
 
 use tamarack_cose::Verified;
 use tamarack_crypto::{Provider, Secret};
-use tamarack_model::{Code, ComponentId, Intent, Sha256Digest, UnixTime, codes};
+use tamarack_model::{Code, ComponentId, Intent, OwnerSays, Sha256Digest, UnixTime, Withheld, codes};
 use tamarack_suit::{
     AuthenticEnvelope, EffectError, EffectErrorKind, FetchRequest, Machine, Procedure, Reason, Step,
     SuitDigest,
 };
 use tamarack_tee::Platform;
 
+use crate::api::BUNDLE_SCHEME;
 use crate::authority::{self, Authorised, ManifestRefusal, Use};
 use crate::counters::{self, Counter, Precedence};
 use crate::journal::Journal;
 use crate::staging::{Staging, StagingEffects};
 use crate::trust::{SignerAnchor, TamAnchor, TrustStore};
-use crate::{AgentConfig, Error, domains, measure, notes, reports, slots, ta};
+use crate::{AgentConfig, Error, domains, measure, notes, owner, reports, slots, ta};
 
 mod domain;
 mod remove;
@@ -132,6 +133,13 @@ impl Effect {
     }
 }
 
+fn withheld_text(id: &ComponentId, why: OwnerSays) -> String {
+    match why {
+        OwnerSays::Refused => alloc::format!("the device's owner denies {id}"),
+        OwnerSays::Deferred => alloc::format!("{id} waits for the consent of the device's owner"),
+    }
+}
+
 /// One transaction of one Owner.
 pub(crate) struct Transaction {
     tam: TamAnchor,
@@ -146,6 +154,13 @@ pub(crate) struct Transaction {
     pub effects: Vec<Effect>,
     /// Manifests that it concerns.
     pub concerned: Vec<ComponentId>,
+    /// The rules that it was planned by.
+    policy: owner::Policy,
+    /// What they withheld; everything else goes on.
+    pub withheld: Vec<Withheld>,
+    notes: Vec<(ComponentId, owner::Note)>,
+    /// The component whose content the Broker says it has.
+    pub bundled: Option<ComponentId>,
 }
 
 /// What a TA is to find as its personalization, once everything else of the transaction is done.
@@ -203,6 +218,10 @@ impl Transaction {
             reports: Vec::new(),
             effects: Vec::new(),
             concerned: Vec::new(),
+            policy: owner::Policy::load(&Journal::default(), device.platform)?,
+            withheld: Vec::new(),
+            notes: Vec::new(),
+            bundled: None,
         };
         // What changes domains comes first, for signers that it introduces may sign what is installed.
         let (changing, intents) = intents.into_iter().partition(domain::changes_domains);
@@ -307,7 +326,7 @@ impl Transaction {
             Precedence::Same => {
                 let AuthenticEnvelope { envelope, manifest } = planned.envelope.value();
                 let report = reports::unchanged(envelope, manifest, self.nonce.as_deref());
-                self.reports.push(reports::sign(&report, platform)?);
+                self.reports.push(reports::sign(&report, platform, self.tam.persona)?);
                 self.effects.push(Effect::Unchanged { manifest: planned.id.clone() });
                 return Ok(());
             }
@@ -326,7 +345,12 @@ impl Transaction {
         };
         match refusal {
             None => {
-                self.installs.push_back(planned);
+                let components = &planned.envelope.value().manifest.components;
+                let manifest = (&planned.id, &planned.digest);
+                match self.policy.says(&self.tam, &planned.anchor.provider, manifest, components) {
+                    None => self.installs.push_back(planned),
+                    Some(why) => self.withhold(device, &planned, why)?,
+                }
                 Ok(())
             }
             Some((code, reason, detail)) => {
@@ -339,6 +363,52 @@ impl Transaction {
                 ))
             }
         }
+    }
+
+    /// The device's owner does not let this manifest in, now or at all: it is noted, reported and left out.
+    fn withhold(&mut self, device: &Device<'_>, planned: &Planned, why: OwnerSays) -> Result<(), Refused> {
+        let AuthenticEnvelope { envelope, manifest } = planned.envelope.value();
+        let detail = withheld_text(&planned.id, why);
+        let uri = manifest.reference_uri.clone().unwrap_or_default();
+        let reference = Some(Box::new((uri, *envelope.digest())));
+        let refusal =
+            ManifestRefusal { reference, ..ManifestRefusal::new(why.code(), Reason::Unauthorised, detail) };
+        if let Some(report) = reports::refused(&refusal, self.nonce.as_deref()) {
+            self.reports.push(reports::sign(&report, &*device.platform, self.tam.persona)?);
+        }
+        let note = owner::Note {
+            digest: planned.digest,
+            sequence: planned.sequence,
+            provider: planned.anchor.provider.clone(),
+            since: device.now,
+            components: manifest.components.clone(),
+        };
+        self.notes.push((planned.id.clone(), note));
+        self.withheld.push(Withheld { id: planned.id.clone(), why, sequence: Some(planned.sequence) });
+        Ok(())
+    }
+
+    /// Has `journal` remember what was withheld.
+    pub fn note_withheld(&self, journal: &mut Journal, platform: &dyn Platform) -> Result<(), Error> {
+        self.notes.iter().try_for_each(|(id, note)| owner::note(journal, platform, &self.tam.owner, id, note))
+    }
+
+    /// Whether the rules that it was planned by are still in force.
+    pub fn is_current(&self, platform: &dyn Platform) -> Result<bool, Error> {
+        Ok(owner::Policy::load(&Journal::default(), platform)?.sequence == self.policy.sequence)
+    }
+
+    /// What the device's owner says of it as a whole, in words too, if anything was withheld.
+    pub fn owner_says(&self) -> Option<(OwnerSays, String)> {
+        let why = self.withheld.iter().map(|one| one.why).max()?;
+        let mut text = String::new();
+        for one in &self.withheld {
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            text.push_str(&withheld_text(&one.id, one.why));
+        }
+        Some((why, text))
     }
 
     /// Rules R1 and K1: a component has one manifest, and a manifest one provider.
@@ -383,15 +453,20 @@ impl Transaction {
                 journal: &self.journal,
                 staging: &mut self.staging,
                 owner: &tam.owner,
+                persona: tam.persona,
                 manifest: &active.id,
                 may_name: &may_name,
                 uninstalling: false,
                 max_in_memory: device.config.max_in_memory,
+                bundled: self.bundled.as_ref(),
             };
             match active.machine.run(&mut effects, device.provider) {
-                Step::Fetch(request) => match self.staging.begin(device.platform, &request.component) {
+                Step::Fetch(mut request) => match self.staging.begin(device.platform, &request.component) {
                     Ok(()) => {
                         active.max_size = request.max_size;
+                        if self.bundled.as_ref() == Some(&request.component) {
+                            request.uri = alloc::format!("{BUNDLE_SCHEME}{}", request.component);
+                        }
                         self.active = Some(active);
                         return Ok(Stop::Fetch(request));
                     }
@@ -406,7 +481,7 @@ impl Transaction {
                     return Err(Refused::Manifest {
                         code: failure.code,
                         detail: alloc::format!("{}: {failure}", active.id),
-                        report: Some(reports::sign(&report, &*device.platform)?),
+                        report: Some(reports::sign(&report, &*device.platform, self.tam.persona)?),
                     });
                 }
             }
@@ -452,7 +527,8 @@ impl Transaction {
                 size: staged.size,
             };
             slots::put_component(&mut self.journal, platform, &owner, &component, &new)?;
-            notes::forget_request(&mut self.journal, platform, &component)?;
+            let sequence = machine.manifest().sequence_number;
+            notes::forget_request(&mut self.journal, platform, &component, Some(sequence))?;
         }
         let platform = &*device.platform;
         let listed = &machine.manifest().components;
@@ -477,8 +553,10 @@ impl Transaction {
         slots::put_manifest(&mut self.journal, &owner, &id, &record);
         counters::put(&mut self.journal, &owner, &id, Counter { epoch, sequence, digest, tombstone: false });
         ta::objects::prepare(&mut self.journal, platform, device.provider, &owner, &id)?;
-        notes::forget_request(&mut self.journal, platform, &id)?;
-        self.reports.push(reports::sign(&machine.report(self.nonce.as_deref()), platform)?);
+        notes::forget_request(&mut self.journal, platform, &id, Some(sequence))?;
+        owner::forget(&mut self.journal, platform, &owner, &id)?;
+        let report = machine.report(self.nonce.as_deref());
+        self.reports.push(reports::sign(&report, platform, self.tam.persona)?);
         self.effects.push(Effect::Installed { manifest: id, sequence });
         Ok(())
     }
@@ -524,7 +602,8 @@ impl Transaction {
 
     fn refuse(&self, device: &Device<'_>, refusal: ManifestRefusal) -> Refused {
         let report = reports::refused(&refusal, self.nonce.as_deref());
-        let report = report.and_then(|report| reports::sign(&report, &*device.platform).ok());
+        let report =
+            report.and_then(|report| reports::sign(&report, &*device.platform, self.tam.persona).ok());
         Refused::Manifest { code: refusal.code, detail: refusal.detail, report }
     }
 

@@ -66,6 +66,7 @@ impl Transaction {
         slots::remove_manifest(&mut self.journal, &owner, id);
         ta::objects::erase(&mut self.journal, device.platform, &owner, id)?;
         notes::set_unneeded(&mut self.journal, device.platform, &owner, id, false)?;
+        crate::owner::forget(&mut self.journal, device.platform, &owner, id)?;
         let (sequence, digest) = (manifest.sequence, manifest.digest);
         let epoch =
             counters::get(&self.journal, device.platform, &owner, id)?.map_or(0, |counter| counter.epoch);
@@ -109,17 +110,19 @@ impl Transaction {
             journal: &self.journal,
             staging: &mut self.staging,
             owner: &tam.owner,
+            persona: tam.persona,
             manifest: id,
             may_name: &may_name,
             uninstalling: true,
             max_in_memory: config.max_in_memory,
+            bundled: None,
         };
         let result = match machine.run(&mut effects, provider) {
             Step::Done(result) => result.map_err(|failure| (failure.code, alloc::format!("{failure}"))),
             Step::Fetch(_) => Err((codes::SUIT_UNAUTHORISED, "an uninstallation fetches nothing".into())),
         };
         let report = machine.report(self.nonce.as_deref());
-        let report = reports::sign(&report, &*device.platform)?;
+        let report = reports::sign(&report, &*device.platform, self.tam.persona)?;
         match result {
             Ok(()) => {
                 self.reports.push(report);

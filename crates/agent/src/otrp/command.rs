@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use tamarack_crypto::{ConstantTimeEq, PublicKey};
 use tamarack_jose::jwe::DecryptionKey;
-use tamarack_model::{Intent, Outcome, UnixTime};
+use tamarack_model::{Intent, Outcome, OwnerSays, UnixTime};
 use tamarack_otrp::request::Content;
 use tamarack_otrp::response::{self, Content as Answer};
 use tamarack_otrp::{ErrorCode, MessageId, Request, SealedRequest};
@@ -130,8 +130,15 @@ impl<P: Platform> Agent<P> {
         self.note_tolerances(tam, &pending.tolerances);
         let Self { platform, provider, config, .. } = self;
         let mut device = Device { platform, provider, config, now };
-        Transaction::begin(&mut device, store, tam, true, None, intents)
-            .map_err(|refused| Refusal::of(refused, pending.command))
+        let transaction = Transaction::begin(&mut device, store, tam, true, None, intents)
+            .map_err(|refused| Refusal::of(refused, pending.command))?;
+        let Some((says, text)) = transaction.owner_says() else { return Ok(transaction) };
+        // A command is one thing: nothing of it is done.
+        let mut journal = Journal::default();
+        transaction.note_withheld(&mut journal, device.platform)?;
+        transaction.discard(&mut device);
+        journal.commit(&mut self.platform)?;
+        Err(Refusal::with(ErrorCode::of(says.code()), says.code(), text))
     }
 
     /// The checks of section 9 that all commands share, then those of each.
@@ -143,7 +150,7 @@ impl<P: Platform> Agent<P> {
         mut request: SealedRequest,
         pending: &mut Pending,
     ) -> Result<Vec<Intent>, Refusal> {
-        let identity = self.identity()?;
+        let identity = self.identity(tam)?;
         let common = request.common();
         if common.tee != identity.name() {
             return Err(Refusal::new(ErrorCode::RequestInvalid, "the request is for another TEE"));
@@ -213,7 +220,7 @@ impl<P: Platform> Agent<P> {
         match self.settle(now, transaction) {
             Ok(effects) => {
                 self.transmit_otrp(&tam, message);
-                self.tell(effects);
+                self.tell(effects, None);
                 Ok(())
             }
             Err(e) => self.refuse_command(&tam, &e.into(), &pending),
@@ -223,19 +230,21 @@ impl<P: Platform> Agent<P> {
     /// The response, with a DSI of the device as it will be if one is wanted; the journal remembers both. The DSI that the
     /// command referred to is used up, whatever the command came to (rule R10).
     fn answer(&self, tam: &TamAnchor, journal: &mut Journal, pending: &Pending) -> Result<Vec<u8>, Refusal> {
-        let identity = self.identity()?;
+        let identity = self.identity(tam)?;
         let view = views::get(journal, &self.platform, &tam.owner)?.unwrap_or_default();
-        let mut answer = Answer::new(self.did()?);
+        let mut answer = Answer::new(self.did(tam)?);
         answer.sdname.clone_from(&pending.sdname);
         let (mut epoch, mut told) = (view.epoch, None);
         if pending.nextdsi {
             epoch = epoch.saturating_add(1);
-            let store = TrustStore::load(&self.platform)?;
+            let store = crate::owner::store(&self.platform)?;
             let tam_uri = self.asked_at(&store, tam);
             let about = Told {
                 journal,
                 store: &store,
+                provider: &self.provider,
                 platform: &self.platform,
+                sessions: &self.sessions,
                 identity,
                 tam,
                 tam_uri: &tam_uri,
@@ -285,19 +294,24 @@ impl<P: Platform> Agent<P> {
 
     /// Tells a TAM that its command failed: nothing changed, and what it was told before still holds.
     fn refuse_command(&mut self, tam: &TamAnchor, refusal: &Refusal, pending: &Pending) -> Result<(), Error> {
-        let answer = Answer { reason: Some(refusal.reason()), ..Answer::new(self.did()?) };
+        let answer = Answer { reason: Some(refusal.reason()), ..Answer::new(self.did(tam)?) };
         let recipient = recipient(&pending.speaker).map_err(|_| Error::Signing)?;
-        let sealing = self.sealing(self.identity()?, &recipient);
+        let sealing = self.sealing(self.identity(tam)?, &recipient);
         let Pending { command, rid, tid, .. } = pending;
         let message = response::seal(*command, rid, tid, &answer, &sealing).map_err(|_| Error::Signing)?;
         self.transmit_otrp(tam, message);
-        self.finish(Outcome::Refused(refusal.code), refusal.to_string());
+        let outcome = match OwnerSays::of(refusal.code) {
+            Some(OwnerSays::Refused) => Outcome::RefusedByOwner,
+            Some(OwnerSays::Deferred) => Outcome::Deferred,
+            None => Outcome::Refused(refusal.code),
+        };
+        self.finish(outcome, refusal.to_string());
         Ok(())
     }
 
-    /// SHA-256 of the TEE's certificate.
-    fn did(&self) -> Result<[u8; 32], Error> {
-        let leaf = self.identity()?.chain().first().ok_or(Error::NoOtrp)?;
+    /// SHA-256 of the TEE's certificate, as this TAM knows it.
+    fn did(&self, tam: &TamAnchor) -> Result<[u8; 32], Error> {
+        let leaf = self.identity(tam)?.chain().first().ok_or(Error::NoOtrp)?;
         Ok(self.provider.sha256(leaf))
     }
 }

@@ -2,20 +2,21 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_crypto::PublicKey;
+use tamarack_crypto::{Provider, PublicKey};
 use tamarack_jose::jwk::{Jwk, KeyUse};
 use tamarack_model::ComponentId;
 use tamarack_otrp::{
-    Aik, Dsi, EXTENSION_H1, MessageId, RequestedTa, SecurityDomain, Ta, TeeState, TfwData, UnneededTa, taid,
+    Aik, Dsi, EXTENSION_H1, MessageId, RequestedTa, SecurityDomain, Ta, TeeState, TfwData, UnneededTa,
+    WithheldTa, taid,
 };
-use tamarack_tee::{EvidenceRequest, OtrpIdentity, Persona, Platform};
+use tamarack_tee::{EvidenceRequest, OtrpIdentity, Platform};
 
 use super::refusal::Refusal;
 use crate::domains::{self, Domain};
 use crate::journal::Journal;
-use crate::record::{self, UEID};
+use crate::ta::sessions::Sessions;
 use crate::trust::{TamAnchor, TrustStore};
-use crate::{Error, aik, notes, slots};
+use crate::{Error, aik, notes, shown, slots};
 
 /// Last segment of a manifest's id that has a name in OTrP.
 const MANIFEST: &[u8] = b"suit";
@@ -23,7 +24,10 @@ const MANIFEST: &[u8] = b"suit";
 /// What telling needs of its surroundings.
 pub(crate) struct Told<'a> {
     pub journal: &'a Journal,
+    pub provider: &'a Provider,
     pub platform: &'a dyn Platform,
+    /// The TAs in memory.
+    pub sessions: &'a Sessions,
     pub identity: &'a dyn OtrpIdentity,
     pub store: &'a TrustStore,
     pub tam: &'a TamAnchor,
@@ -72,8 +76,18 @@ pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
         known.or_else(|| String::from_utf8(id.domain().to_vec()).ok())
     };
     let requested = notes::requested(*platform, told.tam_uri)?;
-    let requested = requested.iter().filter(|id| tam.covers(id)).filter_map(|id| {
-        Some(RequestedTa { taid: segment_of(id)?, sdname: name_of(id)?, taname: None, seq: None })
+    let requested: Vec<_> = requested.into_iter().filter(|(id, _)| tam.covers(id)).collect();
+    let ids: Vec<ComponentId> = requested.iter().map(|(id, _)| id.clone()).collect();
+    let requested = requested.iter().filter_map(|(id, minimum)| {
+        Some(RequestedTa { taid: segment_of(id)?, sdname: name_of(id)?, taname: None, seq: *minimum })
+    });
+    let withheld = match told.store.device_owner {
+        Some(_) => crate::owner::report(journal, *platform, tam, &ids)?,
+        None => Vec::new(),
+    };
+    let withheld = withheld.iter().filter_map(|one| {
+        let (taid, sdname) = (segment_of(&one.id)?, name_of(&one.id)?);
+        Some(WithheldTa { taid, sdname, why: one.why, seq: one.sequence })
     });
     let unneeded = notes::unneeded(*platform, owner)?;
     let unneeded =
@@ -91,6 +105,7 @@ pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
         eat: None,
         requestedtalist: requested.collect(),
         unneededtalist: unneeded.collect(),
+        withheldtalist: withheld.collect(),
     })
 }
 
@@ -113,20 +128,17 @@ pub(crate) fn with_evidence(told: &Told<'_>, tee: TeeState, tid: &MessageId) -> 
         None
     };
     let eat = if (8..=64).contains(&tid.len()) {
-        let ueid = told.platform.get(&record::owned(UEID, &told.tam.owner)).map_err(Error::from)?;
-        let ueid = ueid.ok_or(Error::Corrupt("Owner without ueid"))?;
-        let confirm = Some(told.identity.signer().public_key());
-        let trust_store_sequence = told.store.sequence;
+        let Told { platform, provider, sessions, tam, .. } = told;
         let request = EvidenceRequest {
             nonce: tid,
-            ueid: &ueid,
-            trust_store_sequence,
-            confirm,
-            state: told.platform.state_root(),
-            components: &[],
+            ueid: &shown::ueid(*platform, &tam.owner)?,
+            trust_store_sequence: told.store.sequence,
+            confirm: Some(told.identity.signer().public_key()),
+            state: shown::state_root(*platform, provider, &tam.owner)?,
+            components: &shown::components(*platform, sessions, &tam.owner)?,
             ta: None,
         };
-        Some(told.platform.evidence(Persona(0), &request).map_err(Error::from)?.payload)
+        Some(platform.evidence(tam.persona, &request).map_err(Error::from)?.payload)
     } else {
         None
     };

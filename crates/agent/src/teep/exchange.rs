@@ -17,7 +17,7 @@ use crate::engine::{Device, Refused, Transaction};
 use crate::journal::Journal;
 use crate::processing::{Processing, Reply};
 use crate::trust::{TamAnchor, TrustStore};
-use crate::{Error, counters, notes};
+use crate::{Error, counters, notes, owner};
 
 /// What answering an Update at the end of its transaction needs of it.
 pub(crate) struct Pending {
@@ -29,7 +29,7 @@ pub(crate) struct Pending {
 impl<P: Platform> Agent<P> {
     /// ProcessTeepMessage: validates, dispatches, answers.
     pub(crate) fn process_teep(&mut self, now: UnixTime, bytes: &[u8]) -> Result<(), Error> {
-        let store = TrustStore::load(&self.platform)?;
+        let store = owner::store(&self.platform)?;
         let signed = match SignedMessage::parse(bytes, &self.config.message) {
             Ok(signed) => signed,
             Err(e) => return self.refuse_stranger(now, Refusal::Message(e), None),
@@ -75,17 +75,20 @@ impl<P: Platform> Agent<P> {
         let (tam_uri, asked_at) = (self.answer_to(tam), self.asked_at(store, tam));
         let asked = Asked {
             platform: &self.platform,
+            sessions: &self.sessions,
             provider: &self.provider,
             config: &self.config,
             now,
             tam,
             tam_uri: &asked_at,
             trust_store_sequence: store.sequence,
+            device_owner: store.device_owner.is_some(),
+            bundled: self.exchange.bundled.as_ref(),
         };
         let answer = query::answer(&mut self.teep, &asked, query)?;
         let attested =
             matches!(&answer, Message::QueryResponse(response) if response.attestation_payload.is_some());
-        let message = reply::sign(&self.platform, &self.provider, &answer)?;
+        let message = reply::sign(&self.platform, tam.persona, &answer)?;
         self.outputs.push_back(Output::Progress(Progress::Answered { attested }));
         self.outputs.push_back(Output::Transmit { tam_uri, protocol: Protocol::Teep, message });
         Ok(())
@@ -122,12 +125,13 @@ impl<P: Platform> Agent<P> {
         let Self { platform, provider, config, .. } = self;
         let mut device = Device { platform, provider, config, now };
         let begun = Transaction::begin(&mut device, store, tam, bound, token.clone(), intents);
-        let transaction = match begun {
+        let mut transaction = match begun {
             Ok(transaction) => transaction,
             Err(refused) => {
                 return Ok(self.fail_update(tam, refused, Pending { token, update: hash }, Vec::new())?);
             }
         };
+        transaction.bundled = self.exchange.bundled.clone();
         let reply = Reply::Teep(Pending { token, update: hash });
         Ok(self.advance(now, Processing::new(transaction, reply))?)
     }
@@ -136,7 +140,7 @@ impl<P: Platform> Agent<P> {
     fn end_exchange(&mut self, tam: &TamAnchor, update: &Update, code: Code) -> Result<(), Refusal> {
         if update.token.is_some() {
             let success = reply::success(update.token.clone(), Vec::new());
-            let message = reply::sign(&self.platform, &self.provider, &success)?;
+            let message = reply::sign(&self.platform, tam.persona, &success)?;
             self.transmit(tam, message);
         }
         let text = update.err_msg.clone().unwrap_or_default();
@@ -153,8 +157,20 @@ impl<P: Platform> Agent<P> {
     ) -> Result<(), Error> {
         let tam = transaction.tam().clone();
         let reports = core::mem::take(&mut transaction.reports);
-        let success = reply::success(pending.token.clone(), reports);
-        let message = reply::sign(&self.platform, &self.provider, &success)?;
+        let owner_says = transaction.owner_says();
+        let answer = match &owner_says {
+            None => reply::success(pending.token.clone(), reports),
+            Some((says, detail)) => {
+                let mut journal = core::mem::take(&mut transaction.journal);
+                transaction.note_withheld(&mut journal, &self.platform)?;
+                let policy = owner::report(&journal, &self.platform, &tam, &[])?;
+                transaction.journal = journal;
+                let (says, detail) = (*says, detail.clone());
+                let refusal = Refusal::Owner { says, detail, reports, policy };
+                reply::error(&self.platform, &refusal, pending.token.clone())
+            }
+        };
+        let message = reply::sign(&self.platform, tam.persona, &answer)?;
         let mut left = Vec::new();
         for id in &transaction.concerned {
             left.push((id.clone(), counters::get(&transaction.journal, &self.platform, &tam.owner, id)?));
@@ -164,7 +180,7 @@ impl<P: Platform> Agent<P> {
         match self.settle(now, transaction) {
             Ok(effects) => {
                 self.transmit(&tam, message);
-                self.tell(effects);
+                self.tell(effects, owner_says);
                 Ok(())
             }
             Err(e) => self.refuse(&tam, e.into(), pending.token),
@@ -205,7 +221,7 @@ impl<P: Platform> Agent<P> {
             return Ok(None);
         }
         let error = reply::error(&self.platform, refusal, pending.token);
-        let message = reply::sign(&self.platform, &self.provider, &error)?;
+        let message = reply::sign(&self.platform, tam.persona, &error)?;
         let mut journal = Journal::default();
         let mut left = Vec::new();
         for id in concerned {
@@ -226,7 +242,7 @@ impl<P: Platform> Agent<P> {
     /// Answers a TAM of this device with an Error that is not kept.
     fn refuse(&mut self, tam: &TamAnchor, refusal: Refusal, token: Option<Token>) -> Result<(), Error> {
         let error = reply::error(&self.platform, &refusal, token);
-        let message = reply::sign(&self.platform, &self.provider, &error)?;
+        let message = reply::sign(&self.platform, tam.persona, &error)?;
         self.transmit(tam, message);
         self.finish(Outcome::Refused(refusal.code()), refusal.to_string());
         Ok(())

@@ -2,9 +2,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use tamarack_cose::{SignOptions, thumbprint};
+use tamarack_cose::SignOptions;
 use tamarack_crypto::{Provider, Sign};
-use tamarack_model::{Code, codes};
+use tamarack_model::{Code, OwnerSays, Withheld, codes};
 use tamarack_tee::{Persona, Platform};
 use tamarack_teep::{
     CipherSuite, ErrCode, ErrorMessage, Message, Success, SuitCoseProfile, Token, freshness,
@@ -45,6 +45,8 @@ pub(crate) enum Refusal {
     Stale,
     /// A manifest was refused or failed.
     Manifest { code: Code, detail: String, report: Option<Vec<u8>> },
+    /// The device's owner withholds something. What is not withheld was done.
+    Owner { says: OwnerSays, detail: String, reports: Vec<Vec<u8>>, policy: Vec<Withheld> },
     /// The device failed.
     Device(Error),
 }
@@ -65,6 +67,7 @@ impl Refusal {
             Self::Busy => codes::DEVICE_BUSY,
             Self::NotBound => codes::TEEP_NOT_BOUND,
             Self::Manifest { code, .. } => *code,
+            Self::Owner { says, .. } => says.code(),
             Self::Device(e) => e.code(),
         }
     }
@@ -89,6 +92,10 @@ impl Refusal {
             // Its fields contradict the exchange; a new exchange helps, repeating this message does not.
             Self::NotBound | Self::Stale => ErrCode::PermanentError,
             Self::Manifest { .. } => ErrCode::ManifestProcessingFailed,
+            // The draft has no word for it. 17 lets a TAM go on with what does not depend on the manifest; 10 lets it send the
+            // same again later, which is what a consent that is still to come asks for.
+            Self::Owner { says: OwnerSays::Refused, .. } => ErrCode::ManifestProcessingFailed,
+            Self::Owner { says: OwnerSays::Deferred, .. } => ErrCode::TemporaryError,
         }
     }
 }
@@ -125,7 +132,7 @@ impl fmt::Display for Refusal {
             Self::Busy => f.write_str("an Update is being processed"),
             Self::NotBound => f.write_str("the Update is not bound to this device's exchange"),
             Self::Stale => f.write_str("stale: what this Update concerned has changed since it was answered"),
-            Self::Manifest { detail, .. } => f.write_str(detail),
+            Self::Manifest { detail, .. } | Self::Owner { detail, .. } => f.write_str(detail),
             Self::Device(e) => e.fmt(f),
         }
     }
@@ -150,9 +157,10 @@ pub(crate) fn error(platform: &dyn Platform, refusal: &Refusal, token: Option<To
         err_msg.pop();
     }
     let when = |code: ErrCode| err_code == code;
-    let report = match refusal {
-        Refusal::Manifest { report, .. } => report.clone(),
-        _ => None,
+    let (suit_reports, owner_policy) = match refusal {
+        Refusal::Manifest { report, .. } => (Vec::from_iter(report.clone()), Vec::new()),
+        Refusal::Owner { reports, policy, .. } => (reports.clone(), policy.clone()),
+        _ => (Vec::new(), Vec::new()),
     };
     Message::Error(ErrorMessage {
         token,
@@ -170,7 +178,8 @@ pub(crate) fn error(platform: &dyn Platform, refusal: &Refusal, token: Option<To
         },
         challenge: None,
         versions: Vec::from_iter(when(ErrCode::UnsupportedMsgVersion).then_some(tamarack_teep::VERSION)),
-        suit_reports: Vec::from_iter(report),
+        suit_reports,
+        owner_policy,
         err_code,
     })
 }
@@ -191,7 +200,7 @@ pub(crate) fn anonymous_error(
         Message::Error(error) => Message::Error(ErrorMessage { err_msg: None, err_lang: None, ..error }),
         other => other,
     };
-    sign_with(&message, &*key, provider)
+    sign_with(&message, &*key)
 }
 
 /// The Success that answers an Update.
@@ -199,17 +208,12 @@ pub(crate) fn success(token: Option<Token>, suit_reports: Vec<Vec<u8>>) -> Messa
     Message::Success(Success { token, msg: None, suit_reports })
 }
 
-/// Signs a message as this device; kid is the thumbprint of its TEEP key.
-pub(crate) fn sign(
-    platform: &dyn Platform,
-    provider: &Provider,
-    message: &Message,
-) -> Result<Vec<u8>, Error> {
-    sign_with(message, platform.teep_key(Persona(0))?, provider)
+/// Signs a message with the TEEP key of a persona. Without a kid: a TAM knows by the token, or by the Evidence, whose it is,
+/// and whoever carries the message learns nothing from it (security rule E5).
+pub(crate) fn sign(platform: &dyn Platform, persona: Persona, message: &Message) -> Result<Vec<u8>, Error> {
+    sign_with(message, platform.teep_key(persona)?)
 }
 
-fn sign_with(message: &Message, key: &dyn Sign, provider: &Provider) -> Result<Vec<u8>, Error> {
-    let kid = thumbprint(&key.public_key(), provider);
-    let options = SignOptions { kid: Some(&kid.0), ..SignOptions::default() };
-    tamarack_teep::sign(message, key, &options).map_err(|_| Error::Signing)
+fn sign_with(message: &Message, key: &dyn Sign) -> Result<Vec<u8>, Error> {
+    tamarack_teep::sign(message, key, &SignOptions::default()).map_err(|_| Error::Signing)
 }

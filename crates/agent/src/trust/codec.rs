@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, ErrorKind};
 use tamarack_cose::CoseKey;
 use tamarack_model::{OwnerId, Protocol};
+use tamarack_tee::Persona;
 use tamarack_x509::Name;
 
 use super::{
@@ -19,6 +20,7 @@ impl Encode for AnchorOrder {
         match &self.subject {
             Subject::Tam(owner) => e.uint(0).bytes(&owner.0),
             Subject::Provider(name) => e.uint(1).bytes(name.as_bytes()),
+            Subject::DeviceOwner => e.uint(2).bytes(&[]),
         };
         match &self.change {
             AnchorChange::State(state) => e.item(state),
@@ -39,7 +41,8 @@ impl<'b> Decode<'b> for AnchorOrder {
                 let name = core::str::from_utf8(d.bytes()?).map_err(|_| wrong("a provider's name"))?;
                 Subject::Provider(name.into())
             }
-            _ => return Err(wrong("kind 0 or 1")),
+            2 if d.bytes()?.is_empty() => Subject::DeviceOwner,
+            _ => return Err(wrong("kind 0 to 2")),
         };
         let at = d.position();
         let change = match d.peek() {
@@ -116,7 +119,7 @@ pub(super) struct Tam(pub TamAnchor);
 impl Encode for Tam {
     fn encode(&self, e: &mut Encoder) {
         let tam = &self.0;
-        e.array(9).item(&tam.state).item(&tam.principal);
+        e.array(10).item(&tam.state).item(&tam.principal);
         match &tam.uri {
             Some(uri) => e.text(uri),
             None => e.null(),
@@ -131,7 +134,7 @@ impl Encode for Tam {
             Protocol::Teep => 0,
             Protocol::Otrp => 1,
         });
-        e.uint(tam.domains.into()).uint(tam.domain_quota);
+        e.uint(tam.domains.into()).uint(tam.domain_quota).uint(tam.persona.0.into());
     }
 }
 
@@ -154,10 +157,11 @@ impl<'b> Decode<'b> for Tam {
             protocol: Protocol::Teep,
             domains: 0,
             domain_quota: 0,
+            persona: Persona(0),
         };
         match count {
             5 => {}
-            9 => {
+            9 | 10 => {
                 tam.otrp = match d.peek() {
                     tamarack_cbor::Kind::Null => d.null().map(|()| None)?,
                     _ => Some(OtrpPrincipal::decode(d)?),
@@ -169,6 +173,9 @@ impl<'b> Decode<'b> for Tam {
                 };
                 tam.domains = u32::try_from(d.uint()?).map_err(|_| wrong("a number of domains"))?;
                 tam.domain_quota = d.uint()?;
+                if count == 10 {
+                    tam.persona = Persona(u32::try_from(d.uint()?).map_err(|_| wrong("a persona"))?);
+                }
             }
             _ => return Err(wrong("a TAM anchor")),
         }

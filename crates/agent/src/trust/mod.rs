@@ -13,7 +13,7 @@ use tamarack_cbor::{Decode, Encode};
 use tamarack_cose::{CoseKey, Purpose, Sign1, VerificationKey};
 use tamarack_crypto::{Provider, PublicKey};
 use tamarack_model::{ComponentId, OwnerId, Protocol};
-use tamarack_tee::Platform;
+use tamarack_tee::{Persona, Platform};
 use tamarack_x509::Name;
 
 pub(crate) use codec::Number;
@@ -21,7 +21,7 @@ use codec::Tam;
 
 use crate::Error;
 use crate::journal::Journal;
-use crate::record::{self, ANCHOR_AUTHORITY, ANCHOR_SEQUENCE, ANCHOR_SIGNER, ANCHOR_TAM};
+use crate::record::{self, ANCHOR_AUTHORITY, ANCHOR_OWNER, ANCHOR_SEQUENCE, ANCHOR_SIGNER, ANCHOR_TAM};
 
 /// A whole-segment prefix of component ids; the empty one covers every id.
 pub type Prefix = Vec<Vec<u8>>;
@@ -69,7 +69,8 @@ pub struct OtrpPrincipal {
 }
 
 /// A TAM that the device obeys: one Owner. Stored under its Owner id as `[state, principal, uri / null, scopes,
-/// require_binding, otrp / null, protocol, domains, domain_quota]`, in older stores without the last four.
+/// require_binding, otrp / null, protocol, domains, domain_quota, persona]`, in older stores without the last one or the last
+/// five.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TamAnchor {
     /// The opaque id of this Owner on this device (security rule K1).
@@ -90,6 +91,8 @@ pub struct TamAnchor {
     pub domains: u32,
     /// Most bytes that the components in one of these domains may take.
     pub domain_quota: u64,
+    /// The face that the device shows it, and no other Owner (security rule E5).
+    pub persona: Persona,
     /// What it is good for now.
     pub state: AnchorState,
 }
@@ -164,6 +167,8 @@ pub(crate) struct TrustStore {
     pub tams: Vec<TamAnchor>,
     pub signers: Vec<SignerAnchor>,
     pub authority: Option<PublicKey>,
+    /// The key of the device's owner, whose rules stand beside the anchors.
+    pub device_owner: Option<PublicKey>,
 }
 
 impl TrustStore {
@@ -177,13 +182,16 @@ impl TrustStore {
         }
         let signers = platform.scan(ANCHOR_SIGNER)?;
         let signers = signers.iter().map(|(_, value)| record::read(value, "trust anchor"));
-        let authority = platform.get(ANCHOR_AUTHORITY)?;
-        let authority = authority.map(|value| record::read(&value, "trust anchor")).transpose()?;
+        let key = |name: &[u8]| -> Result<Option<PublicKey>, Error> {
+            let key = platform.get(name)?.map(|value| record::read(&value, "trust anchor")).transpose()?;
+            Ok(key.map(|CoseKey(key)| key))
+        };
         Ok(Self {
             sequence: record::read::<Number>(&sequence, "trust anchor")?.0,
             tams,
             signers: signers.collect::<Result<_, _>>()?,
-            authority: authority.map(|CoseKey(key)| key),
+            authority: key(ANCHOR_AUTHORITY)?,
+            device_owner: key(ANCHOR_OWNER)?,
         })
     }
 
@@ -200,6 +208,9 @@ impl TrustStore {
         if let Some(key) = self.authority {
             journal.put(ANCHOR_AUTHORITY.to_vec(), CoseKey(key).to_cbor());
         }
+        if let Some(key) = self.device_owner {
+            journal.put(ANCHOR_OWNER.to_vec(), CoseKey(key).to_cbor());
+        }
         Ok(())
     }
 
@@ -209,7 +220,8 @@ impl TrustStore {
             return Err(Error::Seed("there is no TAM anchor"));
         }
         let (mut owners, mut names, mut keys) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let authority = self.authority.as_slice();
+        let mut personas = BTreeSet::new();
+        let authority = self.authority.iter().chain(&self.device_owner);
         let tam_keys = self.tams.iter().flat_map(|tam| tam.principal.keys());
         let signer_keys: BTreeSet<_> = self.signers.iter().flat_map(|s| s.principal.keys()).collect();
         for key in tam_keys.chain(authority).chain(signer_keys) {
@@ -220,6 +232,9 @@ impl TrustStore {
         for tam in &self.tams {
             if !owners.insert(tam.owner) {
                 return Err(Error::Seed("two TAM anchors have the same Owner id"));
+            }
+            if !personas.insert(tam.persona) {
+                return Err(Error::Seed("two TAM anchors have the same persona"));
             }
             // One name under one root is one principal, and so one anchor, whichever protocol it speaks.
             let mut own = BTreeSet::new();
@@ -250,7 +265,7 @@ impl TrustStore {
             .signers
             .iter()
             .any(|signer| signer.state == AnchorState::Revoked && signer.principal.keys().contains(key));
-        of_tam || revoked || self.authority.as_ref() == Some(key)
+        of_tam || revoked || [&self.authority, &self.device_owner].contains(&&Some(*key))
     }
 
     /// Whether any OTrP anchor takes the draft's plain form.
@@ -286,8 +301,9 @@ impl Principal {
 
 /// An order of the device authority about one anchor. It travels as the payload of a COSE_Sign1 and reads
 /// `[sequence, kind, anchor, change]`: `sequence` is one more than the trust store's, `kind` 0 for a TAM (`anchor` is its
-/// Owner id) and 1 for a provider's signers (`anchor` is the provider's name in UTF-8); `change` is a state (0 active,
-/// 1 load-only, 2 revoked) or an array of 1 to 8 COSE_Keys.
+/// Owner id), 1 for a provider's signers (`anchor` is the provider's name in UTF-8) and 2 for the device's owner (`anchor`
+/// is empty); `change` is a state (0 active, 1 load-only, 2 revoked) or an array of 1 to 8 COSE_Keys. The device's owner
+/// has one key, which can be given or revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnchorOrder {
     /// The trust store's sequence number after this order.
@@ -314,6 +330,8 @@ pub enum Subject {
     Tam(OwnerId),
     /// All signers of this provider.
     Provider(String),
+    /// The owner of the device.
+    DeviceOwner,
 }
 
 /// Verifies an order and gives the trust store as it will be.
@@ -363,15 +381,26 @@ pub(crate) fn apply_order(
                 }
             }
         }
+        Subject::DeviceOwner => {
+            found = true;
+            changed.device_owner = match &order.change {
+                AnchorChange::Keys(keys) if keys.len() == 1 => Some(keys[0]),
+                AnchorChange::State(AnchorState::Revoked) => None,
+                AnchorChange::Keys(_) | AnchorChange::State(_) => {
+                    return Err(Error::Authority("a device owner has one key, or is revoked"));
+                }
+            };
+        }
     }
     if found { Ok(changed) } else { Err(Error::Authority("there is no such anchor")) }
 }
 
 impl TrustStore {
     /// Whether any anchor has this key.
-    fn has(&self, key: &PublicKey) -> bool {
+    pub fn has(&self, key: &PublicKey) -> bool {
         let tams = self.tams.iter().map(|tam| &tam.principal);
         let mut principals = tams.chain(self.signers.iter().map(|signer| &signer.principal));
-        principals.any(|principal| principal.keys().contains(key)) || self.authority.as_ref() == Some(key)
+        principals.any(|principal| principal.keys().contains(key))
+            || [&self.authority, &self.device_owner].contains(&&Some(*key))
     }
 }

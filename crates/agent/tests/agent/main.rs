@@ -1,5 +1,6 @@
 //! The Agent on a platform in memory, with a scripted TAM that signs real messages and a clock of its own.
 
+mod attestation;
 mod emitted;
 mod exchange;
 mod lifecycle;
@@ -12,6 +13,8 @@ mod otrp_principals;
 mod otrp_refusals;
 mod otrp_replay;
 mod otrp_world;
+mod owner;
+mod owner_otrp;
 mod personalization;
 mod power;
 mod principals;

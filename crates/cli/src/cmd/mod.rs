@@ -44,7 +44,7 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Measure this machine
     Bench(bench::Args),
-    /// Explain an error code
+    /// Explain an error code, or who may do what
     Explain(explain::Args),
     /// Print shell completions
     Completions(completions::Args),

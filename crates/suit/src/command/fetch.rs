@@ -20,7 +20,8 @@ pub(super) const ROW: Command = Command {
 const TAG: u64 = 16;
 
 /// Takes the payload from the envelope if it is integrated under exactly this URI, else stops the machine until somebody
-/// has brought it. Neither source is trusted: the component counts as unverified from here on.
+/// has brought it; one that should be in the envelope only if the driver says that it can. Neither source is trusted: the
+/// component counts as unverified from here on.
 ///
 /// Off-spec: with an encryption-info what is brought is decrypted in its place. draft-ietf-suit-firmware-encryption-24 has
 /// only write and copy use it; its predecessors had fetch do so too, and examples for its successor are called after it. By
@@ -46,7 +47,7 @@ fn run(cx: &mut Context<'_>, _: &Argument) -> Result<Flow, Fault> {
         }
         return Ok(Flow::Next);
     }
-    if uri.starts_with('#') {
+    if uri.starts_with('#') && !cx.effects.brings(component) {
         return Err(EffectError::new(
             EffectErrorKind::NotFound,
             "the integrated payload is not in the envelope",

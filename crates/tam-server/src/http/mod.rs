@@ -15,7 +15,7 @@ use axum::routing::{any, get};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-pub(crate) use api::Idempotency;
+pub(crate) use api::{Idempotency, Refusals};
 
 use crate::app::App;
 

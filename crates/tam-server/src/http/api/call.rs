@@ -10,10 +10,12 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tamarack_model::permission::{Action, permits};
 use tamarack_model::{UnixTime, codes};
-use tamarack_store::{ApiToken, AuditEntry, Read, Role, Store, StoreOp, TenantId};
+use tamarack_store::{ApiToken, AuditEntry, Read, Store, StoreOp, TenantId};
 
 use super::problem::Problem;
+use super::refusal;
 use crate::app::App;
 use crate::http::{BodyError, read_body};
 
@@ -31,7 +33,7 @@ pub(super) struct Call {
 pub(super) type Done = Result<Answer, Problem>;
 
 /// A function that does what one method of one path says. It may block.
-pub(super) type Action = fn(&Call) -> Done;
+pub(super) type Handler = fn(&Call) -> Done;
 
 /// A successful answer.
 #[derive(Clone, Debug)]
@@ -173,11 +175,11 @@ impl Idempotency {
     }
 }
 
-/// What may be asked of a path, by whom, and how large the body may be.
+/// What is asked of a path, what does it, and how large the body may be.
 #[derive(Clone, Copy)]
 pub(super) struct Rule {
-    pub roles: &'static [Role],
     pub action: Action,
+    pub handler: Handler,
     pub most: fn(&App) -> usize,
 }
 
@@ -197,15 +199,17 @@ pub(super) async fn run(
     let (method, instance) = (head.method.clone(), format!("/api/v1{}", head.uri.path()));
 
     // Who calls is known before a body is read.
-    let (caller, headers) = (app.clone(), head.headers.clone());
+    let (caller, headers, path_of) = (app.clone(), head.headers.clone(), head.uri.path().to_string());
     let token = tokio::task::spawn_blocking(move || {
         let token = authenticate(&caller, &headers)?;
-        if rule.roles.contains(&token.role) {
-            Ok(token)
-        } else {
-            let detail = format!("a token of role {} may not do this", token.role.as_str());
-            Err(Problem::new(codes::API_FORBIDDEN, detail))
+        if permits(token.role.party(), rule.action).is_some() {
+            return Ok(token);
         }
+        let detail =
+            format!("a token of role {} may not do this ({})", token.role.as_str(), rule.action.id());
+        let problem = Problem::new(codes::API_FORBIDDEN, detail);
+        refusal::record(&caller, &token, rule.action, &path_of, &problem);
+        Err(problem)
     });
     let token =
         token.await.unwrap_or_else(|_| Err(Problem::new(codes::INTERNAL, "the request ended abnormally")));
@@ -218,7 +222,15 @@ pub(super) async fn run(
                 let key = head.headers.get("idempotency-key").and_then(|value| value.to_str().ok());
                 let key = key.filter(|_| head.method == Method::POST).map(str::to_string);
                 let call = Call { now: app.clock.now(), app: app.clone(), token, body, uri: head.uri, path };
-                let done = tokio::task::spawn_blocking(move || act(&call, rule.action, key));
+                let done = tokio::task::spawn_blocking(move || {
+                    let done = act(&call, rule.handler, key);
+                    if let Err(problem) = &done
+                        && problem.status() == 403
+                    {
+                        refusal::record(&call.app, &call.token, rule.action, call.uri.path(), problem);
+                    }
+                    done
+                });
                 done.await
                     .unwrap_or_else(|_| Err(Problem::new(codes::INTERNAL, "the request ended abnormally")))
             }
@@ -227,8 +239,8 @@ pub(super) async fn run(
     respond(done, &method, &instance, &id, &label)
 }
 
-fn act(call: &Call, action: Action, key: Option<String>) -> Done {
-    let Some(key) = key else { return action(call) };
+fn act(call: &Call, handler: Handler, key: Option<String>) -> Done {
+    let Some(key) = key else { return handler(call) };
     if key.is_empty() || key.len() > 128 {
         return Err(Problem::invalid("Idempotency-Key: give 1 to 128 characters"));
     }
@@ -238,7 +250,7 @@ fn act(call: &Call, action: Action, key: Option<String>) -> Done {
     if let Some(done) = call.app.idempotency.find(&id, &request) {
         return done;
     }
-    let answer = action(call)?;
+    let answer = handler(call)?;
     call.app.idempotency.remember(id, request, answer.clone());
     Ok(answer)
 }

@@ -47,12 +47,14 @@ pub(super) fn personalizations(call: &Call) -> Done {
     Ok(call.page(rows.iter().map(view::personalization).collect(), None))
 }
 
-/// The key that payloads for the device are encrypted to: all that a provider is told of a device.
+/// The key that payloads for the device are encrypted to, and the Evidence that shows it, so that a provider need not take
+/// the TAM's word: all that a provider is told of a device.
 pub(super) fn decryption_key(call: &Call) -> Done {
     let device = find(call)?;
     let key = personal::decryption_key(&device)
         .ok_or_else(|| Problem::not_found("key to encrypt to: the device has shown none"))?;
-    Ok(Answer::ok(view::decryption_key(&device, &key, &call.app.crypto)?))
+    let recorded = call.app.store.recorded(call.tenant(), &device.id)?;
+    Ok(Answer::ok(view::decryption_key(&device, &key, recorded.as_ref(), &call.app.crypto)?))
 }
 
 /// The body is an envelope that a provider signed, with data encrypted to this device. TEEP delivers it; nobody on the way
@@ -71,7 +73,7 @@ pub(super) fn personalize_sealed(call: &Call) -> Done {
     };
     let detail = format!("{} sequence {} by {}", row.manifest, given.sequence, provider.id);
     let change = vec![StoreOp::SetPersonalization(row.clone())];
-    call.change(change, "device.personalize", &hex::encode(device.id.0), &detail)?;
+    call.change(change, "device.seal", &hex::encode(device.id.0), &detail)?;
     Ok(Answer::created(view::sealed(&row, given.sequence, &given.digest)))
 }
 

@@ -5,7 +5,7 @@ use tamarack_crypto::{Provider as Crypto, PublicKey};
 use tamarack_model::{Hex, Sha256Digest, TcEntry};
 use tamarack_store::{
     ApiToken, AuditRecord, CatalogueEntry, Device, Domain, Held, OtrpDevice, Personalization, Policy,
-    Provider, Session,
+    Provider, Recorded, Session,
 };
 
 use super::Problem;
@@ -141,7 +141,19 @@ pub(super) fn sealed(row: &Personalization, sequence: u64, digest: &Sha256Digest
 }
 
 /// The key that a device decrypts with, as PEM and by its RFC 9679 thumbprint.
-pub(super) fn decryption_key(row: &Device, key: &PublicKey, crypto: &Crypto) -> Result<Value, Problem> {
+pub(super) fn decryption_key(
+    row: &Device,
+    key: &PublicKey,
+    recorded: Option<&Recorded>,
+    crypto: &Crypto,
+) -> Result<Value, Problem> {
+    let evidence = recorded.filter(|recorded| !recorded.evidence.is_empty()).map(|recorded| {
+        json!({
+            "format": recorded.format,
+            "payload": hex::encode(&recorded.evidence),
+            "at": recorded.at,
+        })
+    });
     let pem = tamarack_pki::public_key_to_pem(key)
         .map_err(|e| Problem::new(tamarack_model::codes::INTERNAL, e.to_string()))?;
     Ok(json!({
@@ -150,6 +162,7 @@ pub(super) fn decryption_key(row: &Device, key: &PublicKey, crypto: &Crypto) -> 
         "kid": tamarack_cose::thumbprint(key, crypto).to_string(),
         "grade": row.grade,
         "last_seen": row.last_seen,
+        "evidence": evidence,
     }))
 }
 
