@@ -10,8 +10,6 @@ use crate::claims::{label, sized};
 use crate::measured::{decode_id, encode_id};
 use crate::{Claims, Profile, TA_PROFILE};
 
-/// Name of the submodule that is a TA.
-const SUBMODULE: &str = "ta";
 /// What separates the nonce of TA Evidence from every other hash.
 const NONCE_LABEL: &[u8] = b"Tamarack TA evidence";
 /// Which TA it is, in the registry's range for private use.
@@ -67,6 +65,9 @@ pub struct TaIdentity {
 }
 
 impl TaClaims {
+    /// Name of the submodule that is a TA.
+    pub const SUBMODULE: &str = "ta";
+
     /// eat_nonce that Evidence with the submodule `encoded` must have at its top level: SHA-256 over a label and the bytes
     /// of the submodule. It binds the whole submodule and cannot be chosen.
     pub fn top_level_nonce(encoded: &[u8], provider: &Provider) -> [u8; 32] {
@@ -80,7 +81,7 @@ impl TaClaims {
             eat_nonce: alloc::vec![Self::top_level_nonce(encoded, provider).to_vec()],
             eat_profile: Some(Profile::Uri(TA_PROFILE.into())),
             cnf: None,
-            submods: [(SUBMODULE.into(), encoded.to_vec())].into(),
+            submods: [(Self::SUBMODULE.into(), encoded.to_vec())].into(),
             ..platform
         }
     }
@@ -95,7 +96,7 @@ impl TaClaims {
         if claims.cnf.is_some() {
             return Err(TaEvidenceError::Confirmation);
         }
-        let encoded = claims.submods.get(SUBMODULE).filter(|_| claims.submods.len() == 1);
+        let encoded = claims.submods.get(Self::SUBMODULE).filter(|_| claims.submods.len() == 1);
         let encoded = encoded.ok_or(TaEvidenceError::Submodule)?;
         let expected = Self::top_level_nonce(encoded, provider);
         match claims.eat_nonce.as_slice() {

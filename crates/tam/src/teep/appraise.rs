@@ -79,7 +79,7 @@ pub(crate) fn believe(
     if read.is_burned(&challenge.id)? {
         return Err(Disbelief::Burned);
     }
-    let expected = Expectations { nonce: &nonce, teep_key, now };
+    let expected = Expectations { nonce: &nonce, teep_key: Some(teep_key), now };
     // The verified message is the one that was parsed before, so its payload is too; take it from there all the same.
     let payload = response.attestation_payload.as_deref().unwrap_or_default();
     let format = response.attestation_payload_format.as_deref();
