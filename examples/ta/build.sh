@@ -33,6 +33,7 @@ mkdir -p "$out"
 build wallet-v1 "$here/wallet/wallet.c" -DWALLET_VERSION=1
 build wallet-v2 "$here/wallet/wallet.c" -DWALLET_VERSION=2
 build valve "$here/valve/valve.c"
+build vault "$here/vault/vault.c"
 build template-c "$here/../../sdk/templates/c/ta.c"
 
 # The TA in Rust.

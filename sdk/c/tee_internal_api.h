@@ -24,8 +24,10 @@ typedef uint32_t TEE_Result;
 #define TEE_ERROR_ITEM_NOT_FOUND 0xFFFF0008u
 #define TEE_ERROR_NOT_SUPPORTED 0xFFFF000Au
 #define TEE_ERROR_OUT_OF_MEMORY 0xFFFF000Cu
+#define TEE_ERROR_BUSY 0xFFFF000Du
 #define TEE_ERROR_SHORT_BUFFER 0xFFFF0010u
 #define TEE_ERROR_STORAGE_NO_SPACE 0xFFFF3041u
+#define TEE_ERROR_MAC_INVALID 0xFFFF3071u
 
 /* ---- Parameters of a call ---- */
 
@@ -90,6 +92,7 @@ TEE_IMPORT("TEE_CloseAndDeletePersistentObject")
 TEE_Result TEE_CloseAndDeletePersistentObject(const void *name, uint32_t name_len);
 
 #define TEE_TYPE_ECDSA_KEYPAIR 0xA1000041u /* always P-256 */
+#define TEE_TYPE_ECDH_KEYPAIR 0xA1000042u  /* always P-256; others encrypt to it, it never signs */
 #define TEE_TYPE_ED25519_KEYPAIR 0xA1000043u
 #define TEE_ATTR_ECC_PUBLIC_VALUE_X 0xD0000141u
 #define TEE_ATTR_ECC_PUBLIC_VALUE_Y 0xD0000241u
@@ -107,7 +110,33 @@ TEE_Result TEE_GetObjectBufferAttribute(const void *name, uint32_t name_len, uin
 TEE_IMPORT("TEE_AsymmetricSignMessage")
 TEE_Result TEE_AsymmetricSignMessage(const void *name, uint32_t name_len, const void *message, uint32_t len,
                                      void *signature, uint32_t *size);
+/* Decrypts a COSE_Encrypt (A128GCM, ECDH-ES+A128KW, "TA Encryption" as its context) to the ECDH key `name`. MAC_INVALID if
+ * it is not for this key or was changed. It says nothing about who encrypted: anybody can. */
+TEE_IMPORT("TEE_AsymmetricDecrypt")
+TEE_Result TEE_AsymmetricDecrypt(const void *name, uint32_t name_len, const void *message, uint32_t len, void *buffer,
+                                 uint32_t *size);
 TEE_IMPORT("TEE_DeleteKey") TEE_Result TEE_DeleteKey(const void *name, uint32_t name_len);
+
+/* AES-256-GCM with the persistent object `name`, 32 bytes, as its key. `context` is authenticated but not encrypted. The
+ * result is a random nonce of 12 bytes, the ciphertext, and a tag of 16 bytes; MAC_INVALID if that was changed, has another
+ * context or another key. */
+TEE_IMPORT("TEE_AEEncrypt")
+TEE_Result TEE_AEEncrypt(const void *name, uint32_t name_len, const void *context, uint32_t context_len, const void *data,
+                         uint32_t len, void *buffer, uint32_t *size);
+TEE_IMPORT("TEE_AEDecrypt")
+TEE_Result TEE_AEDecrypt(const void *name, uint32_t name_len, const void *context, uint32_t context_len, const void *data,
+                         uint32_t len, void *buffer, uint32_t *size);
+
+/* Evidence of this TA (an Entity Attestation Token): its manifest id, digest and sequence number, `nonce` (8 to 64 bytes)
+ * and the public half of the key `key` (of any type; key_len 0 for none), with what the platform says of itself. About
+ * 1.5 KiB with one certificate. docs/ta-attestation.md says how to check it. */
+TEE_IMPORT("TEE_Attest")
+TEE_Result TEE_Attest(const void *nonce, uint32_t nonce_len, const void *key, uint32_t key_len, void *buffer,
+                      uint32_t *size);
+
+/* Shows `text` (at most 512 bytes of UTF-8, one line) with the name of this TA on the device's own panel, which the rich OS
+ * cannot see or answer, and waits for a person at most one minute: *answer is 1 for yes. NOT_SUPPORTED without a panel. */
+TEE_IMPORT("TEE_TUIConfirm") TEE_Result TEE_TUIConfirm(const char *text, uint32_t len, uint32_t *answer);
 
 TEE_IMPORT("TEE_GenerateRandom") void TEE_GenerateRandom(void *buffer, uint32_t len);
 

@@ -5,14 +5,15 @@ use alloc::vec::Vec;
 
 use tamarack_cose::SignOptions;
 use tamarack_suit::{Envelope, Manifest, Record, Report, ReportResult};
-use tamarack_tee::Platform;
+use tamarack_tee::{Persona, Platform};
 
 use crate::Error;
 use crate::authority::ManifestRefusal;
 
 /// Signs a report.
 pub(crate) fn sign(report: &Report, platform: &dyn Platform) -> Result<Vec<u8>, Error> {
-    report.sign(platform.report_key(), &SignOptions::default()).map_err(|_| Error::Signing)
+    let key = platform.report_key(Persona(0))?;
+    report.sign(key, &SignOptions::default()).map_err(|_| Error::Signing)
 }
 
 /// The report about a manifest that was refused before a command ran; none if not even its digest could be read.

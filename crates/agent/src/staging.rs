@@ -5,7 +5,7 @@ use tamarack_cose::KeyId;
 use tamarack_crypto::{HashAlgorithm, Provider};
 use tamarack_model::{ComponentId, OwnerId};
 use tamarack_suit::{EffectError, EffectErrorKind, Effects, IdentifierKind, Measured, Operation};
-use tamarack_tee::{BlobId, Platform};
+use tamarack_tee::{BlobId, Persona, Platform};
 
 use crate::journal::Journal;
 use crate::{measure, slots};
@@ -134,7 +134,7 @@ impl StagingEffects<'_> {
 
 impl Effects for StagingEffects<'_> {
     fn matches(&self, kind: IdentifierKind, _component: &ComponentId, id: &[u8]) -> bool {
-        measure::identifies(self.platform.identity(), kind, id)
+        self.platform.identity(Persona(0)).is_ok_and(|identity| measure::identifies(identity, kind, id))
     }
 
     fn slot(&self, _component: &ComponentId) -> Option<u64> {

@@ -25,6 +25,8 @@ pub struct Profile {
     pub hwversion: String,
     /// Kind of the device's keys; those of OTrP are P-256 in any case.
     pub key_type: KeyType,
+    /// Number of personas, 1 to 256: Owners that it can have without their seeing that it is the same device.
+    pub personas: u32,
     /// What it shall be in OTrP; None for a device that speaks TEEP only.
     pub otrp: Option<OtrpProfile>,
 }
@@ -41,12 +43,12 @@ pub struct OtrpProfile {
 /// What a device is enrolled with, sealed at once and changed only by protocol afterwards (security rule R8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enrolment {
-    /// Certificates of the attestation key, leaf first, DER.
-    pub chain: Vec<Vec<u8>>,
-    /// Certificates of the TEE's OTrP key, leaf first, the root last, DER; empty without OTrP.
-    pub otrp_chain: Vec<Vec<u8>>,
-    /// Certificates of the trusted firmware's key, in the same form; empty if it has none.
-    pub firmware_chain: Vec<Vec<u8>>,
+    /// Certificates of the attestation keys, a chain for each persona in any order, leaf first, DER.
+    pub chains: Vec<Vec<Vec<u8>>>,
+    /// Certificates of the TEE's OTrP keys, in the same form with the root last; empty without OTrP.
+    pub otrp_chains: Vec<Vec<Vec<u8>>>,
+    /// Certificates of the trusted firmware's keys, in the same form; empty if it has none.
+    pub firmware_chains: Vec<Vec<Vec<u8>>>,
     /// TAMs that the device obeys.
     pub tams: Vec<TamSeed>,
     /// Signers whose manifests it runs.
@@ -146,18 +148,19 @@ const ED25519: i64 = -19;
 
 impl Profile {
     pub(crate) fn encode(&self, e: &mut Encoder) {
-        e.array(8).text(&self.common_name).bytes(&self.vendor_id).bytes(&self.class_id).bytes(&self.oemid);
+        e.array(9).text(&self.common_name).bytes(&self.vendor_id).bytes(&self.class_id).bytes(&self.oemid);
         e.bytes(&self.hwmodel).text(&self.hwversion).int(match self.key_type {
             KeyType::P256 => ESP256,
             KeyType::Ed25519 => ED25519,
         });
+        e.uint(self.personas.into());
         codec::put_optional(e, self.otrp.as_ref(), |e, otrp| {
             end(e.array(2).text(&otrp.tee_name).text(&otrp.tee_version));
         });
     }
 
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(8, "the 8 elements of a profile")?;
+        d.array_of(9, "the 9 elements of a profile")?;
         Ok(Self {
             common_name: codec::string(d)?,
             vendor_id: d.byte_array("16 bytes")?,
@@ -166,6 +169,7 @@ impl Profile {
             hwmodel: hwmodel(d)?,
             hwversion: codec::string(d)?,
             key_type: key_type(d)?,
+            personas: personas(d)?,
             otrp: codec::optional(d, OtrpProfile::decode)?,
         })
     }
@@ -192,6 +196,14 @@ fn key_type(d: &mut Decoder<'_>) -> Result<KeyType, Error> {
     }
 }
 
+fn personas(d: &mut Decoder<'_>) -> Result<u32, Error> {
+    let at = d.position();
+    match codec::u32(d)? {
+        count @ 1..=256 => Ok(count),
+        _ => Err(Error::new(at, ErrorKind::Value("1 to 256 personas"))),
+    }
+}
+
 fn hwmodel(d: &mut Decoder<'_>) -> Result<Vec<u8>, Error> {
     let at = d.position();
     match d.bytes()? {
@@ -202,9 +214,10 @@ fn hwmodel(d: &mut Decoder<'_>) -> Result<Vec<u8>, Error> {
 
 impl Enrolment {
     pub(crate) fn encode(&self, e: &mut Encoder) {
-        codec::put_segments(e.array(7), &self.chain);
-        codec::put_segments(e, &self.otrp_chain);
-        codec::put_segments(e, &self.firmware_chain);
+        e.array(7);
+        for chains in [&self.chains, &self.otrp_chains, &self.firmware_chains] {
+            codec::put_list(e, chains, |e, chain| codec::put_segments(e, chain));
+        }
         codec::put_list(e, &self.tams, |e, tam| tam.encode(e));
         codec::put_list(e, &self.signers, |e, signer| signer.encode(e));
         codec::put_list(e, &self.peripherals, |e, peripheral| peripheral.encode(e));
@@ -214,9 +227,9 @@ impl Enrolment {
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
         d.array_of(7, "the 7 elements of an enrolment")?;
         Ok(Self {
-            chain: codec::byte_strings(d)?,
-            otrp_chain: codec::byte_strings(d)?,
-            firmware_chain: codec::byte_strings(d)?,
+            chains: codec::list(d, codec::byte_strings)?,
+            otrp_chains: codec::list(d, codec::byte_strings)?,
+            firmware_chains: codec::list(d, codec::byte_strings)?,
             tams: codec::list(d, TamSeed::decode)?,
             signers: codec::list(d, SignerSeed::decode)?,
             peripherals: codec::list(d, PeripheralSeed::decode)?,

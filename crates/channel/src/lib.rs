@@ -46,7 +46,7 @@ pub use enrol::{
     Enrolment, NameKind, OtrpProfile, OtrpSeed, PeripheralSeed, Profile, Proof, SignerSeed, TamSeed,
 };
 pub use frame::{Assembler, Body, Error, MAX_CHUNK, MAX_FRAME, MAX_MESSAGE, Message, frame_length, receive};
-pub use reply::{Domain, Installed, Reply, Status, Value};
+pub use reply::{Domain, Installed, Reply, Requests, Status, Value};
 pub use request::{Request, Target};
 
 /// Version of this protocol; both ends come from one release, so another one is refused.

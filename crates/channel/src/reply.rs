@@ -34,11 +34,21 @@ pub enum Value {
     },
     /// How the TEE is.
     Status(Box<Status>),
-    /// Certificate signing requests (PKCS#10, PEM), one after another: of the attestation key, and on a device that
-    /// speaks OTrP of the TEE's key and of the firmware's key.
-    Csr(String),
+    /// What the device asks its CAs to certify.
+    Csr(Requests),
     /// The answer to a TAQuery: a TAInformation as the app gets it.
     TaInformation(Vec<u8>),
+}
+
+/// Certificate signing requests (PKCS#10, PEM), in each text one for every persona, one after another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// For the attestation keys.
+    pub attestation: String,
+    /// For the TEE's keys in OTrP; empty on a device that does not speak it.
+    pub tee: String,
+    /// For the firmware's keys in OTrP; empty in the same way.
+    pub firmware: String,
 }
 
 /// How the TEE is.
@@ -174,7 +184,9 @@ impl Value {
                 params::put_params(e.array(3).uint(2).uint((*code).into()), params);
             }
             Self::Status(status) => status.encode(e.array(2).uint(3)),
-            Self::Csr(pem) => end(e.array(2).uint(4).text(pem)),
+            Self::Csr(Requests { attestation, tee, firmware }) => {
+                end(e.array(4).uint(4).text(attestation).text(tee).text(firmware));
+            }
             Self::TaInformation(information) => end(e.array(2).uint(5).bytes(information)),
         }
     }
@@ -187,7 +199,11 @@ impl Value {
             (1, 2) => codec::u32(d).map(Self::Session),
             (2, 3) => Ok(Self::Returned { code: codec::u32(d)?, params: params::params(d)? }),
             (3, 2) => Status::decode(d).map(|status| Self::Status(Box::new(status))),
-            (4, 2) => codec::string(d).map(Self::Csr),
+            (4, 4) => Ok(Self::Csr(Requests {
+                attestation: codec::string(d)?,
+                tee: codec::string(d)?,
+                firmware: codec::string(d)?,
+            })),
             (5, 2) => d.bytes().map(|information| Self::TaInformation(information.to_vec())),
             _ => Err(Error::new(at, ErrorKind::Value("a value of a known kind"))),
         }

@@ -101,16 +101,16 @@ fn enrolment() -> impl Strategy<Value = Enrolment> {
         manifest,
     });
     (
-        prop::collection::vec(prop::collection::vec(bytes(), 0..3), 3),
+        prop::collection::vec(prop::collection::vec(prop::collection::vec(bytes(), 0..3), 0..3), 3),
         prop::collection::vec(tam, 0..3),
         prop::collection::vec(signer, 0..3),
         prop::collection::vec(peripheral, 0..3),
         prop::option::of(bytes()),
     )
         .prop_map(|(chains, tams, signers, peripherals, authority)| Enrolment {
-            chain: chains[0].clone(),
-            otrp_chain: chains[1].clone(),
-            firmware_chain: chains[2].clone(),
+            chains: chains[0].clone(),
+            otrp_chains: chains[1].clone(),
+            firmware_chains: chains[2].clone(),
             tams,
             signers,
             peripherals,
@@ -124,8 +124,8 @@ fn profile() -> impl Strategy<Value = Profile> {
     let hwmodel = prop::collection::vec(any::<u8>(), 1..=32);
     let short = "[ -~]{1,64}";
     let otrp = (short, short).prop_map(|(tee_name, tee_version)| OtrpProfile { tee_name, tee_version });
-    (text(), id(), id(), id(), hwmodel, text(), key_type, prop::option::of(otrp)).prop_map(
-        |(common_name, vendor_id, class_id, oemid, hwmodel, hwversion, key_type, otrp)| Profile {
+    (text(), id(), id(), id(), hwmodel, text(), key_type, 1..=256u32, prop::option::of(otrp)).prop_map(
+        |(common_name, vendor_id, class_id, oemid, hwmodel, hwversion, key_type, personas, otrp)| Profile {
             common_name,
             vendor_id,
             class_id,
@@ -133,6 +133,7 @@ fn profile() -> impl Strategy<Value = Profile> {
             hwmodel,
             hwversion,
             key_type,
+            personas,
             otrp,
         },
     )
@@ -276,7 +277,11 @@ fn reply() -> impl Strategy<Value = Reply> {
         any::<u32>().prop_map(Value::Session),
         (any::<u32>(), params()).prop_map(|(code, params)| Value::Returned { code, params }),
         status().prop_map(|status| Value::Status(Box::new(status))),
-        text().prop_map(Value::Csr),
+        (text(), text(), text()).prop_map(|(attestation, tee, firmware)| Value::Csr(Requests {
+            attestation,
+            tee,
+            firmware
+        })),
         bytes().prop_map(Value::TaInformation),
     ];
     let result = prop_oneof![value.prop_map(Ok), failure().prop_map(Err)];

@@ -207,7 +207,8 @@ impl Authority {
         self.sign_leaf(params, Kind::Role(role).purpose(), &key)
     }
 
-    /// The same for the key of a request, once its signature proves possession.
+    /// The same for the keys of one or more requests, once each one's signature proves possession; gives as many
+    /// certificates, in the same order. But for key and serial number they are alike.
     pub fn issue_named_from_csr(
         &self,
         csr_pem: &str,
@@ -216,7 +217,8 @@ impl Authority {
         common_name: &str,
         validity: Validity,
     ) -> Result<String, Error> {
-        self.issue_named(request::requested_key(csr_pem)?, role, name, common_name, validity)
+        let keys = request::requested_keys(csr_pem)?;
+        keys.into_iter().map(|key| self.issue_named(key, role, name, common_name, validity)).collect()
     }
 
     /// Certifies the key of a responder that answers in place of this authority (RFC 6960 section 4.2.2.2); gives PEM. Whoever
@@ -286,8 +288,8 @@ impl Authority {
         Ok(params.signed_by(&issuer)?.der().to_vec())
     }
 
-    /// Certifies the key of a request, once its signature proves possession. The subject is the authority's choice; the
-    /// names in the request are ignored.
+    /// Certifies the keys of one or more requests, once each one's signature proves possession. The subject is the
+    /// authority's choice; the names in the requests are ignored.
     pub fn issue_from_csr(
         &self,
         csr_pem: &str,
@@ -295,7 +297,8 @@ impl Authority {
         not_before: UnixTime,
         not_after: UnixTime,
     ) -> Result<String, Error> {
-        self.issue(request::requested_key(csr_pem)?, subject, not_before, not_after)
+        let keys = request::requested_keys(csr_pem)?;
+        keys.into_iter().map(|key| self.issue(key, subject.clone(), not_before, not_after)).collect()
     }
 
     /// Certifies a TLS server's key for DNS names and IP addresses, at least one; gives PEM.

@@ -20,12 +20,19 @@ pub fn csr(signer: &dyn Sign, common_name: &str) -> Result<String, Error> {
     encode("CERTIFICATE REQUEST", request.der())
 }
 
-/// Reads a request and checks that the key inside it signed it. Its names are not looked at: the authority decides them.
-pub(crate) fn requested_key(pem: &str) -> Result<PublicKey, Error> {
-    let der = CertificateSigningRequestDer::from_pem_slice(pem.as_bytes())
-        .map_err(|_| Error::Pem { label: "CERTIFICATE REQUEST" })?;
+/// Reads the requests of a PEM text, at least one, and checks that the key inside each signed it. Their names are not
+/// looked at: the authority decides them.
+pub(crate) fn requested_keys(pem: &str) -> Result<Vec<PublicKey>, Error> {
+    let malformed = || Error::Pem { label: "CERTIFICATE REQUEST" };
+    let requests = CertificateSigningRequestDer::pem_slice_iter(pem.as_bytes());
+    let keys =
+        requests.map(|der| requested_key(&der.map_err(|_| malformed())?)).collect::<Result<Vec<_>, _>>()?;
+    if keys.is_empty() { Err(malformed()) } else { Ok(keys) }
+}
+
+fn requested_key(der: &[u8]) -> Result<PublicKey, Error> {
     let read = || {
-        let request = CertReq::from_der(&der)?;
+        let request = CertReq::from_der(der)?;
         let key = request.info.public_key.to_der()?;
         Ok((key, request.info.to_der()?, request.signature.raw_bytes().to_vec()))
     };

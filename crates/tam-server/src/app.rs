@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tamarack_attest::{Policy, TeeCa};
-use tamarack_crypto::{KeyType, Provider};
+use tamarack_crypto::{KeyAgree, KeyType, Provider};
 use tamarack_model::codes;
-use tamarack_pki::{certificates_from_pem, is_development};
+use tamarack_pki::{certificates_from_pem, is_development, load_agreement_key, load_key};
 use tamarack_store::{Read, Store, StoreOp};
 use tamarack_store_sqlite::SqliteStore;
 use tamarack_tam::{Tam, TamConfig, TamSigner, TeeRules};
@@ -66,6 +66,7 @@ impl App {
         let mut tam = TamConfig::new(signers, policy, keys.current, challenges.replay_group);
         tam.reference_providers = reference::providers(config, &crypto)?;
         tam.challenge_keys.previous = keys.previous;
+        tam.evidence_key = evidence_key(config)?;
         tam.challenge_ttl = *config.evidence.challenge_ttl.get_ref();
         tam.limits.bytes = config.limits.body;
         tam.update_limit = config.limits.body - config.limits.body.min(16 * 1024) / 2;
@@ -168,7 +169,7 @@ fn signers(config: &Config, crypto: &Provider) -> Result<Vec<TamSigner>, Error> 
         let path = config.path(key.get_ref());
         let pem = fs::read_to_string(&path)
             .map_err(|e| config.wrong(key.span(), "signer.key", Error::unreadable(&path, &e)))?;
-        let signer = tamarack_pki::load_key(&pem)
+        let signer = load_key(&pem)
             .map_err(|e| config.wrong(key.span(), "signer.key", format_args!("{}: {e}", path.display())))?;
         let public = signer.public_key();
         if types.contains(&public.key_type()) {
@@ -201,6 +202,27 @@ fn signers(config: &Config, crypto: &Provider) -> Result<Vec<TamSigner>, Error> 
         }
     }
     Ok(signers)
+}
+
+/// The key that Agents are asked to encrypt Evidence to. It has no other use (security rule K5).
+fn evidence_key(config: &Config) -> Result<Option<Box<dyn KeyAgree>>, Error> {
+    let Some(file) = &config.evidence.key else { return Ok(None) };
+    let path = config.path(file.get_ref());
+    let wrong = |message: String| config.wrong(file.span(), "evidence.key", message);
+    let pem = fs::read_to_string(&path).map_err(|e| wrong(Error::unreadable(&path, &e).to_string()))?;
+    let key = load_agreement_key(&pem).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+    let signing = config.signers.iter().map(|signer| &signer.key);
+    for other in signing.chain(config.otrp.as_ref().map(|otrp| &otrp.key)) {
+        // One that cannot be read is somebody else's error.
+        let other = fs::read_to_string(config.path(other.get_ref())).ok();
+        if other
+            .and_then(|pem| load_key(&pem).ok())
+            .is_some_and(|other| other.public_key() == key.public_key())
+        {
+            return Err(wrong("this key has another use already; make one with `tamarack pki key`".into()));
+        }
+    }
+    Ok(Some(key))
 }
 
 /// The rules of Evidence, and for each of their CAs those of OTrP and the revocation lists.

@@ -154,11 +154,14 @@ pub struct EvidenceRules {
     pub allow_software_tee: bool,
     /// Seconds that a challenge may be answered, 30 to 3,600.
     pub challenge_ttl: Spanned<u64>,
+    /// Private key, P-256, PEM of PKCS#8, that Agents are asked to encrypt Evidence to: it serves nothing else. Without it
+    /// Evidence, which names the device to this TAM, can be read by whoever carries it.
+    pub key: Option<Spanned<PathBuf>>,
 }
 
 impl Default for EvidenceRules {
     fn default() -> Self {
-        Self { minimum: None, allow_software_tee: false, challenge_ttl: Spanned::new(0..0, 300) }
+        Self { minimum: None, allow_software_tee: false, challenge_ttl: Spanned::new(0..0, 300), key: None }
     }
 }
 

@@ -109,6 +109,8 @@ pub fn init(options: &InitOptions) -> Result<Initialised, Error> {
         };
         write_otrp(&keys, otrp, authority, options.now)?;
     }
+    let evidence_key = tamarack_pki::generate_key(KeyType::P256).map_err(pki)?;
+    secret_file::create(&keys.join("evidence.key"), &evidence_key)?;
     let challenge_key = folder.join("challenge.key");
     secret_file::create(&challenge_key, &ChallengeFile::generate(options.now, &crypto)?.text())?;
     write(&config, &config_text(options, &signers)?)?;
@@ -160,8 +162,9 @@ fn config_text(options: &InitOptions, signers: &str) -> Result<String, Error> {
             line(&mut text, format_args!("\n[[firmware_ca]]\nfile = {}", quoted(file)?));
         }
     }
+    line(&mut text, format_args!("\n[evidence]\nkey = \"keys/evidence.key\""));
     if let Some(minimum) = options.minimum {
-        line(&mut text, format_args!("\n[evidence]\nminimum = \"{}\"", grade(minimum)));
+        line(&mut text, format_args!("minimum = \"{}\"", grade(minimum)));
         if options.profile == Profile::Production && minimum != GradeName::Hardware {
             line(&mut text, format_args!("allow_software_tee = true"));
         }

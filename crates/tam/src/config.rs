@@ -15,6 +15,8 @@ pub struct TamConfig {
     pub signers: Vec<TamSigner>,
     /// TEE CAs with their grade caps, and the lowest grade that is accepted.
     pub evidence: Policy,
+    /// The P-256 key that Agents are asked to encrypt Evidence to; without it they send it in the clear (security rule E5).
+    pub evidence_key: Option<Box<dyn KeyAgree>>,
     /// Who may give reference values. Each tenant has its own values; these are the operator's.
     pub reference_providers: Vec<ReferenceProvider>,
     /// The keys of stateless challenges.
@@ -50,6 +52,7 @@ impl TamConfig {
         Self {
             signers,
             evidence,
+            evidence_key: None,
             reference_providers: Vec::new(),
             challenge_keys: ChallengeKeys { current: challenge_key, previous: None },
             replay_group,

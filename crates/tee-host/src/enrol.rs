@@ -9,11 +9,10 @@ use tamarack_model::{OwnerId, codes};
 use tamarack_tee_sandbox::enrol::{DeviceConfig, OtrpConfig};
 use tamarack_x509::Name;
 
-/// What the device is made as, with a random device identifier.
-pub(crate) fn config(profile: &Profile, provider: &Provider) -> Result<DeviceConfig, Failure> {
-    let config = DeviceConfig::new(profile.vendor_id, profile.class_id, "", provider)
-        .map_err(|error| Failure::new(error.code(), error.to_string()))?;
-    Ok(DeviceConfig {
+/// What the device is made as.
+pub(crate) fn config(profile: &Profile) -> DeviceConfig {
+    DeviceConfig {
+        personas: profile.personas,
         oemid: profile.oemid,
         hwmodel: profile.hwmodel.clone(),
         hwversion: profile.hwversion.clone(),
@@ -22,8 +21,8 @@ pub(crate) fn config(profile: &Profile, provider: &Provider) -> Result<DeviceCon
             tee_name: otrp.tee_name.clone(),
             tee_version: otrp.tee_version.clone(),
         }),
-        ..config
-    })
+        ..DeviceConfig::new(profile.vendor_id, profile.class_id, "")
+    }
 }
 
 /// What the Agent seals: each TAM gets a random Owner id (security rule K1).

@@ -3,12 +3,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tamarack_agent::{Agent, AgentConfig, Error as AgentError, Input, Output, Progress, SessionId, TaName};
 use tamarack_channel::{
-    Action, Domain, Enrolment, Failure, Installed, Profile, Reply, Request, Status, TaState, Target, Value,
+    Action, Domain, Enrolment, Failure, Installed, Profile, Reply, Request, Requests, Status, TaState,
+    Target, Value,
 };
 use tamarack_cose::thumbprint;
 use tamarack_crypto::Provider;
 use tamarack_model::{ComponentId, Outcome, UnixTime, codes};
-use tamarack_tee::{Params, Platform, TaError};
+use tamarack_tee::{Params, Persona, Platform, TaError};
 use tamarack_tee_sandbox::isolation::Report;
 use tamarack_tee_sandbox::platform::{CertificateError, Measured, SoftwarePlatform};
 use tamarack_tee_sandbox::sealed::Store;
@@ -230,7 +231,7 @@ impl Host {
     /// Makes the device's keys if there are none yet, and gives the requests for their certificates.
     fn csr(&mut self, profile: &Profile) -> Result<Reply, Failure> {
         if let Device::Blank { .. } = &self.device {
-            let config = enrol::config(profile, &self.provider)?;
+            let config = enrol::config(profile);
             if let Device::Blank { store, measured } = self.device.take() {
                 match SoftwarePlatform::create(*store, measured, &config, self.provider) {
                     Ok(platform) => self.device = Device::made(platform, self.provider),
@@ -240,12 +241,10 @@ impl Host {
         }
         let platform = self.agent()?.platform();
         let name = &profile.common_name;
-        let mut pem = platform.certificate_request(name).map_err(platform_failure)?;
-        if let Some((tee, firmware)) = platform.otrp_certificate_requests(name).map_err(platform_failure)? {
-            pem.push_str(&tee);
-            pem.push_str(&firmware);
-        }
-        Ok(Reply::value(Value::Csr(pem)))
+        let attestation = platform.certificate_requests(name).map_err(platform_failure)?.concat();
+        let otrp = platform.otrp_certificate_requests(name).map_err(platform_failure)?;
+        let (tee, firmware): (Vec<_>, Vec<_>) = otrp.into_iter().unzip();
+        Ok(Reply::value(Value::Csr(Requests { attestation, tee: tee.concat(), firmware: firmware.concat() })))
     }
 
     /// Installs the certificates and seals the trust anchors; refused on a device that was enrolled before.
@@ -291,9 +290,12 @@ impl Host {
         };
         let root = agent.state_root();
         (status.state_digest, status.state_epoch) = (root.digest, root.epoch);
-        status.device_id = Some(thumbprint(&agent.platform().attestation_public_key(), &self.provider).0);
-        status.report_key = Some(agent.platform().report_key().public_key().to_spki());
-        if let Some(otrp) = agent.platform().otrp() {
+        let platform = agent.platform();
+        let attestation_key = platform.attestation_public_key(Persona(0)).map_err(platform_failure)?;
+        status.device_id = Some(thumbprint(&attestation_key, &self.provider).0);
+        let report_key = platform.report_key(Persona(0)).map_err(platform_failure)?;
+        status.report_key = Some(report_key.public_key().to_spki());
+        if let Some(otrp) = platform.otrp(Persona(0)) {
             status.otrp_name = Some(otrp.name().into());
             status.otrp_ready = !otrp.chain().is_empty();
         }
@@ -356,12 +358,12 @@ fn install(platform: &mut SoftwarePlatform, enrolment: &Enrolment) -> Result<(),
         CertificateError::NoOtrp => Failure::new(codes::CONFIG_INVALID, error.to_string()),
         other => Failure::new(codes::X509_MALFORMED, other.to_string()),
     };
-    platform.install_certificates(enrolment.chain.clone()).map_err(failure)?;
-    if enrolment.otrp_chain.is_empty() && enrolment.firmware_chain.is_empty() {
+    platform.install_certificates(enrolment.chains.clone()).map_err(failure)?;
+    if enrolment.otrp_chains.is_empty() && enrolment.firmware_chains.is_empty() {
         return Ok(());
     }
-    let (chain, firmware) = (enrolment.otrp_chain.clone(), enrolment.firmware_chain.clone());
-    platform.install_otrp_certificates(chain, firmware).map_err(failure)
+    let (chains, firmware) = (enrolment.otrp_chains.clone(), enrolment.firmware_chains.clone());
+    platform.install_otrp_certificates(chains, firmware).map_err(failure)
 }
 
 fn agent_failure(error: &AgentError) -> Failure {

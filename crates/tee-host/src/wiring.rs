@@ -83,8 +83,13 @@ fn open(
     let counter = counter.map_or(Counter::None, Counter::file);
     let store = Store::open(Box::new(disk), counter, RootSecret::new(secret), provider)
         .map_err(|error| Failure::new(error.code(), error.to_string()))?;
-    let measured =
-        Measured { layers: report.layers, agent_digest: code, firmware_digest: code, root_secret: "file" };
+    let measured = Measured {
+        layers: report.layers,
+        agent_digest: code,
+        firmware_digest: code,
+        configuration_digest: provider.sha256(b""),
+        root_secret: "file",
+    };
     Device::open(store, measured, provider)
 }
 

@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tamarack_broker::TeeChannel;
 use tamarack_channel::{
     Action, Enrolment, Failure, NameKind, OtrpProfile, OtrpSeed, PeripheralSeed, Profile, Proof, Request,
-    SignerSeed, Status, TaState, TamSeed, Target, Value,
+    Requests, SignerSeed, Status, TaState, TamSeed, Target, Value,
 };
 use tamarack_crypto::KeyType;
 use tamarack_model::{Code, ComponentId, Protocol, codes};
@@ -112,6 +112,7 @@ fn profile() -> Profile {
         hwmodel: b"model".to_vec(),
         hwversion: "1".into(),
         key_type: KeyType::Ed25519,
+        personas: 3,
         otrp: None,
     }
 }
@@ -120,20 +121,21 @@ fn valve() -> ComponentId {
     ComponentId::parse_text("com.acme/valve/suit").unwrap()
 }
 
-fn enrolment(csr: &str) -> Enrolment {
+fn enrolment(csr: &Requests) -> Enrolment {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let validity = Validity::days(now - 60, 30);
     let ca = |role, name: &str| Authority::create(role, name, KeyType::Ed25519, validity).unwrap();
     let (tee, tam) = (ca(Role::Tee, "TEE CA"), ca(Role::Tam, "TAM CA"));
     let subject = Subject { uri: "urn:device:1".into(), common_name: "test device".into() };
-    let leaf = tee.issue_from_csr(csr, subject, validity.not_before, validity.not_after).unwrap();
-    let mut chain = certificates_from_pem(&leaf).unwrap();
-    chain.push(tee.cert_der().to_vec());
+    let leaves =
+        tee.issue_from_csr(&csr.attestation, subject, validity.not_before, validity.not_after).unwrap();
+    let leaves = certificates_from_pem(&leaves).unwrap().into_iter();
+    let chains = leaves.map(|leaf| vec![leaf, tee.cert_der().to_vec()]).collect();
     let signer = load_key(&generate_key(KeyType::Ed25519).unwrap()).unwrap();
     Enrolment {
-        chain,
-        otrp_chain: Vec::new(),
-        firmware_chain: Vec::new(),
+        chains,
+        otrp_chains: Vec::new(),
+        firmware_chains: Vec::new(),
         tams: vec![TamSeed {
             proof: Some(Proof::Certificate { root: tam.cert_der().to_vec(), uri: TAM_URI.into() }),
             otrp: None,
@@ -178,9 +180,9 @@ fn enrolment_survives_restarts() {
         Request::ProcessOtrpMessage(b"{}".to_vec()),
         Request::GetTaInformation { query: b"{}".to_vec(), tam_uri: None },
         Request::Enrol(Enrolment {
-            chain: Vec::new(),
-            otrp_chain: Vec::new(),
-            firmware_chain: Vec::new(),
+            chains: Vec::new(),
+            otrp_chains: Vec::new(),
+            firmware_chains: Vec::new(),
             tams: Vec::new(),
             signers: Vec::new(),
             peripherals: Vec::new(),
@@ -198,9 +200,9 @@ fn enrolment_survives_restarts() {
     // The same keys after a restart, and no second device in the same place.
     let mut tee = place.start(false);
     assert_eq!(tee.status().device_id, made.device_id);
-    let foreign = enrolment(
-        &tamarack_pki::csr(&*load_key(&generate_key(KeyType::Ed25519).unwrap()).unwrap(), "x").unwrap(),
-    );
+    let foreign = load_key(&generate_key(KeyType::Ed25519).unwrap()).unwrap();
+    let foreign = tamarack_pki::csr(&*foreign, "x").unwrap();
+    let foreign = enrolment(&Requests { attestation: foreign, ..Requests::default() });
     assert_eq!(tee.refused(Request::Enrol(foreign)), codes::X509_MALFORMED, "a certificate of another key");
     let good = enrolment(&csr);
     let nameless = Enrolment {
@@ -290,16 +292,15 @@ fn otrp_profile() -> Profile {
     Profile { otrp: Some(otrp), ..profile() }
 }
 
-/// Adds OTrP to an enrolment: the one TAM has a principal in it, and the requests behind the first are certified.
-fn with_otrp(enrolment: Enrolment, requests: &[&str]) -> Enrolment {
+/// Adds OTrP to an enrolment: the one TAM has a principal in it, and the requests for it are certified.
+fn with_otrp(enrolment: Enrolment, requests: &Requests) -> Enrolment {
     let validity = Validity::days(UNIX_EPOCH.elapsed().unwrap().as_secs() - 60, 30);
     let chain = |ca, role, request: &str| {
         let authority = Authority::create(ca, "CA", KeyType::P256, validity).unwrap();
         let name = Name::Uri("urn:device:1".into());
-        let leaf = authority.issue_named_from_csr(request, role, &name, "device", validity).unwrap();
-        let mut chain = certificates_from_pem(&leaf).unwrap();
-        chain.push(authority.cert_der().to_vec());
-        chain
+        let leaves = authority.issue_named_from_csr(request, role, &name, "device", validity).unwrap();
+        let leaves = certificates_from_pem(&leaves).unwrap().into_iter();
+        leaves.map(|leaf| vec![leaf, authority.cert_der().to_vec()]).collect()
     };
     let mut tams = enrolment.tams;
     let Some(Proof::Certificate { root, .. }) = &tams[0].proof else { panic!("a certificate") };
@@ -311,8 +312,8 @@ fn with_otrp(enrolment: Enrolment, requests: &[&str]) -> Enrolment {
     });
     (tams[0].domains, tams[0].domain_quota) = (4, 1 << 20);
     Enrolment {
-        otrp_chain: chain(Role::Tee, Role::OtrpTee, requests[1]),
-        firmware_chain: chain(Role::Firmware, Role::Firmware, requests[2]),
+        otrp_chains: chain(Role::Tee, Role::OtrpTee, &requests.tee),
+        firmware_chains: chain(Role::Firmware, Role::Firmware, &requests.firmware),
         tams,
         ..enrolment
     }
@@ -322,19 +323,20 @@ fn an_otrp_identity_survives_restarts() {
     let place = Place::new();
     let mut tee = place.start(true);
     let Ok(Value::Csr(csr)) = tee.ask(Request::Csr(otrp_profile())).0 else { panic!("no request") };
-    let requests: Vec<&str> = csr.split_inclusive("-----END CERTIFICATE REQUEST-----\n").collect();
-    assert_eq!(requests.len(), 3, "one for each key");
+    for requests in [&csr.attestation, &csr.tee, &csr.firmware] {
+        assert_eq!(requests.matches("-----BEGIN").count(), 3, "one for each persona");
+    }
     let made = tee.status();
     assert_eq!((made.otrp_name.as_deref(), made.otrp_ready), (Some("valve-tee"), false));
     drop(tee);
 
     let mut tee = place.start(false);
     let Ok(Value::Csr(again)) = tee.ask(Request::Csr(profile())).0 else { panic!("no request") };
-    assert_eq!(again.matches("-----BEGIN").count(), 3, "a device stays what it was made as");
-    let good = with_otrp(enrolment(requests[0]), &requests);
+    assert_eq!(again.tee.matches("-----BEGIN").count(), 3, "a device stays what it was made as");
+    let good = with_otrp(enrolment(&csr), &csr);
     let swapped = Enrolment {
-        otrp_chain: good.firmware_chain.clone(),
-        firmware_chain: good.otrp_chain.clone(),
+        otrp_chains: good.firmware_chains.clone(),
+        firmware_chains: good.otrp_chains.clone(),
         ..good.clone()
     };
     assert_eq!(tee.refused(Request::Enrol(swapped)), codes::X509_MALFORMED);
@@ -367,7 +369,6 @@ fn a_device_without_an_identity_speaks_no_otrp() {
     let Ok(Value::Csr(requests)) = other.start(true).ask(Request::Csr(otrp_profile())).0 else {
         panic!("no request")
     };
-    let requests: Vec<&str> = requests.split_inclusive("-----END CERTIFICATE REQUEST-----\n").collect();
     let mixed = with_otrp(enrolment(&csr), &requests);
     assert_eq!(tee.refused(Request::Enrol(mixed)), codes::CONFIG_INVALID);
     assert_eq!(tee.ask(Request::Enrol(enrolment(&csr))).0, Ok(Value::Done));

@@ -14,6 +14,7 @@ extern crate alloc;
 
 mod otrp;
 mod param;
+mod root;
 mod runtime;
 mod state;
 
@@ -22,11 +23,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use tamarack_crypto::{PublicKey, Secret, Sign};
+use tamarack_crypto::{KeyAgree, KeyType, PublicKey, Secret, Sign};
 use tamarack_model::{Code, codes};
 
 pub use otrp::{FirmwareSignature, OtrpIdentity};
 pub use param::{MAX_PARAMS, Param, Params};
+pub use root::{Persona, Quote, RootOfTrust};
 pub use runtime::{TaError, TaInstance, TaLimits, TaReturn, TaServices};
 pub use state::state_digest;
 
@@ -69,22 +71,37 @@ pub trait Platform {
     /// A key for sealing TA objects: HKDF of the root secret and `context`, 32 bytes (security rule K6).
     fn storage_key(&self, context: &[u8]) -> Result<Secret<[u8; 32]>, Error>;
 
-    /// The key that signs TEEP messages of this device.
-    fn teep_key(&self) -> &dyn Sign;
+    /// Number of personas: every [`Persona`] below it exists, and for any other what is below says [`Error::NoPersona`].
+    fn personas(&self) -> u32;
+
+    /// Kind of the keys that sign TEEP messages and SUIT reports, the same in every persona.
+    fn key_type(&self) -> KeyType;
+
+    /// The key that signs TEEP messages.
+    fn teep_key(&self, persona: Persona) -> Result<&dyn Sign, Error>;
 
     /// The key that signs SUIT reports.
-    fn report_key(&self) -> &dyn Sign;
+    fn report_key(&self, persona: Persona) -> Result<&dyn Sign, Error>;
 
-    /// What the device is.
-    fn identity(&self) -> &Identity;
+    /// The P-256 key that payloads for this device alone are encrypted to. It signs nothing (security rule K6).
+    fn decryption_key(&self, persona: Persona) -> Result<&dyn KeyAgree, Error>;
+
+    /// What the device is to the Owner with this persona.
+    fn identity(&self, persona: Persona) -> Result<&Identity, Error>;
 
     /// Makes Evidence about this device now (security rule E2). The attestation key is used inside and is reachable in no
     /// other way.
-    fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error>;
+    fn evidence(&self, persona: Persona, request: &EvidenceRequest<'_>) -> Result<Evidence, Error>;
 
-    /// What the device is in OTrP; None if it speaks TEEP only.
-    fn otrp(&self) -> Option<&dyn OtrpIdentity> {
+    /// What the device is in OTrP; None if it speaks TEEP only or there is no such persona.
+    fn otrp(&self, _persona: Persona) -> Option<&dyn OtrpIdentity> {
         None
+    }
+
+    /// Shows `text` to the person at the device, where the rich OS neither sees nor answers it, and waits for yes or no:
+    /// at most a minute, after which the answer is no. [`Error::NoPanel`] on a device without such a place.
+    fn confirm(&self, _text: &str) -> Result<bool, Error> {
+        Err(Error::NoPanel)
     }
 
     /// Loads a TA from the one buffer whose digest the Agent has checked (security rule L1), ready for
@@ -112,7 +129,7 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobId(pub [u8; 16]);
 
-/// The state as last committed (security rule R9).
+/// The state as last committed (security rule R9), or what one Owner is told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateRoot {
     /// Number of commits that touched the state.
@@ -128,7 +145,7 @@ pub struct Identity {
     pub vendor_id: [u8; 16],
     /// SUIT class identifier, a UUID of 16 bytes.
     pub class_id: [u8; 16],
-    /// SUIT device identifier, a UUID of 16 bytes, random.
+    /// SUIT device identifier, a UUID of 16 bytes, random, another one in each persona.
     pub device_id: [u8; 16],
     /// EAT oemid as a random 16-byte value (RFC 9711 section 4.2.3).
     pub oemid: [u8; 16],
@@ -140,6 +157,8 @@ pub struct Identity {
     pub agent_digest: [u8; 32],
     /// Digest of the TEE's launcher, SHA-256.
     pub firmware_digest: [u8; 32],
+    /// Digest of the configuration that the launcher started the Agent with, SHA-256.
+    pub configuration_digest: [u8; 32],
 }
 
 /// What goes into Evidence besides what the platform knows itself.
@@ -154,6 +173,14 @@ pub struct EvidenceRequest<'a> {
     /// The key that the cnf claim vouches for; None stands for the TEEP key. Besides that, only the key of
     /// [`OtrpIdentity::signer`] is one: a platform refuses to vouch for any other ([`Error::NotOwnKey`]).
     pub confirm: Option<PublicKey>,
+    /// Epoch and digest of the state, as this Owner is told them.
+    pub state: StateRoot,
+    /// The installed TAs, each as the bytes of `application/measured-component+cbor`
+    /// (draft-ietf-rats-eat-measured-component).
+    pub components: &'a [Vec<u8>],
+    /// The Claims-Set that makes this Evidence of a TA: the platform puts it into a submodule of Evidence with another
+    /// profile and without a key, whose nonce is `nonce`, so that it never passes for Evidence of the device.
+    pub ta: Option<&'a [u8]>,
 }
 
 /// Evidence as it travels in attestation-payload.
@@ -183,6 +210,12 @@ pub enum Error {
     Crypto,
     /// Evidence was asked for a key that is not this device's.
     NotOwnKey,
+    /// The device was made with fewer personas.
+    NoPersona,
+    /// The device has no panel, or nobody is at it.
+    NoPanel,
+    /// The launcher, which holds the root of trust, refused or cannot be reached; why.
+    Launcher(String),
 }
 
 impl Error {
@@ -190,7 +223,9 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Quota => codes::TA_QUOTA,
-            Self::NotOwnKey => codes::INTERNAL,
+            Self::NotOwnKey | Self::NoPersona => codes::INTERNAL,
+            Self::NoPanel => codes::TEE_NO_PANEL,
+            Self::Launcher(_) => codes::TEE_LAUNCHER,
             Self::Storage(_) | Self::NotAuthentic | Self::RolledBack | Self::Blob | Self::Crypto => {
                 codes::TEE_STORAGE
             }
@@ -208,6 +243,9 @@ impl fmt::Display for Error {
             Self::Quota => f.write_str("the storage quota is exhausted"),
             Self::Crypto => f.write_str("the cryptographic provider failed"),
             Self::NotOwnKey => f.write_str("Evidence was asked for a key that is not this device's"),
+            Self::NoPersona => f.write_str("the device was made with fewer personas"),
+            Self::NoPanel => f.write_str("the device has no panel, or nobody is at it"),
+            Self::Launcher(why) => write!(f, "the launcher of the TEE: {why}"),
         }
     }
 }

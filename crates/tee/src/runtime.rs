@@ -46,10 +46,14 @@ impl TaReturn {
     pub const ITEM_NOT_FOUND: Self = Self(0xffff_0008);
     /// TEE_ERROR_NOT_SUPPORTED.
     pub const NOT_SUPPORTED: Self = Self(0xffff_000a);
+    /// TEE_ERROR_BUSY.
+    pub const BUSY: Self = Self(0xffff_000d);
     /// TEE_ERROR_SHORT_BUFFER.
     pub const SHORT_BUFFER: Self = Self(0xffff_0010);
     /// TEE_ERROR_STORAGE_NO_SPACE.
     pub const STORAGE_NO_SPACE: Self = Self(0xffff_3041);
+    /// TEE_ERROR_MAC_INVALID: what was to be decrypted is not authentic, or is for another key.
+    pub const MAC_INVALID: Self = Self(0xffff_3071);
     /// TEE_ERROR_TARGET_DEAD: the TA has stopped abnormally.
     pub const TARGET_DEAD: Self = Self(0xffff_3024);
 }
@@ -130,6 +134,32 @@ pub trait TaServices {
     fn public_key(&mut self, name: &[u8]) -> Result<PublicKey, TaReturn>;
     /// Signs `message` with a key.
     fn sign(&mut self, name: &[u8], message: &[u8]) -> Result<[u8; 64], TaReturn>;
+    /// Makes a P-256 key pair under `name` that others encrypt to; it signs nothing, and a key that signs decrypts nothing
+    /// (security rule K5). Both kinds share one space of names.
+    fn generate_agreement_key(&mut self, _name: &[u8]) -> Result<(), TaReturn> {
+        Err(TaReturn::NOT_SUPPORTED)
+    }
+    /// Decrypts a COSE_Encrypt to the key `name`, which [`TaServices::generate_agreement_key`] made.
+    fn decrypt(&mut self, _name: &[u8], _message: &[u8]) -> Result<Vec<u8>, TaReturn> {
+        Err(TaReturn::NOT_SUPPORTED)
+    }
+    /// Encrypts `data` with the persistent object `name`, 32 bytes, as the key; `context` is authenticated with it.
+    fn seal(&mut self, _name: &[u8], _context: &[u8], _data: &[u8]) -> Result<Vec<u8>, TaReturn> {
+        Err(TaReturn::NOT_SUPPORTED)
+    }
+    /// Decrypts what [`TaServices::seal`] or somebody else with the same key gave; MAC_INVALID if it is not authentic.
+    fn unseal(&mut self, _name: &[u8], _context: &[u8], _data: &[u8]) -> Result<Vec<u8>, TaReturn> {
+        Err(TaReturn::NOT_SUPPORTED)
+    }
+    /// Evidence of this TA for whoever it speaks to: `nonce` (8 to 64 bytes) and the public half of `key` stand in the TA's
+    /// submodule and nowhere else (security rule L4).
+    fn attest(&mut self, _nonce: &[u8], _key: Option<&[u8]>) -> Result<Vec<u8>, TaReturn> {
+        Err(TaReturn::NOT_SUPPORTED)
+    }
+    /// Asks the person at the device, where the rich OS neither sees nor answers it, and waits. Who asks is added to `text`.
+    fn confirm(&mut self, _text: &str) -> Result<bool, TaReturn> {
+        Err(TaReturn::NOT_SUPPORTED)
+    }
     /// Deletes a key.
     fn delete_key(&mut self, name: &[u8]) -> Result<(), TaReturn>;
     /// Random bytes.

@@ -13,7 +13,8 @@
 //! profiles and freshness mechanisms that are not known are kept as data, so that the protocol's own errors can answer
 //! them. SUIT envelopes, SUIT reports and attestation payloads travel as bytes; other crates read them.
 //!
-//! Besides the draft there is one extension, the Update binding of [`UPDATE_BINDING_LABEL`].
+//! Besides the draft there are two extensions: the Update binding of [`UPDATE_BINDING_LABEL`], and the key that Evidence is to
+//! be encrypted to, of [`EVIDENCE_KEY_LABEL`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -45,6 +46,21 @@ pub const UPDATE_BINDING_LABEL: i64 = 256;
 
 /// What an Agent that makes and demands Update bindings announces in ext-list.
 pub const UPDATE_BINDING_EXTENSION: u32 = 0x544d_0001;
+
+/// Option label of the key in a QueryRequest that Evidence is to be encrypted to: a COSE_Key of P-256. The draft asks for
+/// encryption (section "EATs and SUIT Reports") and leaves open how an Agent learns the key; the TAM signs the QueryRequest,
+/// so nobody else can name one.
+///
+/// The answer's attestation-payload is then a COSE_Encrypt with [`EVIDENCE_CONTEXT`] in its key derivation and the challenge
+/// under [`CHALLENGE_HEADER`]; attestation-payload-format names what is inside.
+pub const EVIDENCE_KEY_LABEL: i64 = 257;
+
+/// SuppPubInfo.other of the key derivation of encrypted Evidence.
+pub const EVIDENCE_CONTEXT: &str = "EAT Encryption";
+
+/// Label of the challenge in the unprotected header of encrypted Evidence, in the registry's range for private use. By it a
+/// TAM recognises its own challenge before it decrypts anything.
+pub const CHALLENGE_HEADER: i64 = -77_062;
 
 #[cfg(test)]
 mod tests;

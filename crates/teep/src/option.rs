@@ -55,6 +55,8 @@ pub mod label {
     pub const ERR_CODE: u64 = 23;
     /// The Agent's nonce of the Update binding, our extension.
     pub const AGENT_NONCE: u64 = crate::UPDATE_BINDING_LABEL as u64;
+    /// The key that Evidence is to be encrypted to, our extension.
+    pub const EVIDENCE_KEY: u64 = crate::EVIDENCE_KEY_LABEL as u64;
 }
 
 /// Every label with its name, for tools and error messages.
@@ -82,6 +84,7 @@ pub const LABELS: &[(u64, &str)] = &[
     (label::ERR_LANG, "err-lang"),
     (label::ERR_CODE, "err-code"),
     (label::AGENT_NONCE, "agent-nonce"),
+    (label::EVIDENCE_KEY, "evidence-key"),
 ];
 
 fn name(number: u64) -> &'static str {

@@ -3,18 +3,22 @@
 //! Its keys follow from a seed, so a test names devices by numbers. What would be on disk is a [`MemoryStorage`] that
 //! outlives the platform: a test cuts the power, opens another platform on the same storage and looks.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tamarack_crypto::{KeyAgree, Provider, PublicKey, Secret, Sign};
+use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey, Secret, Sign};
 use tamarack_eat::{
     Claims, Confirmation, DebugStatus, HardwareVersion, LAYERS, Manifest, OemId, PlatformClaims, Profile,
     SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE,
 };
 use tamarack_tee::{
     BlobId, Change, Error, Evidence, EvidenceRequest, FirmwareSignature, Identity, NOTES, OtrpIdentity, Pair,
-    Platform, STATE, StateRoot, TaError, TaInstance, TaLimits, state_digest,
+    Persona, Platform, STATE, StateRoot, TaError, TaInstance, TaLimits, state_digest,
 };
+
+/// Number of personas that a [`MemoryPlatform`] has.
+pub const PERSONAS: u32 = 6;
 
 /// Loads a TA; tests choose what a module is.
 pub type Loader = Arc<dyn Fn(&[u8], &TaLimits) -> Result<Box<dyn TaInstance>, TaError> + Send + Sync>;
@@ -95,16 +99,24 @@ pub struct MemoryPlatform {
     provider: Provider,
     storage: MemoryStorage,
     root: Secret<[u8; 32]>,
-    teep_key: Box<dyn Sign>,
-    report_key: Box<dyn Sign>,
-    attestation_key: Box<dyn Sign>,
-    chain: Vec<Vec<u8>>,
-    identity: Identity,
-    otrp: Option<MemoryOtrp>,
+    seed: u8,
+    keys: Vec<OnceCell<Keys>>,
+    chains: Vec<Vec<Vec<u8>>>,
+    identities: Vec<Identity>,
+    otrp: Vec<MemoryOtrp>,
     loader: Loader,
+    answer: Option<bool>,
 }
 
-/// What a [`MemoryPlatform`] is in OTrP.
+/// The keys of a persona, made when they are first asked for.
+struct Keys {
+    teep: Box<dyn Sign>,
+    report: Box<dyn Sign>,
+    attestation: Box<dyn Sign>,
+    decryption: Box<dyn KeyAgree>,
+}
+
+/// What a persona of a [`MemoryPlatform`] is in OTrP.
 struct MemoryOtrp {
     name: String,
     signer: Box<dyn Sign>,
@@ -127,13 +139,13 @@ impl MemoryPlatform {
             provider,
             storage,
             root: Secret::new([seed; 32]),
-            teep_key: ed25519(&provider, seed, b"teep"),
-            report_key: ed25519(&provider, seed, b"report"),
-            attestation_key: ed25519(&provider, seed, b"attestation"),
-            chain: Vec::new(),
-            identity: identity(seed),
-            otrp: None,
+            seed,
+            keys: (0..PERSONAS).map(|_| OnceCell::new()).collect(),
+            chains: vec![Vec::new(); PERSONAS as usize],
+            identities: (0..PERSONAS).map(|number| identity(seed, Persona(number))).collect(),
+            otrp: Vec::new(),
             loader: Arc::new(|_, _| Err(TaError::Invalid("this test loads no TAs".into()))),
+            answer: None,
         }
     }
 
@@ -142,29 +154,44 @@ impl MemoryPlatform {
         Self { loader, ..self }
     }
 
-    /// Sends `chain`, leaf first, DER, with its Evidence.
-    pub fn with_certificate_chain(self, chain: Vec<Vec<u8>>) -> Self {
-        Self { chain, ..self }
+    /// Sends `chain`, leaf first, DER, with the Evidence of a persona.
+    ///
+    /// # Panics
+    /// If there is no such persona.
+    pub fn with_certificate_chain(mut self, persona: Persona, chain: Vec<Vec<u8>>) -> Self {
+        self.chains[persona.0 as usize] = chain;
+        self
     }
 
-    /// Speaks OTrP too, as [`crate::otrp_pki::OtrpPki::device`] certified it. The keys are [`otrp_pkcs8`] and
-    /// [`firmware_key`] of this device's number.
+    /// Speaks OTrP too, as [`crate::otrp_pki::OtrpPki::device`] certified it.
     pub fn with_otrp(self, seed: u8, device: OtrpDevice) -> Self {
-        let pkcs8 = otrp_pkcs8(&self.provider, seed, b"otrp");
-        let otrp = MemoryOtrp {
-            name: device.name,
-            signer: self.provider.keys.load_pkcs8(&pkcs8).expect("a P-256 key"),
-            agreement: self.provider.agree.load_pkcs8(&pkcs8).expect("a P-256 key"),
-            chain: device.chain,
-            firmware_key: firmware_key(&self.provider, seed),
-            firmware_chain: device.firmware_chain,
-        };
-        Self { otrp: Some(otrp), ..self }
+        let OtrpDevice { name, personas } = device;
+        let provider = &self.provider;
+        let otrp = personas.into_iter().zip(0..).map(|(chains, number)| {
+            let pkcs8 = otrp_pkcs8(provider, seed, Persona(number));
+            MemoryOtrp {
+                name: name.clone(),
+                signer: provider.keys.load_pkcs8(&pkcs8).expect("a P-256 key"),
+                agreement: provider.agree.load_pkcs8(&pkcs8).expect("a P-256 key"),
+                chain: chains.chain,
+                firmware_key: firmware_key(provider, seed, Persona(number)),
+                firmware_chain: chains.firmware_chain,
+            }
+        });
+        Self { otrp: otrp.collect(), ..self }
     }
 
-    /// Is something else.
-    pub fn with_identity(self, identity: Identity) -> Self {
-        Self { identity, ..self }
+    /// Has somebody at its panel who answers everything so.
+    pub fn with_answer(self, answer: bool) -> Self {
+        Self { answer: Some(answer), ..self }
+    }
+
+    /// Is something else, but for the identifiers that its personas have.
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        for own in &mut self.identities {
+            *own = Identity { device_id: own.device_id, ..identity.clone() };
+        }
+        self
     }
 
     /// The storage, to look at or to open again.
@@ -172,9 +199,26 @@ impl MemoryPlatform {
         self.storage.clone()
     }
 
-    /// The key that a TEE CA certifies.
-    pub fn attestation_public_key(&self) -> PublicKey {
-        self.attestation_key.public_key()
+    /// The key of a persona that a TEE CA certifies.
+    ///
+    /// # Panics
+    /// If there is no such persona.
+    pub fn attestation_public_key(&self, persona: Persona) -> PublicKey {
+        self.keys(persona).expect("a persona").attestation.public_key()
+    }
+
+    fn keys(&self, persona: Persona) -> Result<&Keys, Error> {
+        let keys = self.keys.get(persona.0 as usize).ok_or(Error::NoPersona)?;
+        Ok(keys.get_or_init(|| {
+            let key = |name: &[u8]| ed25519(&self.provider, self.seed, &label(name, persona));
+            let decryption = p256_pkcs8(&self.provider, self.seed, &label(b"decryption", persona));
+            Keys {
+                teep: key(b"teep"),
+                report: key(b"report"),
+                attestation: key(b"attestation"),
+                decryption: self.provider.agree.load_pkcs8(&decryption).expect("a P-256 key"),
+            }
+        }))
     }
 }
 
@@ -299,54 +343,71 @@ impl Platform for MemoryPlatform {
         Ok(key)
     }
 
-    fn teep_key(&self) -> &dyn Sign {
-        &*self.teep_key
+    fn personas(&self) -> u32 {
+        PERSONAS
     }
 
-    fn report_key(&self) -> &dyn Sign {
-        &*self.report_key
+    fn key_type(&self) -> KeyType {
+        KeyType::Ed25519
     }
 
-    fn identity(&self) -> &Identity {
-        &self.identity
+    fn teep_key(&self, persona: Persona) -> Result<&dyn Sign, Error> {
+        Ok(&*self.keys(persona)?.teep)
     }
 
-    fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
-        let root = self.state_root();
-        let teep_key = self.teep_key.public_key();
+    fn report_key(&self, persona: Persona) -> Result<&dyn Sign, Error> {
+        Ok(&*self.keys(persona)?.report)
+    }
+
+    fn decryption_key(&self, persona: Persona) -> Result<&dyn KeyAgree, Error> {
+        Ok(&*self.keys(persona)?.decryption)
+    }
+
+    fn identity(&self, persona: Persona) -> Result<&Identity, Error> {
+        self.identities.get(persona.0 as usize).ok_or(Error::NoPersona)
+    }
+
+    fn evidence(&self, persona: Persona, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
+        let (keys, identity) = (self.keys(persona)?, self.identity(persona)?);
+        let teep_key = keys.teep.public_key();
         let confirm = request.confirm.unwrap_or(teep_key);
-        if confirm != teep_key && self.otrp.as_ref().map(|otrp| otrp.signer.public_key()) != Some(confirm) {
+        let otrp = self.otrp.get(persona.0 as usize);
+        if confirm != teep_key && otrp.map(|otrp| otrp.signer.public_key()) != Some(confirm) {
             return Err(Error::NotOwnKey);
         }
         let claims = Claims {
             eat_nonce: vec![request.nonce.to_vec()],
             ueid: Some(request.ueid.to_vec()),
-            oemid: Some(OemId::Random(self.identity.oemid)),
-            hwmodel: Some(self.identity.hwmodel.clone()),
-            hwversion: Some(HardwareVersion { version: self.identity.hwversion.clone(), scheme: None }),
+            oemid: Some(OemId::Random(identity.oemid)),
+            hwmodel: Some(identity.hwmodel.clone()),
+            hwversion: Some(HardwareVersion { version: identity.hwversion.clone(), scheme: None }),
             eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
             dbgstat: Some(DebugStatus::DisabledSinceBoot),
             cnf: Some(Confirmation::Key(confirm)),
-            manifests: vec![Manifest::sha256("urn:x-tamarack:agent", self.identity.agent_digest)],
+            manifests: vec![Manifest::sha256("urn:x-tamarack:agent", identity.agent_digest)],
             platform: Some(PlatformClaims {
                 class: PlatformClaims::SOFTWARE_TEE.into(),
                 layers: LAYERS.iter().fold(0, |layers, (bit, _)| layers | bit),
                 root_secret: "file".into(),
                 counter_quality: "none".into(),
                 time_quality: "untrusted".into(),
-                state_epoch: root.epoch,
-                state_root: root.digest,
+                state_epoch: request.state.epoch,
+                state_root: request.state.digest,
                 trust_store_sequence: request.trust_store_sequence,
             }),
             ..Claims::default()
         };
-        let payload =
-            tamarack_eat::sign(&claims, &*self.attestation_key, &self.chain).map_err(|_| Error::Crypto)?;
+        let chain = &self.chains[persona.0 as usize];
+        let payload = tamarack_eat::sign(&claims, &*keys.attestation, chain).map_err(|_| Error::Crypto)?;
         Ok(Evidence { format: SOFTWARE_TEE_FORMAT.into(), payload })
     }
 
-    fn otrp(&self) -> Option<&dyn OtrpIdentity> {
-        self.otrp.as_ref().map(|otrp| otrp as &dyn OtrpIdentity)
+    fn otrp(&self, persona: Persona) -> Option<&dyn OtrpIdentity> {
+        self.otrp.get(persona.0 as usize).map(|otrp| otrp as &dyn OtrpIdentity)
+    }
+
+    fn confirm(&self, _text: &str) -> Result<bool, Error> {
+        self.answer.ok_or(Error::NoPanel)
     }
 
     fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError> {
@@ -391,10 +452,25 @@ impl OtrpIdentity for MemoryOtrp {
 pub struct OtrpDevice {
     /// Name of its TEE.
     pub name: String,
-    /// Certificates of its TEE, leaf first, the root last, DER.
+    /// The certificates of each persona.
+    pub personas: Vec<OtrpChains>,
+}
+
+/// The certificates of one persona in OTrP.
+#[derive(Clone, Debug)]
+pub struct OtrpChains {
+    /// Of its TEE, leaf first, the root last, DER.
     pub chain: Vec<Vec<u8>>,
-    /// Certificates of its firmware in the same form; empty for none.
+    /// Of its firmware in the same form; empty for none.
     pub firmware_chain: Vec<Vec<u8>>,
+}
+
+/// What a key of a persona is for. That of the first persona is what it was before there were others.
+fn label(name: &[u8], persona: Persona) -> Vec<u8> {
+    match persona.0 {
+        0 => name.to_vec(),
+        number => [name, &number.to_be_bytes()].concat(),
+    }
 }
 
 /// DER PKCS#8 of a P-256 key up to and after the 32 bytes of the private key (RFC 5915), without the public key.
@@ -405,18 +481,23 @@ const PKCS8_P256: [u8; 35] = [
 ];
 
 /// DER PKCS#8 of the P-256 key that follows from a seed and what it is for.
-pub fn otrp_pkcs8(provider: &Provider, seed: u8, label: &[u8]) -> Vec<u8> {
+fn p256_pkcs8(provider: &Provider, seed: u8, label: &[u8]) -> Vec<u8> {
     [&PKCS8_P256[..], &provider.sha256_parts(&[b"P-256", &[seed], label])].concat()
 }
 
-/// The P-256 key by which the firmware of the device number `seed` vouches for it.
+/// DER PKCS#8 of the OTrP key of a persona of the device number `seed`.
+pub fn otrp_pkcs8(provider: &Provider, seed: u8, persona: Persona) -> Vec<u8> {
+    p256_pkcs8(provider, seed, &label(b"otrp", persona))
+}
+
+/// The P-256 key by which the firmware of the device number `seed` vouches for a persona of it.
 ///
 /// # Panics
 /// If the provider does not load such a key.
-pub fn firmware_key(provider: &Provider, seed: u8) -> Box<dyn Sign> {
+pub fn firmware_key(provider: &Provider, seed: u8, persona: Persona) -> Box<dyn Sign> {
     provider
         .keys
-        .load_pkcs8(&otrp_pkcs8(provider, seed, b"firmware"))
+        .load_pkcs8(&p256_pkcs8(provider, seed, &label(b"firmware", persona)))
         .expect("every provider loads a P-256 key")
 }
 
@@ -436,15 +517,18 @@ pub fn ed25519(provider: &Provider, seed: u8, label: &[u8]) -> Box<dyn Sign> {
         .expect("every provider loads an Ed25519 key")
 }
 
-fn identity(seed: u8) -> Identity {
+fn identity(seed: u8, persona: Persona) -> Identity {
+    let mut device_id = [seed; 16];
+    device_id[..4].iter_mut().zip(persona.0.to_be_bytes()).for_each(|(byte, number)| *byte ^= number);
     Identity {
         vendor_id: [0xa0; 16],
         class_id: [0xb0; 16],
-        device_id: [seed; 16],
+        device_id,
         oemid: [0xc0; 16],
         hwmodel: b"memory".to_vec(),
         hwversion: "1".into(),
         agent_digest: [0xd0; 32],
         firmware_digest: [0xe0; 32],
+        configuration_digest: [0xf0; 32],
     }
 }

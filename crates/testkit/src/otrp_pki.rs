@@ -5,9 +5,10 @@ use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey, Secret, Sign};
 use tamarack_model::UnixTime;
 use tamarack_pki::ocsp::Responder;
 use tamarack_pki::{Authority, Reason, Revocations, Validity, certificates_from_pem};
+use tamarack_tee::Persona;
 use tamarack_x509::{Name, Role};
 
-use crate::memory_platform::{OtrpDevice, firmware_key, otrp_pkcs8};
+use crate::memory_platform::{OtrpChains, OtrpDevice, PERSONAS, firmware_key, otrp_pkcs8};
 
 /// The time at which everything is valid: 15 January 2027.
 pub const NOW: UnixTime = 1_800_000_000;
@@ -63,13 +64,16 @@ impl OtrpPki {
     /// # Panics
     /// If a certificate cannot be made.
     pub fn device(&self, provider: &Provider, seed: u8) -> OtrpDevice {
-        let key = provider.keys.load_pkcs8(&otrp_pkcs8(provider, seed, b"otrp")).expect("a P-256 key");
-        let firmware = firmware_key(provider, seed).public_key();
-        OtrpDevice {
-            name: "test TEE".into(),
-            chain: chain(&self.tee, key.public_key(), Role::OtrpTee, &device_name(seed)),
-            firmware_chain: chain(&self.firmware, firmware, Role::Firmware, &device_name(seed)),
-        }
+        let personas = (0..PERSONAS).map(Persona).map(|persona| {
+            let pkcs8 = otrp_pkcs8(provider, seed, persona);
+            let key = provider.keys.load_pkcs8(&pkcs8).expect("a P-256 key").public_key();
+            let firmware = firmware_key(provider, seed, persona).public_key();
+            OtrpChains {
+                chain: chain(&self.tee, key, Role::OtrpTee, &device_name(seed)),
+                firmware_chain: chain(&self.firmware, firmware, Role::Firmware, &device_name(seed)),
+            }
+        });
+        OtrpDevice { name: "test TEE".into(), personas: personas.collect() }
     }
 
     /// Certificates of the key that signs the Evidence of the device number `seed`, for
@@ -173,7 +177,7 @@ mod tests {
         check(&tam.revoked_staple(NOW), NOW + 60).unwrap_err();
         check(&pki.tams[1].staple(NOW), NOW + 60).expect_err("of another certificate");
 
-        let device = pki.device(&provider, 7);
+        let device = pki.device(&provider, 7).personas.remove(1);
         let anchors = [pki.tee.cert_der(), pki.firmware.cert_der()].map(|der| Anchor::from_der(der).unwrap());
         for (chain, role) in [(&device.chain, Role::OtrpTee), (&device.firmware_chain, Role::Firmware)] {
             validate_any(chain, &anchors, role, NOW, &options, &provider).unwrap();

@@ -4,14 +4,16 @@ use tamarack_cbor::Limits;
 use tamarack_cose::{Purpose, VerificationKey, Verified};
 use tamarack_crypto::{KeyType, Provider, PublicKey};
 use tamarack_eat::{Confirmation, Token};
-use tamarack_tee::{BlobId, Change, Error, EvidenceRequest, NOTES, OtrpIdentity, Platform, STATE};
+use tamarack_tee::{
+    BlobId, Change, Error, EvidenceRequest, NOTES, OtrpIdentity, Persona, Platform, STATE, StateRoot,
+};
 
 /// One device under test.
 pub struct Subject {
     /// Its platform.
     pub platform: Box<dyn Platform>,
-    /// The key that its Evidence is signed with.
-    pub attestation_key: PublicKey,
+    /// The keys that its Evidence is signed with, one for each persona; there are at least two.
+    pub attestation_keys: Vec<PublicKey>,
 }
 
 /// Runs every check, those of OTrP if the device has an identity in it. `make` opens one and the same device anew each time it is called, as after a restart; the platform
@@ -24,10 +26,12 @@ pub fn check_platform(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     atomicity(make);
     state_root(make);
     payloads(make);
-    keys(make);
+    keys(provider, make);
     storage_keys(make);
-    evidence(provider, make);
-    otrp(provider, make);
+    for persona in [Persona(0), Persona(1)] {
+        evidence(provider, make, persona);
+        otrp(provider, make, persona);
+    }
 }
 
 fn key(first: u8, name: &str) -> Vec<u8> {
@@ -135,15 +139,55 @@ fn read(platform: &dyn Platform, blob: BlobId) -> Result<Vec<u8>, Error> {
     Ok(data)
 }
 
-fn keys(make: &mut dyn FnMut() -> Subject) {
+/// Rules E5 and K6: no key is that of another purpose or of another persona, and a persona that the device does not have
+/// has none.
+fn keys(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     let public = |subject: Subject| {
         let platform = subject.platform;
-        [platform.teep_key().public_key(), platform.report_key().public_key(), subject.attestation_key]
+        let mut keys = subject.attestation_keys;
+        assert_eq!(platform.personas() as usize, keys.len());
+        for persona in (0..platform.personas()).map(Persona) {
+            keys.push(platform.teep_key(persona).unwrap().public_key());
+            keys.push(platform.report_key(persona).unwrap().public_key());
+            let decryption = platform.decryption_key(persona).unwrap();
+            let peer = provider.agree.ephemeral().unwrap();
+            let (here, there) = (decryption.agree(&peer.public_key()), peer.agree(&decryption.public_key()));
+            assert_eq!(here.unwrap().expose(), there.unwrap().expose(), "both ends agree on a secret");
+            keys.push(decryption.public_key());
+        }
+        keys
     };
+    let Subject { platform, attestation_keys } = make();
+    assert!(attestation_keys.len() >= 2);
+    let none = Persona(platform.personas());
+    assert_eq!(platform.teep_key(none).err(), Some(Error::NoPersona));
+    assert_eq!(platform.report_key(none).err(), Some(Error::NoPersona));
+    assert_eq!(platform.decryption_key(none).err(), Some(Error::NoPersona));
+    assert_eq!(platform.identity(none).err(), Some(Error::NoPersona));
+    assert_eq!(platform.evidence(none, &request(&[1; 32])).err(), Some(Error::NoPersona));
+    assert!(platform.otrp(none).is_none());
+    assert_eq!(platform.key_type(), platform.teep_key(Persona(0)).unwrap().public_key().key_type());
+    let (one, two) = (platform.identity(Persona(0)).unwrap(), platform.identity(Persona(1)).unwrap());
+    assert_ne!(one.device_id, two.device_id, "each Owner knows the device by another name");
+    drop(platform);
+
     let keys = public(make());
     assert_eq!(keys, public(make()), "keys survive a restart");
-    // Security rule K6.
-    assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2], "one key, one purpose");
+    for (i, one) in keys.iter().enumerate() {
+        assert!(!keys[i + 1..].contains(one), "one key, one purpose, one persona");
+    }
+}
+
+fn request(nonce: &[u8]) -> EvidenceRequest<'_> {
+    EvidenceRequest {
+        nonce,
+        ueid: &[1; 17],
+        trust_store_sequence: 3,
+        confirm: None,
+        state: StateRoot { epoch: 77, digest: [7; 32] },
+        components: &[],
+        ta: None,
+    }
 }
 
 fn storage_keys(make: &mut dyn FnMut() -> Subject) {
@@ -155,12 +199,11 @@ fn storage_keys(make: &mut dyn FnMut() -> Subject) {
     assert_eq!(derive(&*make().platform, b"ab"), keys[2], "and stable");
 }
 
-fn evidence(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
-    let Subject { platform, attestation_key } = make();
-    let ask = |nonce: &[u8]| {
-        let request = EvidenceRequest { nonce, ueid: &[1; 17], trust_store_sequence: 3, confirm: None };
-        platform.evidence(&request).unwrap()
-    };
+fn evidence(provider: &Provider, make: &mut dyn FnMut() -> Subject, persona: Persona) {
+    let Subject { platform, attestation_keys } = make();
+    let attestation_key = attestation_keys[persona.0 as usize];
+    let teep_key = platform.teep_key(persona).unwrap().public_key();
+    let ask = |nonce: &[u8]| platform.evidence(persona, &request(nonce)).unwrap();
     let evidence = ask(&[7; 32]);
     assert!(!evidence.format.is_empty(), "an absent format means an Attestation Result");
     let token = Token::parse(&evidence.payload, &Limits::default()).unwrap();
@@ -168,41 +211,43 @@ fn evidence(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
         let keys = [VerificationKey::new(key, Purpose::Evidence, provider)];
         token.verify(&keys, Purpose::Evidence, provider).map(Verified::into_value)
     };
-    verify(platform.teep_key().public_key()).expect_err("only the attestation key signs Evidence");
+    verify(teep_key).expect_err("only the attestation key signs Evidence");
     let claims = verify(attestation_key).expect("the attestation key signs Evidence");
     // Security rule E2, claim by claim.
     assert_eq!(claims.eat_nonce, [vec![7; 32]]);
     assert_eq!(claims.ueid.as_deref(), Some(&[1; 17][..]));
-    assert_eq!(claims.cnf, Some(Confirmation::Key(platform.teep_key().public_key())));
+    assert_eq!(claims.cnf, Some(Confirmation::Key(teep_key)));
+    for other in attestation_keys.into_iter().filter(|key| *key != attestation_key) {
+        verify(other).expect_err("nor does that of another persona");
+    }
     assert!(claims.oemid.is_some() && claims.hwmodel.is_some() && claims.hwversion.is_some());
     assert!(claims.eat_profile.is_some() && claims.dbgstat.is_some() && !claims.manifests.is_empty());
     let stated = claims.platform.expect("the private claim about the platform");
-    let root = platform.state_root();
-    assert_eq!((stated.state_epoch, stated.state_root), (root.epoch, root.digest));
+    assert_eq!((stated.state_epoch, stated.state_root), (77, [7; 32]), "as this Owner is told");
     assert_eq!(stated.trust_store_sequence, 3);
     assert_ne!(ask(&[8; 32]).payload, evidence.payload, "Evidence depends on the nonce");
 }
 
 /// The OTrP identity, if there is one: its keys, and what firmware and Evidence say of them.
-fn otrp(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
-    let Subject { platform, attestation_key } = make();
+fn otrp(provider: &Provider, make: &mut dyn FnMut() -> Subject, persona: Persona) {
+    let Subject { platform, attestation_keys } = make();
+    let attestation_key = attestation_keys[persona.0 as usize];
     let ask = |confirm: Option<PublicKey>| {
-        platform.evidence(&EvidenceRequest {
-            nonce: b"a transaction",
-            ueid: &[1; 17],
-            trust_store_sequence: 3,
-            confirm,
-        })
+        platform.evidence(persona, &EvidenceRequest { confirm, ..request(b"a transaction") })
     };
+    let other = platform.teep_key(Persona(1 - persona.0)).unwrap().public_key();
+    assert_eq!(ask(Some(other)), Err(Error::NotOwnKey), "nor one of another persona");
     assert_eq!(ask(Some(attestation_key)), Err(Error::NotOwnKey), "not even its own attestation key");
-    let teep_key = platform.teep_key().public_key();
+    let teep_key = platform.teep_key(persona).unwrap().public_key();
     let confirmed = |confirm: Option<PublicKey>| {
         let token = Token::parse(&ask(confirm).unwrap().payload, &Limits::default()).unwrap();
         let keys = [VerificationKey::new(attestation_key, Purpose::Evidence, provider)];
         token.verify(&keys, Purpose::Evidence, provider).unwrap().into_value().cnf
     };
     assert_eq!(confirmed(Some(teep_key)), Some(Confirmation::Key(teep_key)));
-    let Some(identity) = platform.otrp() else { return };
+    let Some(identity) = platform.otrp(persona) else { return };
+    let others = platform.otrp(Persona(1 - persona.0)).expect("every persona speaks it");
+    assert_ne!(others.signer().public_key(), identity.signer().public_key());
 
     let key = identity.signer().public_key();
     assert_eq!(confirmed(None), Some(Confirmation::Key(teep_key)), "unless asked for the other one");
@@ -219,7 +264,7 @@ fn otrp(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     );
     provider.verify.verify(&key, b"m", &identity.signer().sign(b"m").unwrap()).expect("it signs");
 
-    let mut keys = vec![key, teep_key, platform.report_key().public_key(), attestation_key];
+    let mut keys = vec![key, teep_key, platform.report_key(persona).unwrap().public_key(), attestation_key];
     if let Some(leaf) = identity.chain().first() {
         assert_eq!(tamarack_x509::unvalidated_key(leaf), Ok(key), "the certificate is of this key");
     }
@@ -241,7 +286,7 @@ fn otrp(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
     let certificate = said(identity).map(|said| said.certificate);
     drop(platform);
     let platform = make().platform;
-    let identity = platform.otrp().expect("the identity survives a restart");
+    let identity = platform.otrp(persona).expect("the identity survives a restart");
     assert_eq!(
         before,
         (identity.name().to_owned(), identity.chain().to_vec(), identity.signer().public_key())
@@ -252,6 +297,12 @@ fn otrp(provider: &Provider, make: &mut dyn FnMut() -> Subject) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn subject(platform: MemoryPlatform) -> Subject {
+        let personas = (0..platform.personas()).map(Persona);
+        let attestation_keys = personas.map(|persona| platform.attestation_public_key(persona)).collect();
+        Subject { attestation_keys, platform: Box::new(platform) }
+    }
     use crate::memory_platform::{MemoryPlatform, MemoryStorage};
     use crate::otrp_pki::OtrpPki;
 
@@ -262,8 +313,8 @@ mod tests {
         let device = OtrpPki::new(&provider, 1).device(&provider, 1);
         check_platform(&provider, &mut || {
             let platform = MemoryPlatform::open(provider, 1, storage.clone()).with_otrp(1, device.clone());
-            assert!(platform.otrp().is_some());
-            Subject { attestation_key: platform.attestation_public_key(), platform: Box::new(platform) }
+            assert!(platform.otrp(Persona(1)).is_some());
+            subject(platform)
         });
     }
 
@@ -273,7 +324,7 @@ mod tests {
         let storage = MemoryStorage::default();
         check_platform(&provider, &mut || {
             let platform = MemoryPlatform::open(provider, 1, storage.clone());
-            Subject { attestation_key: platform.attestation_public_key(), platform: Box::new(platform) }
+            subject(platform)
         });
     }
 }

@@ -60,6 +60,8 @@ fn full(specs: &std::path::Path) -> Vec<Message> {
             attestation_payload_format: format.clone(),
             attestation_payload: Some(vec![1]),
             suit_reports: vec![report()],
+            // The draft's CDDL knows no labels but its own.
+            evidence_key: None,
             supported_teep_cipher_suites: CipherSuite::MANDATORY.to_vec(),
             supported_suit_cose_profiles: SuitCoseProfile::LISTED.to_vec(),
             data_item_requested: DataItems::ALL,

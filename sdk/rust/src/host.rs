@@ -30,6 +30,43 @@ unsafe extern "C" {
         buffer: *mut u8,
         size: *mut u32,
     ) -> u32;
+    fn TEE_AsymmetricDecrypt(
+        name: *const u8,
+        name_len: usize,
+        message: *const u8,
+        len: usize,
+        buffer: *mut u8,
+        size: *mut u32,
+    ) -> u32;
+    fn TEE_AEEncrypt(
+        name: *const u8,
+        name_len: usize,
+        context: *const u8,
+        context_len: usize,
+        data: *const u8,
+        len: usize,
+        buffer: *mut u8,
+        size: *mut u32,
+    ) -> u32;
+    fn TEE_AEDecrypt(
+        name: *const u8,
+        name_len: usize,
+        context: *const u8,
+        context_len: usize,
+        data: *const u8,
+        len: usize,
+        buffer: *mut u8,
+        size: *mut u32,
+    ) -> u32;
+    fn TEE_Attest(
+        nonce: *const u8,
+        nonce_len: usize,
+        key: *const u8,
+        key_len: usize,
+        buffer: *mut u8,
+        size: *mut u32,
+    ) -> u32;
+    fn TEE_TUIConfirm(text: *const u8, len: usize, answer: *mut u32) -> u32;
     fn TEE_DeleteKey(name: *const u8, name_len: usize) -> u32;
     fn TEE_GenerateRandom(buffer: *mut u8, len: usize);
     fn TEE_GetREETime(time: *mut u32);
@@ -57,6 +94,8 @@ pub enum Algorithm {
     P256,
     /// Ed25519 (TEE_TYPE_ED25519_KEYPAIR).
     Ed25519,
+    /// ECDH on P-256 (TEE_TYPE_ECDH_KEYPAIR): others encrypt to it, it never signs.
+    Ecdh,
 }
 
 fn done(code: u32) -> Result<()> {
@@ -100,6 +139,7 @@ pub fn generate_key(name: &[u8], algorithm: Algorithm) -> Result<()> {
     let key_type = match algorithm {
         Algorithm::P256 => 0xa100_0041,
         Algorithm::Ed25519 => 0xa100_0043,
+        Algorithm::Ecdh => 0xa100_0042,
     };
     // SAFETY: the host only reads the slice.
     done(unsafe { TEE_GenerateKey(name.as_ptr(), name.len(), key_type) })
@@ -108,7 +148,7 @@ pub fn generate_key(name: &[u8], algorithm: Algorithm) -> Result<()> {
 /// The public half of the key `name`: 32 bytes of an Ed25519 key, or x and y of a P-256 key.
 pub fn public_key<'a>(name: &[u8], algorithm: Algorithm, buffer: &'a mut [u8; 64]) -> Result<&'a [u8]> {
     let attributes: &[u32] = match algorithm {
-        Algorithm::P256 => &[0xd000_0141, 0xd000_0241],
+        Algorithm::P256 | Algorithm::Ecdh => &[0xd000_0141, 0xd000_0241],
         Algorithm::Ed25519 => &[0xd000_0743],
     };
     for (part, attribute) in buffer.chunks_mut(32).zip(attributes) {
@@ -128,6 +168,52 @@ pub fn sign(name: &[u8], message: &[u8]) -> Result<[u8; 64]> {
         TEE_AsymmetricSignMessage(name.as_ptr(), name.len(), message.as_ptr(), message.len(), to, size)
     })?;
     Ok(signature)
+}
+
+/// Decrypts a COSE_Encrypt to the [`Algorithm::Ecdh`] key `name`; gives the part of `buffer` that the content filled. It says
+/// nothing about who encrypted: anybody can.
+pub fn decrypt<'a>(name: &[u8], message: &[u8], buffer: &'a mut [u8]) -> Result<&'a mut [u8]> {
+    // SAFETY: the host reads name and message and writes at most `size` bytes, the length of the buffer.
+    filled(buffer, |to, size| unsafe {
+        TEE_AsymmetricDecrypt(name.as_ptr(), name.len(), message.as_ptr(), message.len(), to, size)
+    })
+}
+
+/// Encrypts `data` with the object `key` (32 bytes) by AES-256-GCM; `context` is authenticated with it. Gives the part of
+/// `buffer` that was filled, 28 bytes longer than `data`.
+pub fn seal<'a>(key: &[u8], context: &[u8], data: &[u8], buffer: &'a mut [u8]) -> Result<&'a mut [u8]> {
+    let (k, c, d) = (key.as_ptr(), context.as_ptr(), data.as_ptr());
+    // SAFETY: the host reads the three slices and writes at most `size` bytes, the length of the buffer.
+    filled(buffer, |to, size| unsafe {
+        TEE_AEEncrypt(k, key.len(), c, context.len(), d, data.len(), to, size)
+    })
+}
+
+/// Decrypts what [`seal`] or somebody else with the same key gave, or says [`Code::MAC_INVALID`].
+pub fn unseal<'a>(key: &[u8], context: &[u8], data: &[u8], buffer: &'a mut [u8]) -> Result<&'a mut [u8]> {
+    let (k, c, d) = (key.as_ptr(), context.as_ptr(), data.as_ptr());
+    // SAFETY: the host reads the three slices and writes at most `size` bytes, the length of the buffer.
+    filled(buffer, |to, size| unsafe {
+        TEE_AEDecrypt(k, key.len(), c, context.len(), d, data.len(), to, size)
+    })
+}
+
+/// Evidence of this TA with `nonce` (8 to 64 bytes) and the public half of `key`, if one is named; gives the part of `buffer`
+/// that it filled.
+pub fn attest<'a>(nonce: &[u8], key: Option<&[u8]>, buffer: &'a mut [u8]) -> Result<&'a mut [u8]> {
+    let key = key.unwrap_or_default();
+    // SAFETY: the host reads nonce and name and writes at most `size` bytes, the length of the buffer.
+    filled(buffer, |to, size| unsafe {
+        TEE_Attest(nonce.as_ptr(), nonce.len(), key.as_ptr(), key.len(), to, size)
+    })
+}
+
+/// Asks the person at the device on its own panel, where the rich OS neither sees nor answers it.
+pub fn confirm(text: &str) -> Result<bool> {
+    let mut answer = 0;
+    // SAFETY: the host reads the text and writes one u32.
+    done(unsafe { TEE_TUIConfirm(text.as_ptr(), text.len(), &mut answer) })?;
+    Ok(answer == 1)
 }
 
 /// Deletes the key `name`.

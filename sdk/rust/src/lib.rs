@@ -23,8 +23,8 @@ mod host;
 mod params;
 
 pub use host::{
-    Algorithm, create_object, delete_key, delete_object, generate_key, log, panic, peripheral, property,
-    public_key, random, read_object, sign, time, write_object,
+    Algorithm, attest, confirm, create_object, decrypt, delete_key, delete_object, generate_key, log, panic,
+    peripheral, property, public_key, random, read_object, seal, sign, time, unseal, write_object,
 };
 pub use params::{Memory, Param, Params};
 
@@ -53,10 +53,14 @@ impl Code {
     pub const ITEM_NOT_FOUND: Self = Self(0xffff_0008);
     /// TEE_ERROR_NOT_SUPPORTED.
     pub const NOT_SUPPORTED: Self = Self(0xffff_000a);
+    /// TEE_ERROR_BUSY.
+    pub const BUSY: Self = Self(0xffff_000d);
     /// TEE_ERROR_SHORT_BUFFER.
     pub const SHORT_BUFFER: Self = Self(0xffff_0010);
     /// TEE_ERROR_STORAGE_NO_SPACE.
     pub const STORAGE_NO_SPACE: Self = Self(0xffff_3041);
+    /// TEE_ERROR_MAC_INVALID.
+    pub const MAC_INVALID: Self = Self(0xffff_3071);
 }
 
 /// A Trusted Application. All its state between calls is in persistent objects, so nothing here takes `self`.

@@ -8,7 +8,7 @@ use tamarack_model::ComponentId;
 use tamarack_otrp::{
     Aik, Dsi, EXTENSION_H1, MessageId, RequestedTa, SecurityDomain, Ta, TeeState, TfwData, UnneededTa, taid,
 };
-use tamarack_tee::{EvidenceRequest, OtrpIdentity, Platform};
+use tamarack_tee::{EvidenceRequest, OtrpIdentity, Persona, Platform};
 
 use super::refusal::Refusal;
 use crate::domains::{self, Domain};
@@ -117,8 +117,16 @@ pub(crate) fn with_evidence(told: &Told<'_>, tee: TeeState, tid: &MessageId) -> 
         let ueid = ueid.ok_or(Error::Corrupt("Owner without ueid"))?;
         let confirm = Some(told.identity.signer().public_key());
         let trust_store_sequence = told.store.sequence;
-        let request = EvidenceRequest { nonce: tid, ueid: &ueid, trust_store_sequence, confirm };
-        Some(told.platform.evidence(&request).map_err(Error::from)?.payload)
+        let request = EvidenceRequest {
+            nonce: tid,
+            ueid: &ueid,
+            trust_store_sequence,
+            confirm,
+            state: told.platform.state_root(),
+            components: &[],
+            ta: None,
+        };
+        Some(told.platform.evidence(Persona(0), &request).map_err(Error::from)?.payload)
     } else {
         None
     };

@@ -9,7 +9,7 @@ use tamarack_jose::jws::{Purpose, SignHeaders, Signer, VerificationKey};
 use tamarack_model::{Outcome, Protocol, UnixTime, codes};
 use tamarack_otrp::request::GetDeviceState;
 use tamarack_otrp::{Command, ErrorCode, Mode, Reason, Request, Sealing, SignedRequest, response};
-use tamarack_tee::{OtrpIdentity, Platform};
+use tamarack_tee::{OtrpIdentity, Persona, Platform};
 
 use super::dsi::{self, Told};
 use super::receive::{self, ALGORITHMS, Received, Speaker, Unreceived};
@@ -28,7 +28,7 @@ impl<P: Platform> Agent<P> {
     /// and nothing is stored for anybody else (security rule E5).
     pub(crate) fn process_otrp(&mut self, now: UnixTime, message: &[u8]) -> Result<(), Error> {
         self.not_processing()?;
-        if self.platform.otrp().is_none_or(|identity| identity.chain().is_empty()) {
+        if self.platform.otrp(Persona(0)).is_none_or(|identity| identity.chain().is_empty()) {
             return Err(Error::NoOtrp);
         }
         let store = TrustStore::load(&self.platform)?;
@@ -243,7 +243,7 @@ impl<P: Platform> Agent<P> {
     }
 
     pub(super) fn identity(&self) -> Result<&dyn OtrpIdentity, Error> {
-        self.platform.otrp().ok_or(Error::NoOtrp)
+        self.platform.otrp(Persona(0)).ok_or(Error::NoOtrp)
     }
 
     pub(super) fn sealing<'a>(

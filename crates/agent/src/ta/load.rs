@@ -6,7 +6,7 @@ use tamarack_model::{ComponentId, OwnerId};
 use tamarack_suit::{
     EffectError, EffectErrorKind, Effects, IdentifierKind, Machine, Measured, Operation, Procedure, Step,
 };
-use tamarack_tee::Platform;
+use tamarack_tee::{Persona, Platform};
 
 use super::objects::Scope;
 use super::sessions::Instance;
@@ -100,7 +100,7 @@ fn read_only() -> EffectError {
 
 impl Effects for Invocation<'_> {
     fn matches(&self, kind: IdentifierKind, _component: &ComponentId, id: &[u8]) -> bool {
-        measure::identifies(self.platform.identity(), kind, id)
+        self.platform.identity(Persona(0)).is_ok_and(|identity| measure::identifies(identity, kind, id))
     }
 
     fn slot(&self, _component: &ComponentId) -> Option<u64> {

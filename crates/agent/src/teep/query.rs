@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use tamarack_crypto::Provider;
 use tamarack_model::{ComponentId, OwnerId, Sha256Digest, TcEntry, UnixTime};
-use tamarack_tee::{EvidenceRequest, Platform};
+use tamarack_tee::{EvidenceRequest, Persona, Platform};
 use tamarack_teep::{
     DataItems, Message, QueryRequest, QueryResponse, RequestedTc, UPDATE_BINDING_EXTENSION, VERSION,
     freshness,
@@ -42,8 +42,16 @@ pub(crate) fn answer(teep: &mut Teep, asked: &Asked<'_>, query: &QueryRequest) -
         }
         let ueid = ueid(asked.platform, &asked.tam.owner)?;
         let trust_store_sequence = asked.trust_store_sequence;
-        let request = EvidenceRequest { nonce, ueid: &ueid, trust_store_sequence, confirm: None };
-        Some(asked.platform.evidence(&request).map_err(Error::from)?)
+        let request = EvidenceRequest {
+            nonce,
+            ueid: &ueid,
+            trust_store_sequence,
+            confirm: None,
+            state: asked.platform.state_root(),
+            components: &[],
+            ta: None,
+        };
+        Some(asked.platform.evidence(Persona(0), &request).map_err(Error::from)?)
     } else {
         None
     };
@@ -104,7 +112,7 @@ fn ueid(platform: &dyn Platform, owner: &OwnerId) -> Result<Vec<u8>, Error> {
 
 /// tc-list: the Agent and the firmware, then what this Owner has installed, components and manifests.
 fn held(platform: &dyn Platform, owner: &OwnerId) -> Result<Vec<TcEntry>, Error> {
-    let identity = platform.identity();
+    let identity = platform.identity(Persona(0))?;
     let own = [("agent", identity.agent_digest), ("firmware", identity.firmware_digest)];
     let mut held = Vec::new();
     for (name, digest) in own {

@@ -5,7 +5,7 @@ use core::fmt;
 use tamarack_cose::{SignOptions, thumbprint};
 use tamarack_crypto::{Provider, Sign};
 use tamarack_model::{Code, codes};
-use tamarack_tee::Platform;
+use tamarack_tee::{Persona, Platform};
 use tamarack_teep::{
     CipherSuite, ErrCode, ErrorMessage, Message, Success, SuitCoseProfile, Token, freshness,
 };
@@ -133,13 +133,13 @@ impl fmt::Display for Refusal {
 
 /// The profile of this device's reports.
 pub(crate) fn report_profiles(platform: &dyn Platform) -> Vec<SuitCoseProfile> {
-    let algorithm = tamarack_cose::Algorithm::of(platform.report_key().public_key().key_type()).label();
+    let algorithm = tamarack_cose::Algorithm::of(platform.key_type()).label();
     SuitCoseProfile::LISTED.into_iter().filter(|profile| profile.labels()[1] == algorithm).collect()
 }
 
 /// The cipher suite of this device's messages.
 pub(crate) fn cipher_suite(platform: &dyn Platform) -> CipherSuite {
-    CipherSuite::of(platform.teep_key().public_key().key_type())
+    CipherSuite::of(platform.key_type())
 }
 
 /// The Error that answers a message with `token`, with the options that its code demands.
@@ -184,8 +184,7 @@ pub(crate) fn anonymous_error(
     refusal: &Refusal,
     token: Option<Token>,
 ) -> Result<Vec<u8>, Error> {
-    let key_type = platform.teep_key().public_key().key_type();
-    let pkcs8 = provider.keys.generate_pkcs8(key_type)?;
+    let pkcs8 = provider.keys.generate_pkcs8(platform.key_type())?;
     let key = provider.keys.load_pkcs8(pkcs8.expose())?;
     let message = match error(platform, refusal, token) {
         // What exactly is wrong is for the device's own log.
@@ -206,7 +205,7 @@ pub(crate) fn sign(
     provider: &Provider,
     message: &Message,
 ) -> Result<Vec<u8>, Error> {
-    sign_with(message, platform.teep_key(), provider)
+    sign_with(message, platform.teep_key(Persona(0))?, provider)
 }
 
 fn sign_with(message: &Message, key: &dyn Sign, provider: &Provider) -> Result<Vec<u8>, Error> {

@@ -395,7 +395,7 @@ fn a_state_tells_of_forty_providers() {
 fn firmware_that_is_not_the_devices_is_not_vouched_for() {
     let mut otrp = Otrp::new();
     let device = otrp.world.otrp.as_mut().unwrap();
-    device.firmware_chain = otrp.pki.device(&provider(), 2).firmware_chain;
+    device.personas[0].firmware_chain = otrp.pki.device(&provider(), 2).personas[0].firmware_chain.clone();
     otrp.restart();
     let request = otrp.state_request();
     let message = otrp.sign_state(&request);
@@ -404,12 +404,13 @@ fn firmware_that_is_not_the_devices_is_not_vouched_for() {
     let part = otrp.read_part(&reply.bytes);
     let ResponseBody::Failed { reason, .. } = part.body_unverified() else { panic!("a DSI") };
     assert_eq!(reason.code, ErrorCode::TfwNotTrusted);
-    let tee = tamarack_x509::unvalidated_key(&otrp.world.otrp.as_ref().unwrap().chain[0]).unwrap();
+    let tee =
+        tamarack_x509::unvalidated_key(&otrp.world.otrp.as_ref().unwrap().personas[0].chain[0]).unwrap();
     part.verify(&VerificationKey::of(&tee, Purpose::OtrpResponse).unwrap(), &provider()).unwrap();
     assert_eq!(otrp.digest(), before);
 
     // Without any firmware certificate it is for the TAM to decide.
-    otrp.world.otrp.as_mut().unwrap().firmware_chain.clear();
+    otrp.world.otrp.as_mut().unwrap().personas[0].firmware_chain.clear();
     otrp.restart();
     assert_eq!(otrp.state().tfwdata, None);
 }

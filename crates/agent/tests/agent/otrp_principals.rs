@@ -469,7 +469,8 @@ fn e5_two_tams_see_different_devices_but_for_the_tee_certificate() {
         );
         let claims = claims.unwrap();
         assert_eq!(claims.eat_nonce, [otrp.tid.as_str().as_bytes().to_vec()]);
-        let device = tamarack_x509::unvalidated_key(&otrp.world.otrp.as_ref().unwrap().chain[0]).unwrap();
+        let device =
+            tamarack_x509::unvalidated_key(&otrp.world.otrp.as_ref().unwrap().personas[0].chain[0]).unwrap();
         assert_eq!(claims.cnf, Some(tamarack_eat::Confirmation::Key(device)));
         claims.ueid.unwrap()
     };
@@ -504,7 +505,7 @@ fn a_device_without_certificate_says_so_to_its_driver() {
     let mut otrp = Otrp::new();
     let request = otrp.state_request();
     let message = otrp.sign_state(&request);
-    otrp.world.otrp.as_mut().unwrap().chain.clear();
+    otrp.world.otrp.as_mut().unwrap().personas[0].chain.clear();
     otrp.restart();
     let now = otrp.now;
     let input = tamarack_agent::Input::ProcessOtrpMessage(message);

@@ -95,7 +95,8 @@ fn step_4_an_algorithm_of_others_is_answered_by_nobody_in_particular() {
         let ResponseBody::Failed { reason, supportedsigalgs } = part.body_unverified() else { panic!() };
         assert_eq!((reason.code, &reason.message), (ErrorCode::UnsupportedCryptoAlg, &None));
         assert_eq!(supportedsigalgs.as_deref(), Some(&["ES256".to_string()][..]));
-        let tee = tamarack_x509::unvalidated_key(&otrp.world.otrp.as_ref().unwrap().chain[0]).unwrap();
+        let tee =
+            tamarack_x509::unvalidated_key(&otrp.world.otrp.as_ref().unwrap().personas[0].chain[0]).unwrap();
         let purpose = tamarack_jose::jws::Purpose::OtrpResponse;
         let tee = tamarack_jose::jws::VerificationKey::of(&tee, purpose).unwrap();
         assert!(part.verify(&tee, &provider()).is_err(), "not by the TEE's key");
@@ -340,7 +341,7 @@ fn steps_14_and_15_content_of_create_sd() {
 fn k5_a_signers_key_has_no_other_purpose() {
     let mut otrp = Otrp::new();
     otrp.state();
-    let device = tamarack_testkit::memory_platform::otrp_pkcs8(&provider(), 1, b"otrp");
+    let device = tamarack_testkit::memory_platform::otrp_pkcs8(&provider(), 1, tamarack_tee::Persona(0));
     let device = provider().keys.load_pkcs8(&device).unwrap();
     let certificates = [
         certificate_of(&*otrp.tam().signer),

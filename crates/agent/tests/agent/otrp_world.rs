@@ -238,12 +238,13 @@ impl Otrp {
     }
 
     pub fn tee_key(&self) -> Recipient {
-        let key = tamarack_x509::unvalidated_key(&self.world.otrp.as_ref().unwrap().chain[0]).unwrap();
+        let key =
+            tamarack_x509::unvalidated_key(&self.world.otrp.as_ref().unwrap().personas[0].chain[0]).unwrap();
         Recipient::from_spki(&key.to_spki()).unwrap()
     }
 
     pub fn did(&self) -> [u8; 32] {
-        provider().sha256(&self.world.otrp.as_ref().unwrap().chain[0])
+        provider().sha256(&self.world.otrp.as_ref().unwrap().personas[0].chain[0])
     }
 
     /// The request that carries `content`, signed.
@@ -289,7 +290,8 @@ impl Otrp {
     pub fn read_answer(&self, message: &[u8]) -> Answered {
         let parsed = response::parse(message, &Mode::Strict, &Limits::default()).unwrap();
         let Incoming::Response(signed) = parsed else { panic!("not an answer to a command") };
-        let tee = tamarack_x509::unvalidated_key(&self.world.otrp.as_ref().unwrap().chain[0]).unwrap();
+        let tee =
+            tamarack_x509::unvalidated_key(&self.world.otrp.as_ref().unwrap().personas[0].chain[0]).unwrap();
         let tee = VerificationKey::of(&tee, Purpose::OtrpResponse).unwrap();
         let mut authentic = signed.verify(&tee, &provider()).expect("the TEE's signature");
         let key = DecryptionKey::Agree(&*self.tam().agreement);

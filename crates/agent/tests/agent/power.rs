@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use tamarack_agent::{Agent, AgentConfig, Input, Output};
-use tamarack_crypto::{KeyAgree, Secret, Sign};
+use tamarack_crypto::{KeyAgree, KeyType, Secret, Sign};
 use tamarack_tee::{
     BlobId, Change, Error, Evidence, EvidenceRequest, FirmwareSignature, Identity, OtrpIdentity, Pair,
-    Platform, StateRoot, TaError, TaInstance, TaLimits,
+    Persona, Platform, StateRoot, TaError, TaInstance, TaLimits,
 };
 use tamarack_testkit::memory_platform::MemoryPlatform;
 
@@ -65,20 +65,32 @@ impl Platform for Failing {
     fn storage_key(&self, context: &[u8]) -> Result<Secret<[u8; 32]>, Error> {
         self.inner.storage_key(context)
     }
-    fn teep_key(&self) -> &dyn Sign {
-        self.inner.teep_key()
+    fn personas(&self) -> u32 {
+        self.inner.personas()
     }
-    fn report_key(&self) -> &dyn Sign {
-        self.inner.report_key()
+    fn key_type(&self) -> KeyType {
+        self.inner.key_type()
     }
-    fn identity(&self) -> &Identity {
-        self.inner.identity()
+    fn teep_key(&self, persona: Persona) -> Result<&dyn Sign, Error> {
+        self.inner.teep_key(persona)
     }
-    fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
-        self.inner.evidence(request)
+    fn report_key(&self, persona: Persona) -> Result<&dyn Sign, Error> {
+        self.inner.report_key(persona)
     }
-    fn otrp(&self) -> Option<&dyn OtrpIdentity> {
-        self.inner.otrp().map(|_| self as &dyn OtrpIdentity)
+    fn decryption_key(&self, persona: Persona) -> Result<&dyn KeyAgree, Error> {
+        self.inner.decryption_key(persona)
+    }
+    fn identity(&self, persona: Persona) -> Result<&Identity, Error> {
+        self.inner.identity(persona)
+    }
+    fn evidence(&self, persona: Persona, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
+        self.inner.evidence(persona, request)
+    }
+    fn otrp(&self, persona: Persona) -> Option<&dyn OtrpIdentity> {
+        match self.untrusted {
+            true => self.inner.otrp(persona).map(|_| self as &dyn OtrpIdentity),
+            false => self.inner.otrp(persona),
+        }
     }
     fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError> {
         self.inner.load_ta(module, limits)
@@ -87,7 +99,7 @@ impl Platform for Failing {
 
 impl Failing {
     fn identity_in_otrp(&self) -> &dyn OtrpIdentity {
-        self.inner.otrp().expect("it speaks OTrP")
+        self.inner.otrp(Persona(0)).expect("it speaks OTrP")
     }
 }
 

@@ -61,7 +61,7 @@ enum Action {
         /// The key to certify: a PEM file with a private or public key
         #[arg(long, conflicts_with = "csr")]
         key: Option<PathBuf>,
-        /// The certificate signing request to answer
+        /// The certificate signing requests to answer: one certificate for each of the file's
         #[arg(long)]
         csr: Option<PathBuf>,
         /// The one URI that names the principal; for TLS a host name or address, repeatable
@@ -297,7 +297,9 @@ fn issue(
     out: &Path,
 ) -> Outcome {
     let authority = authority(ca)?;
-    let validity = Validity::days(keys::now().saturating_sub(3600), days);
+    // To the full hour: the certificates of a device that were asked for in several files have the same dates.
+    let begin = keys::now().saturating_sub(3600);
+    let validity = Validity::days(begin - begin % 3600, days);
     let tls = role.is_none() && authority.kind() == Kind::Tls;
     let role = match (role, authority.kind()) {
         (Some(role), _) => role.role(),

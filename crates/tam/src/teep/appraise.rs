@@ -1,17 +1,22 @@
 //! Whose device it is and what it may be believed: the TEEP signature, the Evidence, the device's history.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::{String, ToString};
 
 use tamarack_attest::{Appraisal, Expectations, Hints, Refusal, appraise, hints_unverified};
-use tamarack_cose::{KeyId, Purpose, VerificationKey, Verified, thumbprint};
+use tamarack_cose::{Encrypted, KeyId, Purpose, VerificationKey, Verified, thumbprint};
 use tamarack_model::{Code, UnixTime, codes};
 use tamarack_store::{Device, Held, Proof, Read, StateMark, StoreError, TeepKey, TenantId};
-use tamarack_teep::{DataItems, Message, QueryResponse, SignedMessage};
+use tamarack_teep::{CHALLENGE_HEADER, DataItems, EVIDENCE_CONTEXT, Message, QueryResponse, SignedMessage};
 
 use crate::Tam;
 use crate::challenge::{Challenge, Invalid, Question};
 use crate::history::{state_fault, summary};
+
+/// How a COSE_Encrypt begins: tag 96.
+const ENCRYPTED: [u8; 2] = [0xd8, 0x60];
 
 /// Why a QueryResponse is not believed.
 pub(crate) enum Disbelief {
@@ -46,8 +51,9 @@ fn evidence(code: Code, reason: impl Into<String>) -> Disbelief {
     Disbelief::Evidence(Refusal { code, reason: reason.into() })
 }
 
-/// Checks in the order that costs an attacker most and us least (security rule C7): the MAC of the challenge, the TEEP
-/// signature by the key that the Evidence vouches for, then the Evidence with its chain. The challenge is only read here;
+/// Checks in the order that costs an attacker most and us least (security rule C7): the MAC of the challenge, then if need
+/// be the decryption of the Evidence, the TEEP signature by the key that the Evidence vouches for, then the Evidence with its
+/// chain. The challenge is only read here;
 /// it is burned in the transaction that writes the device.
 pub(crate) fn believe(
     tam: &Tam,
@@ -61,7 +67,8 @@ pub(crate) fn believe(
         return Err(evidence(codes::EVIDENCE_MISSING, "no attestation payload"));
     };
     let format = unverified.attestation_payload_format.as_deref();
-    let Hints { nonce, teep_key } = hints_unverified(format, payload).map_err(Disbelief::Evidence)?;
+    let payload = opened(tam, tenant, now, payload)?;
+    let Hints { nonce, teep_key } = hints_unverified(format, &payload).map_err(Disbelief::Evidence)?;
     let challenge = Challenge::verify(&tam.config, tenant, &nonce, now, &tam.crypto);
 
     let Some(key) = teep_key else {
@@ -69,10 +76,7 @@ pub(crate) fn believe(
     };
     let (response, teep_key) = verify_signature(tam, message, key)?;
 
-    let challenge = challenge.map_err(|invalid| match invalid {
-        Invalid::Foreign => evidence(codes::EVIDENCE_STALE, "the nonce is not one of this endpoint"),
-        Invalid::Expired => evidence(codes::EVIDENCE_STALE, "the challenge has expired"),
-    })?;
+    let challenge = challenge.map_err(stale)?;
     let Question::Evidence(items) = challenge.question else {
         return Err(evidence(codes::EVIDENCE_STALE, "the nonce is not one of this endpoint"));
     };
@@ -80,12 +84,11 @@ pub(crate) fn believe(
         return Err(Disbelief::Burned);
     }
     let expected = Expectations { nonce: &nonce, teep_key: Some(teep_key), now };
-    // The verified message is the one that was parsed before, so its payload is too; take it from there all the same.
-    let payload = response.attestation_payload.as_deref().unwrap_or_default();
+    // The verified message is the one that was parsed before, so what was decrypted is its payload too.
     let format = response.attestation_payload_format.as_deref();
     let policy = tam.evidence_policy(read, tenant)?;
     let appraisal =
-        appraise(format, payload, &expected, &policy, &tam.crypto).map_err(Disbelief::Evidence)?;
+        appraise(format, &payload, &expected, &policy, &tam.crypto).map_err(Disbelief::Evidence)?;
     let known = read.device(tenant, &appraisal.device)?;
     let was_quarantined = known.as_ref().is_some_and(|device| device.quarantine.is_some());
     let device = device_row(known, tenant, now, &appraisal, (key, teep_key), &response)?;
@@ -94,6 +97,35 @@ pub(crate) fn believe(
         false => codes::EVIDENCE_ROLLED_BACK,
     });
     Ok(Believed { response, challenge, items, device: Box::new(device), refused })
+}
+
+/// The Evidence itself. What is encrypted names the challenge on the outside: only for one of ours is it decrypted. Nobody
+/// vouches for that copy, so the nonce inside is looked at like any other.
+fn opened<'p>(
+    tam: &Tam,
+    tenant: &TenantId,
+    now: UnixTime,
+    payload: &'p [u8],
+) -> Result<Cow<'p, [u8]>, Disbelief> {
+    if !payload.starts_with(&ENCRYPTED) {
+        return Ok(Cow::Borrowed(payload));
+    }
+    let encrypted = Encrypted::parse(payload, &tam.config.limits)
+        .map_err(|e| evidence(e.code(), format!("encrypted Evidence: {e}")))?;
+    let challenge = encrypted.unprotected(CHALLENGE_HEADER).unwrap_or_default();
+    Challenge::verify(&tam.config, tenant, challenge, now, &tam.crypto).map_err(stale)?;
+    let undecryptable = || evidence(codes::COSE_DECRYPT, "the Evidence is not encrypted to this TAM's key");
+    let key = tam.config.evidence_key.as_deref().ok_or_else(undecryptable)?;
+    let kid = thumbprint(&key.public_key(), &tam.crypto);
+    let plain = encrypted.decrypt(key, Some(&kid.0), EVIDENCE_CONTEXT, &tam.crypto);
+    plain.map(|plain| Cow::Owned(plain.expose().clone())).map_err(|_| undecryptable())
+}
+
+fn stale(invalid: Invalid) -> Disbelief {
+    match invalid {
+        Invalid::Foreign => evidence(codes::EVIDENCE_STALE, "the nonce is not one of this endpoint"),
+        Invalid::Expired => evidence(codes::EVIDENCE_STALE, "the challenge has expired"),
+    }
 }
 
 /// Proof of possession: the key in the Evidence signed the message. A message that names another key is one whose Evidence

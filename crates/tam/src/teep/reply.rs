@@ -155,6 +155,7 @@ pub(crate) fn query_request(tam: &Tam, challenge: [u8; 32]) -> Result<Vec<u8>, t
             .collect(),
         supported_suit_cose_profiles: SuitCoseProfile::LISTED.to_vec(),
         data_item_requested: ITEMS,
+        evidence_key: tam.config.evidence_key.as_ref().map(|key| key.public_key()),
         ..QueryRequest::default()
     });
     let signers: Vec<(&dyn Sign, SignOptions<'_>)> = signers

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 mod challenge;
+mod encrypted;
 mod evidence;
 mod otrp;
 mod outcome;

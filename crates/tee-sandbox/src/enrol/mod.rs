@@ -13,8 +13,6 @@ pub(crate) mod csr;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Limits};
 use tamarack_crypto::KeyType;
-use tamarack_crypto::Provider;
-use tamarack_tee::{Error, Identity};
 
 /// What a device is made as. It is sealed at the first start and does not change.
 ///
@@ -22,10 +20,10 @@ use tamarack_tee::{Error, Identity};
 ///
 /// | key | type | meaning |
 /// |---|---|---|
-/// | 1 | uint | version, 1 |
+/// | 1 | uint | version, 2 |
 /// | 2 | bstr 16 | vendor_id |
 /// | 3 | bstr 16 | class_id |
-/// | 4 | bstr 16 | device_id |
+/// | 4 | uint 1..256 | number of personas |
 /// | 5 | bstr 16 | oemid |
 /// | 6 | bstr 1..32 | hwmodel |
 /// | 7 | tstr | hwversion |
@@ -38,8 +36,9 @@ pub struct DeviceConfig {
     pub vendor_id: [u8; 16],
     /// SUIT class identifier, a UUID.
     pub class_id: [u8; 16],
-    /// SUIT device identifier, a random UUID.
-    pub device_id: [u8; 16],
+    /// Number of personas, 1 to 256: Owners that the device can have without their seeing that it is the same one
+    /// (security rule E5).
+    pub personas: u32,
     /// EAT oemid, random.
     pub oemid: [u8; 16],
     /// EAT hwmodel, 1 to 32 bytes.
@@ -70,22 +69,12 @@ impl OtrpConfig {
 }
 
 impl DeviceConfig {
-    /// A device of this vendor and class with a random device identifier and Ed25519 keys.
-    pub fn new(
-        vendor_id: [u8; 16],
-        class_id: [u8; 16],
-        hwmodel: &str,
-        provider: &Provider,
-    ) -> Result<Self, Error> {
-        let mut device_id = [0; 16];
-        provider.random.fill(&mut device_id).map_err(|_| Error::Crypto)?;
-        // Version 4, variant 1 (RFC 9562 section 5.4).
-        device_id[6] = device_id[6] & 0x0f | 0x40;
-        device_id[8] = device_id[8] & 0x3f | 0x80;
-        Ok(Self {
+    /// A device of this vendor and class with [`DEFAULT_PERSONAS`] and Ed25519 keys.
+    pub fn new(vendor_id: [u8; 16], class_id: [u8; 16], hwmodel: &str) -> Self {
+        Self {
             vendor_id,
             class_id,
-            device_id,
+            personas: DEFAULT_PERSONAS,
             // The same for all devices of a vendor, and nothing but a label: made of the vendor identifier.
             oemid: vendor_id,
             hwmodel: hwmodel.as_bytes().to_vec(),
@@ -93,30 +82,19 @@ impl DeviceConfig {
             key_type: crate::platform::DEFAULT_KEY_TYPE,
             key_generation: 1,
             otrp: None,
-        })
+        }
     }
 
     /// Reads the file form whole.
     pub fn read(bytes: &[u8]) -> Result<Self, tamarack_cbor::Error> {
         Self::from_cbor(bytes, &Limits::default())
     }
-
-    /// The identity of a device with this code.
-    pub fn identity(&self, agent_digest: [u8; 32], firmware_digest: [u8; 32]) -> Identity {
-        Identity {
-            vendor_id: self.vendor_id,
-            class_id: self.class_id,
-            device_id: self.device_id,
-            oemid: self.oemid,
-            hwmodel: self.hwmodel.clone(),
-            hwversion: self.hwversion.clone(),
-            agent_digest,
-            firmware_digest,
-        }
-    }
 }
 
-const VERSION: u64 = 1;
+/// Number of personas of a device that is not told how many TAMs it has.
+pub const DEFAULT_PERSONAS: u32 = 3;
+const MAX_PERSONAS: u32 = 256;
+const VERSION: u64 = 2;
 const P256: i64 = -9;
 const ED25519: i64 = -19;
 
@@ -130,7 +108,7 @@ impl Encode for DeviceConfig {
             map.int(1, |e| e.uint(VERSION))
                 .int(2, |e| e.bytes(&self.vendor_id))
                 .int(3, |e| e.bytes(&self.class_id))
-                .int(4, |e| e.bytes(&self.device_id))
+                .int(4, |e| e.uint(self.personas.into()))
                 .int(5, |e| e.bytes(&self.oemid))
                 .int(6, |e| e.bytes(&self.hwmodel))
                 .int(7, |e| e.text(&self.hwversion))
@@ -151,14 +129,15 @@ impl<'b> Decode<'b> for DeviceConfig {
         }
         field(d, 1)?;
         if d.uint()? != VERSION {
-            return Err(d.expected("version 1 of the device configuration"));
+            return Err(d.expected("version 2 of the device configuration"));
         }
         field(d, 2)?;
         let vendor_id = d.byte_array("16 bytes")?;
         field(d, 3)?;
         let class_id = d.byte_array("16 bytes")?;
         field(d, 4)?;
-        let device_id = d.byte_array("16 bytes")?;
+        let personas = u32::try_from(d.uint()?).ok().filter(|count| (1..=MAX_PERSONAS).contains(count));
+        let personas = personas.ok_or_else(|| d.expected("1 to 256 personas"))?;
         field(d, 5)?;
         let oemid = d.byte_array("16 bytes")?;
         field(d, 6)?;
@@ -178,7 +157,7 @@ impl<'b> Decode<'b> for DeviceConfig {
         let key_generation =
             u32::try_from(d.uint()?).map_err(|_| d.expected("a key generation of 32 bits"))?;
         let otrp = (pairs == 10).then(|| otrp(d)).transpose()?;
-        Ok(Self { vendor_id, class_id, device_id, oemid, hwmodel, hwversion, key_type, key_generation, otrp })
+        Ok(Self { vendor_id, class_id, personas, oemid, hwmodel, hwversion, key_type, key_generation, otrp })
     }
 }
 

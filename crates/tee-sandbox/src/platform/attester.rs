@@ -5,7 +5,7 @@ use tamarack_eat::{
     Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, OemId, PlatformClaims, Profile,
     SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, layer,
 };
-use tamarack_tee::{Error, Evidence, EvidenceRequest, Identity, StateRoot};
+use tamarack_tee::{Error, Evidence, EvidenceRequest, Identity};
 
 use crate::Layers;
 use crate::enrol::csr;
@@ -15,13 +15,8 @@ use crate::platform::{CertificateError, Measured};
 const AGENT_URI: &str = "urn:x-tamarack:agent";
 /// What it calls the program that starts the TEE.
 const LAUNCHER_URI: &str = "urn:x-tamarack:launcher";
-
-/// The attestation key and its certificates, apart from everything else (security rule K6): the key signs Evidence and
-/// the one request for its own certificate.
-pub(super) struct Attester {
-    key: Box<dyn Sign>,
-    chain: Vec<Vec<u8>>,
-}
+/// What it calls the configuration that the launcher starts the Agent with.
+const CONFIGURATION_URI: &str = "urn:x-tamarack:configuration";
 
 /// What Evidence states besides what was asked.
 pub(super) struct Standing<'a> {
@@ -29,69 +24,48 @@ pub(super) struct Standing<'a> {
     pub confirm: PublicKey,
     pub measured: &'a Measured,
     pub counter_quality: &'static str,
-    pub root: StateRoot,
 }
 
-impl Attester {
-    pub fn new(key: Box<dyn Sign>, chain: Vec<Vec<u8>>) -> Self {
-        Self { key, chain }
-    }
-
-    pub fn public_key(&self) -> PublicKey {
-        self.key.public_key()
-    }
-
-    pub fn chain(&self) -> &[Vec<u8>] {
-        &self.chain
-    }
-
-    pub fn set_chain(&mut self, chain: Vec<Vec<u8>>) {
-        self.chain = chain;
-    }
-
-    pub fn certificate_request(&self, common_name: &str) -> Result<String, Error> {
-        certificate_request(&*self.key, common_name)
-    }
-
-    /// Evidence with the claims of security rule E2.
-    pub fn evidence(
-        &self,
-        request: &EvidenceRequest<'_>,
-        standing: &Standing<'_>,
-    ) -> Result<Evidence, Error> {
-        let Standing { identity, confirm, measured, counter_quality, root } = *standing;
-        let claims = Claims {
-            eat_nonce: vec![request.nonce.to_vec()],
-            ueid: Some(request.ueid.to_vec()),
-            oemid: Some(OemId::Random(identity.oemid)),
-            hwmodel: Some(identity.hwmodel.clone()),
-            hwversion: Some(HardwareVersion { version: identity.hwversion.clone(), scheme: None }),
-            eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
-            // The process cannot be traced by its own user; root can always do it, which is what the class says.
-            dbgstat: Some(match measured.layers.contains(Layers::NO_DUMP) {
-                true => DebugStatus::DisabledSinceBoot,
-                false => DebugStatus::Enabled,
-            }),
-            cnf: Some(Confirmation::Key(confirm)),
-            manifests: vec![
-                Manifest::sha256(AGENT_URI, identity.agent_digest),
-                Manifest::sha256(LAUNCHER_URI, identity.firmware_digest),
-            ],
-            platform: Some(PlatformClaims {
-                class: PlatformClaims::SOFTWARE_TEE.into(),
-                layers: claimed(measured.layers),
-                root_secret: measured.root_secret.into(),
-                counter_quality: counter_quality.into(),
-                time_quality: "untrusted".into(),
-                state_epoch: root.epoch,
-                state_root: root.digest,
-                trust_store_sequence: request.trust_store_sequence,
-            }),
-            ..Claims::default()
-        };
-        let payload = tamarack_eat::sign(&claims, &*self.key, &self.chain).map_err(|_| Error::Crypto)?;
-        Ok(Evidence { format: SOFTWARE_TEE_FORMAT.into(), payload })
-    }
+/// Evidence with the claims of security rule E2.
+pub(super) fn evidence(
+    key: &dyn Sign,
+    chain: &[Vec<u8>],
+    request: &EvidenceRequest<'_>,
+    standing: &Standing<'_>,
+) -> Result<Evidence, Error> {
+    let Standing { identity, confirm, measured, counter_quality } = *standing;
+    let claims = Claims {
+        eat_nonce: vec![request.nonce.to_vec()],
+        ueid: Some(request.ueid.to_vec()),
+        oemid: Some(OemId::Random(identity.oemid)),
+        hwmodel: Some(identity.hwmodel.clone()),
+        hwversion: Some(HardwareVersion { version: identity.hwversion.clone(), scheme: None }),
+        eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
+        // The process cannot be traced by its own user; root can always do it, which is what the class says.
+        dbgstat: Some(match measured.layers.contains(Layers::NO_DUMP) {
+            true => DebugStatus::DisabledSinceBoot,
+            false => DebugStatus::Enabled,
+        }),
+        cnf: Some(Confirmation::Key(confirm)),
+        manifests: vec![
+            Manifest::sha256(AGENT_URI, identity.agent_digest),
+            Manifest::sha256(LAUNCHER_URI, identity.firmware_digest),
+            Manifest::sha256(CONFIGURATION_URI, identity.configuration_digest),
+        ],
+        platform: Some(PlatformClaims {
+            class: PlatformClaims::SOFTWARE_TEE.into(),
+            layers: claimed(measured.layers),
+            root_secret: measured.root_secret.into(),
+            counter_quality: counter_quality.into(),
+            time_quality: "untrusted".into(),
+            state_epoch: request.state.epoch,
+            state_root: request.state.digest,
+            trust_store_sequence: request.trust_store_sequence,
+        }),
+        ..Claims::default()
+    };
+    let payload = tamarack_eat::sign(&claims, key, chain).map_err(|_| Error::Crypto)?;
+    Ok(Evidence { format: SOFTWARE_TEE_FORMAT.into(), payload })
 }
 
 /// The layers as the claim names them. Namespaces count only together: an own user namespace hides no file.
@@ -119,17 +93,26 @@ pub(super) fn certificate_request(key: &dyn Sign, common_name: &str) -> Result<S
         .map_err(|_| Error::Crypto)
 }
 
-/// Sees that the first certificate of a chain is of `key`, the one that is called `which`.
-pub(super) fn check_leaf(
-    chain: &[Vec<u8>],
-    key: PublicKey,
+/// Sorts chains by the keys that they are for: one chain for each of `keys`, all of the kind that is called `which`.
+pub(super) fn by_key(
+    chains: Vec<Vec<Vec<u8>>>,
+    keys: &[PublicKey],
     which: &'static str,
-) -> Result<(), CertificateError> {
-    let leaf = chain.first().ok_or(CertificateError::Malformed)?;
-    match certified_key(leaf) {
-        Some(certified) if certified == key => Ok(()),
-        Some(_) => Err(CertificateError::OtherKey(which)),
-        None => Err(CertificateError::Malformed),
+) -> Result<Vec<Vec<Vec<u8>>>, CertificateError> {
+    let mut sorted = vec![Vec::new(); keys.len()];
+    for chain in chains {
+        let leaf = chain.first().ok_or(CertificateError::Malformed)?;
+        let certified = certified_key(leaf).ok_or(CertificateError::Malformed)?;
+        let number = keys.iter().position(|key| *key == certified);
+        let place = &mut sorted[number.ok_or(CertificateError::OtherKey(which))?];
+        if !place.is_empty() {
+            return Err(CertificateError::Count(which));
+        }
+        *place = chain;
+    }
+    match sorted.iter().any(Vec::is_empty) {
+        true => Err(CertificateError::Count(which)),
+        false => Ok(sorted),
     }
 }
 

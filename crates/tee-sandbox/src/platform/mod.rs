@@ -4,25 +4,23 @@
 //! Agent can neither read nor write those.
 
 mod attester;
+mod face;
 mod otrp;
 
-use tamarack_crypto::{KeyType, Provider, PublicKey, Secret, Sign};
+use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey, Secret, Sign};
 use tamarack_tee::{
-    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, NOTES, OtrpIdentity, Pair, Platform, STATE,
-    StateRoot, TaError, TaInstance, TaLimits,
+    BlobId, Change, Error, Evidence, EvidenceRequest, Identity, NOTES, OtrpIdentity, Pair, Persona, Platform,
+    STATE, StateRoot, TaError, TaInstance, TaLimits,
 };
 
 use crate::Layers;
 use crate::enrol::DeviceConfig;
 use crate::sealed::Store;
-use attester::{Attester, Standing};
+use attester::Standing;
+use face::Face;
 use otrp::Otrp;
 
 const CONFIG: &[u8] = b"p/config";
-const TEEP_KEY: &[u8] = b"p/key/teep";
-const REPORT_KEY: &[u8] = b"p/key/report";
-const ATTESTATION_KEY: &[u8] = b"p/key/attestation";
-const CHAIN: &[u8] = b"p/chain";
 
 /// What the process measured and did before the platform was opened.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +31,8 @@ pub struct Measured {
     pub agent_digest: [u8; 32],
     /// SHA-256 of the TEE's launcher.
     pub firmware_digest: [u8; 32],
+    /// SHA-256 of the configuration that the launcher started it with.
+    pub configuration_digest: [u8; 32],
     /// Where the root secret came from: `file`, or `tpm` where one seals it.
     pub root_secret: &'static str,
 }
@@ -42,11 +42,7 @@ pub struct SoftwarePlatform {
     store: Store,
     measured: Measured,
     config: DeviceConfig,
-    identity: Identity,
-    teep_key: Box<dyn Sign>,
-    report_key: Box<dyn Sign>,
-    attester: Attester,
-    otrp: Option<Otrp>,
+    faces: Vec<Face>,
 }
 
 /// Why a certificate chain was not installed.
@@ -55,8 +51,10 @@ pub struct SoftwarePlatform {
 pub enum CertificateError {
     /// There is none, or its first certificate cannot be read.
     Malformed,
-    /// It certifies another key than the one of this device that it is for; which.
+    /// It certifies another key than those of this device that it is for; which.
     OtherKey(&'static str),
+    /// Not every persona has exactly one.
+    Count(&'static str),
     /// The device was made without an OTrP identity, so it has no key that such a certificate could be of.
     NoOtrp,
     /// It could not be stored.
@@ -67,7 +65,8 @@ impl core::fmt::Display for CertificateError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Malformed => f.write_str("the certificate chain cannot be read"),
-            Self::OtherKey(which) => write!(f, "the certificate is not of this device's {which}"),
+            Self::OtherKey(which) => write!(f, "a certificate is not of this device's {which}"),
+            Self::Count(which) => write!(f, "each {which} of the device needs one certificate"),
             Self::NoOtrp => f.write_str("the device was made without an OTrP identity"),
             Self::Platform(e) => e.fmt(f),
         }
@@ -89,12 +88,8 @@ impl SoftwarePlatform {
             return Err(Error::Storage("there is a device in this folder already".into()));
         }
         let mut changes = vec![Change::Put(CONFIG.to_vec(), tamarack_cbor::Encode::to_cbor(config))];
-        for name in [TEEP_KEY, REPORT_KEY, ATTESTATION_KEY] {
-            let key = provider.keys.generate_pkcs8(config.key_type).map_err(|_| Error::Crypto)?;
-            changes.push(Change::Put(name.to_vec(), key.expose().clone()));
-        }
-        if config.otrp.is_some() {
-            changes.extend(Otrp::make_keys(&provider)?);
+        for persona in (0..config.personas).map(Persona) {
+            changes.extend(Face::make_keys(persona, config, &provider)?);
         }
         store.commit(changes)?;
         Self::open(store, measured, provider)
@@ -104,20 +99,11 @@ impl SoftwarePlatform {
     pub fn open(store: Store, measured: Measured, provider: Provider) -> Result<Self, Error> {
         let config = store.get(CONFIG).ok_or_else(|| missing("no device was made in this folder"))?;
         let config = DeviceConfig::read(config).map_err(|e| Error::Storage(e.to_string()))?;
-        let identity = config.identity(measured.agent_digest, measured.firmware_digest);
-        let attestation_key = load(&store, ATTESTATION_KEY, &provider)?;
-        let chain = store.get(CHAIN).map(attester::read_chain).transpose()?.unwrap_or_default();
-        let otrp = config.otrp.clone().map(|config| Otrp::open(&store, config, provider)).transpose()?;
-        Ok(Self {
-            otrp,
-            teep_key: load(&store, TEEP_KEY, &provider)?,
-            report_key: load(&store, REPORT_KEY, &provider)?,
-            attester: Attester::new(attestation_key, chain),
-            store,
-            measured,
-            config,
-            identity,
-        })
+        let personas = (0..config.personas).map(Persona);
+        let faces = personas
+            .map(|persona| Face::open(persona, &store, &config, &measured, provider))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { store, measured, config, faces })
     }
 
     /// Whether `store` holds a device, or is still to be given one by [`SoftwarePlatform::create`].
@@ -140,46 +126,84 @@ impl SoftwarePlatform {
         self.store.counter_quality()
     }
 
-    /// A certificate request (PKCS #10, PEM) for the attestation key, for a TEE CA.
-    pub fn certificate_request(&self, common_name: &str) -> Result<String, Error> {
-        self.attester.certificate_request(common_name)
+    /// Certificate requests (PKCS #10, PEM) for the attestation keys of all personas, for a TEE CA. They say the same but
+    /// for the key, so that no certificate tells of another.
+    pub fn certificate_requests(&self, common_name: &str) -> Result<Vec<String>, Error> {
+        self.faces
+            .iter()
+            .map(|face| attester::certificate_request(face.attestation_key()?, common_name))
+            .collect()
     }
 
-    /// The key that Evidence is signed with; its thumbprint is the DeviceId.
-    pub fn attestation_public_key(&self) -> PublicKey {
-        self.attester.public_key()
+    /// The key that a persona's Evidence is signed with; its thumbprint is the DeviceId that the Owner knows.
+    pub fn attestation_public_key(&self, persona: Persona) -> Result<PublicKey, Error> {
+        Ok(self.face(persona)?.attestation_key()?.public_key())
     }
 
-    /// Whether a TEE CA has certified the attestation key.
+    /// Whether a TEE CA has certified the attestation keys.
     pub fn is_certified(&self) -> bool {
-        !self.attester.chain().is_empty()
+        self.faces.iter().all(|face| !face.chain.is_empty())
     }
 
-    /// Installs the certificates (DER, leaf first) that a TEE CA issued for the attestation key. Who the CA is matters to
-    /// those who verify Evidence, not here.
-    pub fn install_certificates(&mut self, chain: Vec<Vec<u8>>) -> Result<(), CertificateError> {
-        attester::check_leaf(&chain, self.attester.public_key(), "attestation key")?;
-        let stored = Change::Put(CHAIN.to_vec(), attester::write_chain(&chain));
-        self.store.commit(vec![stored]).map_err(CertificateError::Platform)?;
-        self.attester.set_chain(chain);
+    /// Installs the certificates (DER, each chain leaf first) that a TEE CA issued for the attestation keys, one chain for
+    /// each persona in any order. Who the CA is matters to those who verify Evidence, not here.
+    pub fn install_certificates(&mut self, chains: Vec<Vec<Vec<u8>>>) -> Result<(), CertificateError> {
+        const WHICH: &str = "attestation key";
+        let mut keys = Vec::new();
+        for face in &self.faces {
+            keys.push(face.attestation_key().map_err(CertificateError::Platform)?.public_key());
+        }
+        let chains = attester::by_key(chains, &keys, WHICH)?;
+        let stored = (0..).map(Persona).zip(&chains).map(|(persona, chain)| {
+            Change::Put(face::name(face::CHAIN, persona), attester::write_chain(chain))
+        });
+        self.store.commit(stored.collect()).map_err(CertificateError::Platform)?;
+        self.faces.iter_mut().zip(chains).for_each(|(face, chain)| face.chain = chain);
         Ok(())
     }
 
-    /// Certificate requests (PKCS #10, PEM) for the keys of OTrP, the TEE's and the firmware's; None on a device that was
-    /// made without.
-    pub fn otrp_certificate_requests(&self, common_name: &str) -> Result<Option<(String, String)>, Error> {
-        self.otrp.as_ref().map(|otrp| otrp.certificate_requests(common_name)).transpose()
+    /// Certificate requests (PKCS #10, PEM) for the keys of OTrP, the TEE's and the firmware's, of each persona; empty on a
+    /// device that was made without.
+    pub fn otrp_certificate_requests(&self, common_name: &str) -> Result<Vec<(String, String)>, Error> {
+        let identities = self.faces.iter().filter_map(|face| face.otrp.as_ref());
+        identities.map(|otrp| otrp.certificate_requests(common_name)).collect()
     }
 
-    /// Installs the certificates (DER, leaf first, the root last) that CAs issued for the TEE's key and the firmware's key,
-    /// both or neither. `firmware_chain` may be empty: then the device's firmware does not vouch for it.
+    /// Installs the certificates (DER, each chain leaf first, the root last) that CAs issued for the keys of the TEE and of
+    /// the firmware, one chain for each persona in any order, all or nothing. `firmware_chains` may be empty: then the
+    /// device's firmware does not vouch for it.
     pub fn install_otrp_certificates(
         &mut self,
-        chain: Vec<Vec<u8>>,
-        firmware_chain: Vec<Vec<u8>>,
+        chains: Vec<Vec<Vec<u8>>>,
+        firmware_chains: Vec<Vec<Vec<u8>>>,
     ) -> Result<(), CertificateError> {
-        let otrp = self.otrp.as_mut().ok_or(CertificateError::NoOtrp)?;
-        otrp.install(&mut self.store, chain, firmware_chain)
+        let mut identities: Vec<&mut Otrp> =
+            self.faces.iter_mut().filter_map(|face| face.otrp.as_mut()).collect();
+        if identities.is_empty() {
+            return Err(CertificateError::NoOtrp);
+        }
+        let mut keys = (Vec::new(), Vec::new());
+        for otrp in &identities {
+            keys.0.push(otrp.public_key().map_err(CertificateError::Platform)?);
+            keys.1.push(otrp.firmware_public_key().map_err(CertificateError::Platform)?);
+        }
+        let chains = attester::by_key(chains, &keys.0, "OTrP key")?;
+        let firmware_chains = match firmware_chains.is_empty() {
+            true => vec![Vec::new(); chains.len()],
+            false => attester::by_key(firmware_chains, &keys.1, "firmware key")?,
+        };
+        let both = chains.into_iter().zip(firmware_chains);
+        let stored = (0..).map(Persona).zip(both.clone());
+        let stored = stored.flat_map(|(persona, (chain, firmware))| otrp::stored(persona, &chain, &firmware));
+        self.store.commit(stored.collect()).map_err(CertificateError::Platform)?;
+        for (otrp, (chain, firmware)) in identities.iter_mut().zip(both) {
+            otrp.set_chains(chain, firmware);
+        }
+        Ok(())
+    }
+
+    fn face(&self, persona: Persona) -> Result<&Face, Error> {
+        self.faces.get(persona.0 as usize).ok_or(Error::NoPersona)
     }
 }
 
@@ -234,36 +258,51 @@ impl Platform for SoftwarePlatform {
         self.store.derive_key(&[b"tamarack storage key", &generation, context])
     }
 
-    fn teep_key(&self) -> &dyn Sign {
-        &*self.teep_key
+    fn personas(&self) -> u32 {
+        self.config.personas
     }
 
-    fn report_key(&self) -> &dyn Sign {
-        &*self.report_key
+    fn key_type(&self) -> KeyType {
+        self.config.key_type
     }
 
-    fn identity(&self) -> &Identity {
-        &self.identity
+    fn teep_key(&self, persona: Persona) -> Result<&dyn Sign, Error> {
+        self.face(persona)?.teep_key()
     }
 
-    fn evidence(&self, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
-        let teep_key = self.teep_key.public_key();
+    fn report_key(&self, persona: Persona) -> Result<&dyn Sign, Error> {
+        self.face(persona)?.report_key()
+    }
+
+    fn decryption_key(&self, persona: Persona) -> Result<&dyn KeyAgree, Error> {
+        self.face(persona)?.decryption_key()
+    }
+
+    fn identity(&self, persona: Persona) -> Result<&Identity, Error> {
+        Ok(&self.face(persona)?.identity)
+    }
+
+    fn evidence(&self, persona: Persona, request: &EvidenceRequest<'_>) -> Result<Evidence, Error> {
+        let face = self.face(persona)?;
+        let teep_key = face.teep_key()?.public_key();
         let confirm = request.confirm.unwrap_or(teep_key);
-        if confirm != teep_key && self.otrp.as_ref().map(Otrp::public_key) != Some(confirm) {
+        let otrp_key = face.otrp.as_ref().map(Otrp::public_key).transpose()?;
+        if confirm != teep_key && otrp_key != Some(confirm) {
             return Err(Error::NotOwnKey);
         }
         let standing = Standing {
-            identity: &self.identity,
+            identity: &face.identity,
             confirm,
             measured: &self.measured,
             counter_quality: self.store.counter_quality(),
-            root: self.store.state_root(),
         };
-        self.attester.evidence(request, &standing)
+        attester::evidence(face.attestation_key()?, &face.chain, request, &standing)
     }
 
-    fn otrp(&self) -> Option<&dyn OtrpIdentity> {
-        self.otrp.as_ref().map(|otrp| otrp as &dyn OtrpIdentity)
+    fn otrp(&self, persona: Persona) -> Option<&dyn OtrpIdentity> {
+        let otrp = self.face(persona).ok()?.otrp.as_ref()?;
+        // One whose keys do not load is none: everything else of the device goes on.
+        otrp.is_usable().then_some(otrp as &dyn OtrpIdentity)
     }
 
     fn load_ta(&self, module: &[u8], limits: &TaLimits) -> Result<Box<dyn TaInstance>, TaError> {
@@ -273,11 +312,6 @@ impl Platform for SoftwarePlatform {
 
 fn is_the_agents(key: &[u8]) -> bool {
     matches!(key.first(), Some(&(STATE | NOTES)))
-}
-
-fn load(store: &Store, name: &[u8], provider: &Provider) -> Result<Box<dyn Sign>, Error> {
-    let pkcs8 = store.get(name).ok_or_else(|| missing("a device key is missing"))?;
-    provider.keys.load_pkcs8(pkcs8).map_err(|_| Error::Crypto)
 }
 
 fn missing(what: &str) -> Error {

@@ -1,20 +1,23 @@
-use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey, Sign};
-use tamarack_tee::{Change, Error, FirmwareSignature, OtrpIdentity};
+use tamarack_crypto::{KeyAgree, Provider, PublicKey, Sign};
+use tamarack_tee::{Change, Error, FirmwareSignature, OtrpIdentity, Persona};
 
-use super::{CertificateError, attester, load, missing};
+use super::attester;
+use super::face::{AgreementKey, SignatureKey, name};
 use crate::enrol::OtrpConfig;
 use crate::sealed::Store;
 
-pub(super) const OTRP_KEY: &[u8] = b"p/key/otrp";
-pub(super) const FIRMWARE_KEY: &[u8] = b"p/key/firmware";
-const OTRP_CHAIN: &[u8] = b"p/otrp-chain";
-const FIRMWARE_CHAIN: &[u8] = b"p/firmware-chain";
+pub(super) const OTRP_KEY: &str = "key/otrp";
+pub(super) const FIRMWARE_KEY: &str = "key/firmware";
+/// P-256 whatever the device's other keys are: the one kind that OTrP both signs with and encrypts to, apart from RSA.
+pub(super) const KEYS: [&str; 2] = [OTRP_KEY, FIRMWARE_KEY];
+const OTRP_CHAIN: &str = "otrp-chain";
+pub(super) const FIRMWARE_CHAIN: &str = "firmware-chain";
 
-/// What the device is in OTrP: the TEE's one key, and the firmware that vouches for it.
+/// What a persona is in OTrP: the TEE's one key, and the firmware that vouches for it.
 pub(super) struct Otrp {
     config: OtrpConfig,
-    signer: Box<dyn Sign>,
-    agreement: Box<dyn KeyAgree>,
+    signer: SignatureKey,
+    agreement: AgreementKey,
     chain: Vec<Vec<u8>>,
     firmware: Firmware,
 }
@@ -22,66 +25,63 @@ pub(super) struct Otrp {
 /// The program that starts the TEE, in the role of the trusted firmware. Its key signs transaction ids and the one request
 /// for its own certificate; like the attestation key it is apart from everything else (security rule K6).
 struct Firmware {
-    key: Box<dyn Sign>,
+    key: SignatureKey,
     chain: Vec<Vec<u8>>,
     provider: Provider,
 }
 
-impl Otrp {
-    /// Makes the keys of a new device. P-256 whatever its other keys are: the one kind that OTrP both signs with and
-    /// encrypts to, apart from RSA.
-    pub fn make_keys(provider: &Provider) -> Result<Vec<Change>, Error> {
-        let make = |name: &[u8]| {
-            let key = provider.keys.generate_pkcs8(KeyType::P256).map_err(|_| Error::Crypto)?;
-            Ok(Change::Put(name.to_vec(), key.expose().clone()))
-        };
-        [OTRP_KEY, FIRMWARE_KEY].into_iter().map(make).collect()
-    }
+/// The chains of a persona as they are stored.
+pub(super) fn stored(persona: Persona, chain: &[Vec<u8>], firmware_chain: &[Vec<u8>]) -> [Change; 2] {
+    let put = |what, chain| Change::Put(name(what, persona), attester::write_chain(chain));
+    [put(OTRP_CHAIN, chain), put(FIRMWARE_CHAIN, firmware_chain)]
+}
 
-    pub fn open(store: &Store, config: OtrpConfig, provider: Provider) -> Result<Self, Error> {
-        let pkcs8 = store.get(OTRP_KEY).ok_or_else(|| missing("a device key is missing"))?;
-        let chain =
-            |name| store.get(name).map(attester::read_chain).transpose().map(Option::unwrap_or_default);
+impl Otrp {
+    pub fn open(
+        persona: Persona,
+        store: &Store,
+        config: OtrpConfig,
+        provider: Provider,
+    ) -> Result<Self, Error> {
+        let key = name(OTRP_KEY, persona);
+        let chain = |what| {
+            let stored = store.get(&name(what, persona));
+            stored.map(attester::read_chain).transpose().map(Option::unwrap_or_default)
+        };
         Ok(Self {
             config,
-            signer: load(store, OTRP_KEY, &provider)?,
-            agreement: provider.agree.load_pkcs8(pkcs8).map_err(|_| Error::Crypto)?,
+            signer: SignatureKey::new(store, &key, provider)?,
+            agreement: AgreementKey::new(store, &key, provider)?,
             chain: chain(OTRP_CHAIN)?,
             firmware: Firmware {
-                key: load(store, FIRMWARE_KEY, &provider)?,
+                key: SignatureKey::new(store, &name(FIRMWARE_KEY, persona), provider)?,
                 chain: chain(FIRMWARE_CHAIN)?,
                 provider,
             },
         })
     }
 
-    pub fn public_key(&self) -> PublicKey {
-        self.signer.public_key()
+    pub fn public_key(&self) -> Result<PublicKey, Error> {
+        Ok(self.signer.get()?.public_key())
+    }
+
+    pub fn firmware_public_key(&self) -> Result<PublicKey, Error> {
+        Ok(self.firmware.key.get()?.public_key())
+    }
+
+    /// Whether its keys load.
+    pub fn is_usable(&self) -> bool {
+        self.signer.get().is_ok() && self.agreement.get().is_ok()
     }
 
     /// Certificate requests (PKCS #10, PEM) for the TEE's key and the firmware's key.
     pub fn certificate_requests(&self, common_name: &str) -> Result<(String, String), Error> {
-        let tee = attester::certificate_request(&*self.signer, common_name)?;
-        Ok((tee, attester::certificate_request(&*self.firmware.key, common_name)?))
+        let tee = attester::certificate_request(self.signer.get()?, common_name)?;
+        Ok((tee, attester::certificate_request(self.firmware.key.get()?, common_name)?))
     }
 
-    /// Stores the chains in one commit, once each is seen to be of the key that it is for.
-    pub fn install(
-        &mut self,
-        store: &mut Store,
-        chain: Vec<Vec<u8>>,
-        firmware_chain: Vec<Vec<u8>>,
-    ) -> Result<(), CertificateError> {
-        attester::check_leaf(&chain, self.public_key(), "OTrP key")?;
-        if !firmware_chain.is_empty() {
-            attester::check_leaf(&firmware_chain, self.firmware.key.public_key(), "firmware key")?;
-        }
-        let put = |name: &[u8], chain| Change::Put(name.to_vec(), attester::write_chain(chain));
-        store
-            .commit(vec![put(OTRP_CHAIN, &chain), put(FIRMWARE_CHAIN, &firmware_chain)])
-            .map_err(CertificateError::Platform)?;
+    pub fn set_chains(&mut self, chain: Vec<Vec<u8>>, firmware_chain: Vec<Vec<u8>>) {
         (self.chain, self.firmware.chain) = (chain, firmware_chain);
-        Ok(())
     }
 }
 
@@ -99,17 +99,17 @@ impl OtrpIdentity for Otrp {
     }
 
     fn signer(&self) -> &dyn Sign {
-        &*self.signer
+        self.signer.get().expect("loaded before the identity was given out")
     }
 
     fn agreement(&self) -> &dyn KeyAgree {
-        &*self.agreement
+        self.agreement.get().expect("loaded before the identity was given out")
     }
 
     fn firmware_signature(&self, tid: &[u8]) -> Result<Option<FirmwareSignature>, Error> {
         let Firmware { key, chain, provider } = &self.firmware;
         let Some(certificate) = chain.first() else { return Ok(None) };
-        let signature = key.sign(tid).map_err(|_| Error::Crypto)?;
+        let signature = key.get()?.sign(tid).map_err(|_| Error::Crypto)?;
         // The TEE's part: what it passes on is of the firmware that the certificate names, and of no other.
         let certified = attester::certified_key(certificate).ok_or(Error::NotAuthentic)?;
         provider.verify.verify(&certified, tid, &signature).map_err(|_| Error::NotAuthentic)?;

@@ -37,8 +37,7 @@ impl Place {
     }
 
     fn create(&self, key_type: KeyType) -> SoftwarePlatform {
-        let config = DeviceConfig::new([1; 16], [2; 16], "test", &provider()).unwrap();
-        let config = DeviceConfig { key_type, ..config };
+        let config = DeviceConfig { key_type, ..DeviceConfig::new([1; 16], [2; 16], "test") };
         SoftwarePlatform::create(self.store().unwrap(), MEASURED, &config, provider()).unwrap()
     }
 
@@ -51,8 +50,17 @@ const MEASURED: Measured = Measured {
     layers: Layers::SECCOMP,
     agent_digest: [3; 32],
     firmware_digest: [4; 32],
+    configuration_digest: [5; 32],
     root_secret: "file",
 };
+
+fn subject(platform: SoftwarePlatform) -> platform_suite::Subject {
+    let personas = (0..platform.personas()).map(Persona);
+    platform_suite::Subject {
+        attestation_keys: personas.map(|persona| platform.attestation_public_key(persona).unwrap()).collect(),
+        platform: Box::new(platform),
+    }
+}
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -67,13 +75,7 @@ fn software_platform_is_a_platform() {
     for key_type in [KeyType::Ed25519, KeyType::P256] {
         let place = Place::new();
         place.create(key_type);
-        check_platform(&provider(), &mut || {
-            let platform = place.open().unwrap();
-            platform_suite::Subject {
-                attestation_key: platform.attestation_public_key(),
-                platform: Box::new(platform),
-            }
-        });
+        check_platform(&provider(), &mut || subject(place.open().unwrap()));
     }
 }
 
@@ -82,11 +84,11 @@ fn a_device_is_made_once() {
     let place = Place::new();
     let error = place.open().err();
     assert!(matches!(error, Some(Error::Storage(_))), "an empty folder is no device: {error:?}");
-    let key = place.create(KeyType::Ed25519).attestation_public_key();
-    let config = DeviceConfig::new([1; 16], [2; 16], "test", &provider()).unwrap();
+    let key = place.create(KeyType::Ed25519).attestation_public_key(Persona(0)).unwrap();
+    let config = DeviceConfig::new([1; 16], [2; 16], "test");
     let again = SoftwarePlatform::create(place.store().unwrap(), MEASURED, &config, provider()).err();
     assert!(matches!(again, Some(Error::Storage(_))), "{again:?}");
-    assert_eq!(place.open().unwrap().attestation_public_key(), key);
+    assert_eq!(place.open().unwrap().attestation_public_key(Persona(0)).unwrap(), key);
     let fuse = RootSecret::create_fuse(&place.path("fuse"), &provider()).unwrap_err();
     assert_eq!(fuse.kind(), std::io::ErrorKind::AlreadyExists);
 }
@@ -105,15 +107,16 @@ fn one_process_at_a_time() {
 fn k6_the_agent_reaches_no_key_of_the_platform() {
     let place = Place::new();
     let mut platform = place.create(KeyType::Ed25519);
-    for name in [CONFIG, TEEP_KEY, REPORT_KEY, ATTESTATION_KEY] {
+    let keys = [face::TEEP_KEY, face::REPORT_KEY, face::ATTESTATION_KEY];
+    let keys = keys.map(|key| face::name(key, Persona(1)));
+    for name in keys.iter().chain(&[CONFIG.to_vec()]) {
         assert!(platform.store.get(name).is_some());
         assert_eq!(platform.get(name), Ok(None));
-        assert!(platform.commit(vec![Change::Delete(name.to_vec())]).is_err());
+        assert!(platform.commit(vec![Change::Delete(name.clone())]).is_err());
     }
     assert_eq!(platform.scan(b"p"), Ok(Vec::new()));
     assert_eq!(platform.scan(b""), Ok(Vec::new()));
-    let secrets =
-        [TEEP_KEY, REPORT_KEY, ATTESTATION_KEY].map(|name| platform.store.get(name).unwrap().to_vec());
+    let secrets = keys.map(|name| platform.store.get(&name).unwrap().to_vec());
     for entry in fs::read_dir(place.path("device")).unwrap() {
         let file = fs::read(entry.unwrap().path()).unwrap();
         for secret in &secrets {
@@ -192,8 +195,20 @@ fn r9_a_fork_of_the_state_is_refused() {
     assert_eq!(place.open().err(), Some(Error::RolledBack));
 }
 
+fn request() -> EvidenceRequest<'static> {
+    EvidenceRequest {
+        nonce: &[1; 32],
+        ueid: &[2; 17],
+        trust_store_sequence: 0,
+        confirm: None,
+        state: StateRoot { epoch: 1, digest: [1; 32] },
+        components: &[],
+        ta: None,
+    }
+}
+
 #[test]
-fn a_tee_ca_certifies_the_attestation_key_and_no_other() {
+fn a_tee_ca_certifies_the_attestation_keys_and_no_other() {
     const NOW: u64 = 1_800_000_000;
     for key_type in [KeyType::Ed25519, KeyType::P256] {
         let place = Place::new();
@@ -201,28 +216,42 @@ fn a_tee_ca_certifies_the_attestation_key_and_no_other() {
         let authority =
             Authority::create(Role::Tee, "Test TEE CA", key_type, Validity::days(NOW, 10)).unwrap();
         let subject = Subject { uri: "urn:test:device".into(), common_name: "device".into() };
-        let request = platform.certificate_request("a device with a name of some length").unwrap();
-        let leaf = authority.issue_from_csr(&request, subject.clone(), NOW, NOW + 1000).unwrap();
-        let chain = certificates_from_pem(&leaf).unwrap();
+        let requests = platform.certificate_requests("a device with a name of some length").unwrap();
+        assert_eq!(requests.len() as u32, platform.personas());
+        let leaves = authority.issue_from_csr(&requests.concat(), subject.clone(), NOW, NOW + 1000).unwrap();
+        let chains: Vec<_> =
+            certificates_from_pem(&leaves).unwrap().into_iter().map(|leaf| vec![leaf]).collect();
+        assert_eq!(chains.len(), requests.len());
 
-        let other = authority.issue(platform.teep_key().public_key(), subject, NOW, NOW + 1000).unwrap();
-        let other = certificates_from_pem(&other).unwrap();
-        assert_eq!(platform.install_certificates(other), Err(CertificateError::OtherKey("attestation key")));
-        assert_eq!(platform.install_certificates(Vec::new()), Err(CertificateError::Malformed));
-        assert_eq!(platform.install_certificates(vec![vec![1; 50]]), Err(CertificateError::Malformed));
-        assert!(!platform.is_certified());
+        let other = platform.teep_key(Persona(0)).unwrap().public_key();
+        let other = authority.issue(other, subject, NOW, NOW + 1000).unwrap();
+        let other = vec![certificates_from_pem(&other).unwrap()];
+        let which = "attestation key";
+        for (chains, expected) in [
+            (other, CertificateError::OtherKey(which)),
+            (Vec::new(), CertificateError::Count(which)),
+            (chains[1..].to_vec(), CertificateError::Count(which)),
+            ([&chains[..], &chains[..1]].concat(), CertificateError::Count(which)),
+            (vec![Vec::new()], CertificateError::Malformed),
+            (vec![vec![vec![1; 50]]], CertificateError::Malformed),
+        ] {
+            assert_eq!(platform.install_certificates(chains), Err(expected));
+            assert!(!platform.is_certified());
+        }
 
-        platform.install_certificates(chain.clone()).unwrap();
+        // In any order: the platform knows its keys.
+        platform.install_certificates(chains.iter().rev().cloned().collect()).unwrap();
         drop(platform);
         let platform = place.open().unwrap();
         assert!(platform.is_certified());
-        let request =
-            EvidenceRequest { nonce: &[1; 32], ueid: &[2; 17], trust_store_sequence: 0, confirm: None };
-        let token = Token::parse(&platform.evidence(&request).unwrap().payload, &Limits::default()).unwrap();
-        assert_eq!(token.x5chain(), chain);
-        let anchors = [Anchor::from_der(authority.cert_der()).unwrap()];
-        let valid = validate(token.x5chain(), &anchors, Role::Tee, NOW + 1, &provider()).unwrap();
-        assert_eq!(valid.leaf_key(), &platform.attestation_public_key());
+        for (persona, chain) in (0..).map(Persona).zip(&chains) {
+            let evidence = platform.evidence(persona, &request()).unwrap();
+            let token = Token::parse(&evidence.payload, &Limits::default()).unwrap();
+            assert_eq!(token.x5chain(), chain);
+            let anchors = [Anchor::from_der(authority.cert_der()).unwrap()];
+            let valid = validate(token.x5chain(), &anchors, Role::Tee, NOW + 1, &provider()).unwrap();
+            assert_eq!(valid.leaf_key(), &platform.attestation_public_key(persona).unwrap());
+        }
     }
 }
 
@@ -233,9 +262,8 @@ fn e2_evidence_states_only_the_layers_that_are_there() {
         drop(place.create(KeyType::Ed25519));
         let measured = Measured { layers, ..MEASURED };
         let platform = SoftwarePlatform::open(place.store().unwrap(), measured, provider()).unwrap();
-        let request =
-            EvidenceRequest { nonce: &[1; 32], ueid: &[2; 17], trust_store_sequence: 0, confirm: None };
-        let token = Token::parse(&platform.evidence(&request).unwrap().payload, &Limits::default()).unwrap();
+        let evidence = platform.evidence(Persona(0), &request()).unwrap();
+        let token = Token::parse(&evidence.payload, &Limits::default()).unwrap();
         token.unverified().unwrap()
     };
     let stated = |layers: Layers| claims(layers).platform.unwrap().layer_names();

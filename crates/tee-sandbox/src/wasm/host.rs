@@ -8,7 +8,7 @@ use tamarack_tee::{TaReturn, TaServices};
 use super::guest::Guest;
 
 /// Most arguments of a host function.
-pub(super) const MAX_ARGUMENTS: usize = 7;
+pub(super) const MAX_ARGUMENTS: usize = 8;
 
 /// Fuel that a host function costs before anything else.
 const CALL_FUEL: u64 = 100;
@@ -23,11 +23,17 @@ const MAX_NAME: u32 = 64;
 const MAX_LOG_LINE: u32 = 1024;
 /// Longest command to a peripheral, in bytes.
 const MAX_COMMAND: u32 = 4096;
+/// Sizes of a nonce of Evidence, in bytes.
+const NONCE: core::ops::RangeInclusive<u32> = 8..=64;
+/// Longest question to the person at the device, in bytes.
+const MAX_QUESTION: u32 = 512;
 
 /// TEE_DATA_FLAG_OVERWRITE of the GlobalPlatform TEE Internal Core API.
 const DATA_FLAG_OVERWRITE: u32 = 0x0000_0400;
 /// TEE_TYPE_ECDSA_KEYPAIR; always P-256 here.
 const TYPE_ECDSA_KEYPAIR: u32 = 0xa100_0041;
+/// TEE_TYPE_ECDH_KEYPAIR; always P-256 here.
+const TYPE_ECDH_KEYPAIR: u32 = 0xa100_0042;
 /// TEE_TYPE_ED25519_KEYPAIR.
 const TYPE_ED25519_KEYPAIR: u32 = 0xa100_0043;
 /// TEE_ATTR_ECC_PUBLIC_VALUE_X, 32 bytes.
@@ -111,7 +117,12 @@ pub(super) const FUNCTIONS: &[HostFunction] = &[
     returning("TEE_GenerateKey", 3, generate_key),
     returning("TEE_GetObjectBufferAttribute", 5, public_key),
     returning("TEE_AsymmetricSignMessage", 6, sign),
+    returning("TEE_AsymmetricDecrypt", 6, decrypt),
     returning("TEE_DeleteKey", 2, delete_key),
+    returning("TEE_AEEncrypt", 8, seal),
+    returning("TEE_AEDecrypt", 8, unseal),
+    returning("TEE_Attest", 6, attest),
+    returning("TEE_TUIConfirm", 3, confirm),
     void("TEE_GenerateRandom", 2, random),
     void("TEE_GetSystemTime", 1, time),
     void("TEE_GetREETime", 1, time),
@@ -264,12 +275,12 @@ fn generate_key(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), E
     let [name, name_length, key_type, ..] = args;
     host.burn(KEY_FUEL)?;
     let name = host.name(name, name_length)?;
-    let key_type = match key_type {
-        TYPE_ECDSA_KEYPAIR => KeyType::P256,
-        TYPE_ED25519_KEYPAIR => KeyType::Ed25519,
+    Ok(match key_type {
+        TYPE_ECDSA_KEYPAIR => host.services.generate_key(&name, KeyType::P256)?,
+        TYPE_ED25519_KEYPAIR => host.services.generate_key(&name, KeyType::Ed25519)?,
+        TYPE_ECDH_KEYPAIR => host.services.generate_agreement_key(&name)?,
         _ => return Err(TaReturn::NOT_SUPPORTED.into()),
-    };
-    Ok(host.services.generate_key(&name, key_type)?)
+    })
 }
 
 fn public_key(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> {
@@ -299,6 +310,69 @@ fn sign(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> {
     }
     let signature = host.services.sign(&name, &message)?;
     host.give(&room, &signature)
+}
+
+fn decrypt(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> {
+    let [name, name_length, message, length, buffer, size, ..] = args;
+    host.burn(KEY_FUEL)?;
+    let room = host.room(buffer, size)?;
+    let name = host.name(name, name_length)?;
+    let message = host.object(message, length)?;
+    let plain = host.services.decrypt(&name, &message)?;
+    host.give(&room, &plain)
+}
+
+fn seal(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> {
+    crypt(host, args, |services, name, context, data| services.seal(name, context, data))
+}
+
+fn unseal(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> {
+    crypt(host, args, |services, name, context, data| services.unseal(name, context, data))
+}
+
+fn crypt(
+    host: &mut Host<'_>,
+    args: [u32; MAX_ARGUMENTS],
+    run: impl FnOnce(&mut dyn TaServices, &[u8], &[u8], &[u8]) -> Result<Vec<u8>, TaReturn>,
+) -> Result<(), End> {
+    let [name, name_length, context, context_length, data, length, buffer, size] = args;
+    host.burn(SLOW_FUEL)?;
+    let room = host.room(buffer, size)?;
+    let name = host.name(name, name_length)?;
+    let context = host.object(context, context_length)?;
+    let data = host.object(data, length)?;
+    // What the work itself costs, besides moving the bytes.
+    host.burn(u64::from(length))?;
+    let answer = run(&mut *host.services, &name, &context, &data)?;
+    host.give(&room, &answer)
+}
+
+fn attest(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> {
+    let [nonce, nonce_length, key, key_length, buffer, size, ..] = args;
+    host.burn(KEY_FUEL)?;
+    let room = host.room(buffer, size)?;
+    if !NONCE.contains(&nonce_length) {
+        host.guest.range(nonce, nonce_length)?;
+        return Err(TaReturn::BAD_PARAMETERS.into());
+    }
+    let nonce = host.take(nonce, nonce_length)?;
+    let key = if key_length == 0 { None } else { Some(host.name(key, key_length)?) };
+    let evidence = host.services.attest(&nonce, key.as_deref())?;
+    host.give(&room, &evidence)
+}
+
+fn confirm(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> {
+    let [text, length, answer, ..] = args;
+    host.burn(SLOW_FUEL)?;
+    host.guest.range(answer, 4)?;
+    if length == 0 || length > MAX_QUESTION {
+        host.guest.range(text, length)?;
+        return Err(TaReturn::BAD_PARAMETERS.into());
+    }
+    let text = host.take(text, length)?;
+    let text = one_line(&text);
+    let answered = host.services.confirm(&text)?;
+    Ok(host.guest.write(answer, &u32::from(answered).to_le_bytes())?)
 }
 
 fn delete_key(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> {
@@ -351,11 +425,13 @@ fn log(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> {
     host.burn(SLOW_FUEL)?;
     host.guest.range(args[0], args[1])?;
     let line = host.take(args[0], args[1].min(MAX_LOG_LINE))?;
-    // A TA must not be able to forge a second line or to move a terminal's cursor.
-    let line: String =
-        String::from_utf8_lossy(&line).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    host.services.log(&line);
+    host.services.log(&one_line(&line));
     Ok(())
+}
+
+/// A text of a TA: it must not be able to forge a second line or to move a terminal's cursor.
+fn one_line(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn panic(_: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> {

@@ -129,6 +129,70 @@ fn keys() {
 }
 
 #[test]
+fn decryption() {
+    let mut services = Memory::new();
+    let s = &mut services;
+    let decrypt: &[u32] = &[16, 4, 256, 10, BUFFER, SIZE];
+    assert_eq!(run(s, 16, &[("TEE_AsymmetricDecrypt", decrypt)]).0, TaReturn::ITEM_NOT_FOUND);
+    assert_eq!(code(s, &[(GENERATE, &[16, 4, 0xa100_0042])]), TaReturn::SUCCESS);
+    let answer = run(s, 16, &[("TEE_AsymmetricDecrypt", decrypt)]);
+    assert_eq!(answer, (TaReturn::SUCCESS, b"123456789".to_vec()));
+    let other: &[u32] = &[16, 4, 257, 9, BUFFER, SIZE];
+    assert_eq!(run(s, 16, &[("TEE_AsymmetricDecrypt", other)]).0, TaReturn::MAC_INVALID);
+    assert_eq!(run(s, 8, &[("TEE_AsymmetricDecrypt", decrypt)]), (TaReturn::SHORT_BUFFER, vec![0; 9]));
+}
+
+#[test]
+fn authenticated_encryption() {
+    let mut services = Memory::new();
+    let s = &mut services;
+    // The object "name" as the key, "valve" as the context, "0123456789" as the data.
+    let args = |data, length| [16, 4, 80, 5, data, length, BUFFER, SIZE];
+    assert_eq!(run(s, 64, &[("TEE_AEEncrypt", &args(256, 10))]).0, TaReturn::ITEM_NOT_FOUND);
+    s.objects.insert(b"name".to_vec(), b"key".to_vec());
+    let sealed = run(s, 64, &[("TEE_AEEncrypt", &args(256, 10))]);
+    assert_eq!(sealed, (TaReturn::SUCCESS, b"key|valve|0123456789".to_vec()));
+    assert_eq!(run(s, 64, &[("TEE_AEDecrypt", &args(256, 10))]).0, TaReturn::MAC_INVALID);
+    let both: &[(&str, &[u32])] = &[
+        ("TEE_AEEncrypt", &[16, 4, 80, 5, 256, 10, 4096, SIZE]),
+        ("TEE_AEDecrypt", &[16, 4, 80, 5, 4096, 20, BUFFER, SIZE]),
+    ];
+    assert_eq!(run(s, 64, both), (TaReturn::SUCCESS, b"0123456789".to_vec()));
+}
+
+#[test]
+fn evidence_of_a_ta() {
+    let mut services = Memory::new();
+    let s = &mut services;
+    let attest = |nonce_length, key_length| [256, nonce_length, 16, key_length, BUFFER, SIZE];
+    for length in [0, 7, 65] {
+        assert_eq!(run(s, 64, &[("TEE_Attest", &attest(length, 0))]).0, TaReturn::BAD_PARAMETERS);
+    }
+    assert_eq!(run(s, 64, &[("TEE_Attest", &attest(8, 0))]), (TaReturn::SUCCESS, b"01234567|".to_vec()));
+    assert_eq!(run(s, 64, &[("TEE_Attest", &attest(8, 4))]).0, TaReturn::ITEM_NOT_FOUND);
+    assert_eq!(code(s, &[(GENERATE, &[16, 4, ED25519])]), TaReturn::SUCCESS);
+    assert_eq!(run(s, 64, &[("TEE_Attest", &attest(8, 4))]), (TaReturn::SUCCESS, b"01234567|name".to_vec()));
+    assert_eq!(run(s, 64, &[("TEE_Attest", &attest(8, 65))]).0, TaReturn::BAD_PARAMETERS);
+}
+
+#[test]
+fn confirmation() {
+    let mut services = Memory::new();
+    let s = &mut services;
+    assert_eq!(code(s, &[("TEE_TUIConfirm", &[91, 11, BUFFER])]), TaReturn::NOT_SUPPORTED);
+    for answer in [true, false] {
+        s.answer = Some(answer);
+        let asked = run(s, 4, &[("TEE_TUIConfirm", &[91, 11, BUFFER])]);
+        assert_eq!(asked, (TaReturn::SUCCESS, vec![u8::from(answer), 0, 0, 0]));
+    }
+    // One line, whatever the TA would have.
+    assert_eq!(s.asked, ["line forged"; 3]);
+    for length in [0, 513] {
+        assert_eq!(code(s, &[("TEE_TUIConfirm", &[91, length, BUFFER])]), TaReturn::BAD_PARAMETERS);
+    }
+}
+
+#[test]
 fn properties() {
     let mut services = Memory::new();
     let s = &mut services;

@@ -5,6 +5,7 @@ mod lifecycle;
 mod services;
 mod small;
 mod valve;
+mod vault;
 mod wallet;
 
 use std::path::PathBuf;

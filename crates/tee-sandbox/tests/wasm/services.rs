@@ -20,6 +20,10 @@ pub struct Memory {
     pub signatures: usize,
     pub random_works: bool,
     pub id: ComponentId,
+    /// What the person at the device answers; None without a panel.
+    pub answer: Option<bool>,
+    /// What was asked.
+    pub asked: Vec<String>,
 }
 
 impl Memory {
@@ -33,6 +37,8 @@ impl Memory {
             signatures: 0,
             random_works: true,
             id: ComponentId::tamarack("acme", UUID, "suit").unwrap(),
+            answer: None,
+            asked: Vec::new(),
         }
     }
 
@@ -89,6 +95,38 @@ impl TaServices for Memory {
                 signature.to_bytes().into()
             }
         })
+    }
+
+    fn generate_agreement_key(&mut self, name: &[u8]) -> Result<(), TaReturn> {
+        self.generate_key(name, KeyType::P256)
+    }
+
+    /// Not encryption: what is given back shows that each argument arrived where it belongs.
+    fn decrypt(&mut self, name: &[u8], message: &[u8]) -> Result<Vec<u8>, TaReturn> {
+        self.key(name)?;
+        message.strip_prefix(b"0").map(<[u8]>::to_vec).ok_or(TaReturn::MAC_INVALID)
+    }
+
+    fn seal(&mut self, name: &[u8], context: &[u8], data: &[u8]) -> Result<Vec<u8>, TaReturn> {
+        let key = self.read_object(name)?;
+        Ok([&key[..], b"|", context, b"|", data].concat())
+    }
+
+    fn unseal(&mut self, name: &[u8], context: &[u8], data: &[u8]) -> Result<Vec<u8>, TaReturn> {
+        let sealed = self.seal(name, context, b"")?;
+        data.strip_prefix(&sealed[..]).map(<[u8]>::to_vec).ok_or(TaReturn::MAC_INVALID)
+    }
+
+    fn attest(&mut self, nonce: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, TaReturn> {
+        if let Some(name) = key {
+            self.key(name)?;
+        }
+        Ok([nonce, b"|", key.unwrap_or_default()].concat())
+    }
+
+    fn confirm(&mut self, text: &str) -> Result<bool, TaReturn> {
+        self.asked.push(text.into());
+        self.answer.ok_or(TaReturn::NOT_SUPPORTED)
     }
 
     fn delete_key(&mut self, name: &[u8]) -> Result<(), TaReturn> {

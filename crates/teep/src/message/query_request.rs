@@ -2,6 +2,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decode, Decoder, Encoder, ErrorKind};
+use tamarack_cose::CoseKey;
+use tamarack_crypto::PublicKey;
 
 use crate::option::{self, Options, label};
 use crate::{CipherSuite, DataItems, Error, SuitCoseProfile, Token};
@@ -10,7 +12,7 @@ use crate::{CipherSuite, DataItems, Error, SuitCoseProfile, Token};
 ///
 /// | element | type |
 /// |---|---|
-/// | 1 options | 20 token, 21 supported-freshness-mechanisms, 2 challenge, 3 versions, 13 attestation-payload-format, 7 attestation-payload, 19 suit-reports |
+/// | 1 options | 20 token, 21 supported-freshness-mechanisms, 2 challenge, 3 versions, 13 attestation-payload-format, 7 attestation-payload, 19 suit-reports, 257 evidence-key |
 /// | 2 supported-teep-cipher-suites | at least one |
 /// | 3 supported-suit-cose-profiles | at least one |
 /// | 4 data-item-requested | bits |
@@ -34,6 +36,8 @@ pub struct QueryRequest {
     pub attestation_payload: Option<Vec<u8>>,
     /// Encoded SUIT reports about the TAM.
     pub suit_reports: Vec<Vec<u8>>,
+    /// P-256 key that Evidence is to be encrypted to (our extension, [`crate::EVIDENCE_KEY_LABEL`]).
+    pub evidence_key: Option<PublicKey>,
     /// Suites that the TAM supports, at least one.
     pub supported_teep_cipher_suites: Vec<CipherSuite>,
     /// Profiles in which the TAM takes SUIT reports, at least one.
@@ -61,6 +65,7 @@ impl QueryRequest {
                 label::ATTESTATION_PAYLOAD_FORMAT => m.attestation_payload_format = Some(d.text()?.into()),
                 label::ATTESTATION_PAYLOAD => m.attestation_payload = Some(d.bytes()?.to_vec()),
                 label::SUIT_REPORTS => m.suit_reports = option::byte_strings(d)?,
+                label::EVIDENCE_KEY => m.evidence_key = Some(evidence_key(d)?),
                 _ => option::skip(d)?,
             }
             Ok(())
@@ -91,11 +96,22 @@ impl QueryRequest {
                 .text(label::ATTESTATION_PAYLOAD_FORMAT, self.attestation_payload_format.as_deref())
                 .bytes(label::ATTESTATION_PAYLOAD, self.attestation_payload.as_deref())
                 .byte_strings(label::SUIT_REPORTS, &self.suit_reports);
+            map.optional(crate::EVIDENCE_KEY_LABEL, self.evidence_key, |e, key| e.item(&CoseKey(key)));
         });
         e.array(self.supported_teep_cipher_suites.len());
         self.supported_teep_cipher_suites.iter().fold(&mut *e, |e, suite| e.item(suite));
         e.array(self.supported_suit_cose_profiles.len());
         self.supported_suit_cose_profiles.iter().fold(&mut *e, |e, profile| e.item(profile));
         e.item(&self.data_item_requested);
+    }
+}
+
+fn evidence_key(d: &mut Decoder<'_>) -> Result<PublicKey, tamarack_cbor::Error> {
+    let at = d.position();
+    match CoseKey::decode(d)?.0 {
+        key @ PublicKey::P256 { .. } => Ok(key),
+        PublicKey::Ed25519(_) => {
+            Err(tamarack_cbor::Error::new(at, ErrorKind::Value("a key of P-256, which one can encrypt to")))
+        }
     }
 }

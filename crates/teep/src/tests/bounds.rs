@@ -145,6 +145,25 @@ fn challenge_needs_the_attestation_bit() {
 }
 
 #[test]
+fn e5_evidence_is_encrypted_to_keys_of_p256_only() {
+    use tamarack_crypto::PublicKey;
+    for (key, fits) in
+        [(PublicKey::P256 { x: [1; 32], y: [2; 32] }, true), (PublicKey::Ed25519([3; 32]), false)]
+    {
+        let request = QueryRequest {
+            supported_teep_cipher_suites: crate::CipherSuite::MANDATORY.to_vec(),
+            supported_suit_cose_profiles: crate::SuitCoseProfile::LISTED.to_vec(),
+            evidence_key: Some(key),
+            ..QueryRequest::default()
+        };
+        let message = Message::QueryRequest(request);
+        // Label 257 above all others of the draft.
+        assert!(message.to_cbor().windows(3).any(|label| label == [0x19, 0x01, 0x01]));
+        assert_eq!(Message::from_cbor(&message.to_cbor(), &Limits::default()) == Ok(message), fits);
+    }
+}
+
+#[test]
 fn have_binary_needs_a_sequence_number() {
     let id = tamarack_model::ComponentId::new(["d"]).unwrap();
     let response = |sequence_number| {

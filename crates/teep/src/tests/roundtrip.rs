@@ -79,6 +79,7 @@ prop_compose! {
         (format, attestation) in payload(),
         suit_reports in items(),
         (suites, profiles, bits) in (suites(), profiles(), 0u64..16),
+        evidence_key in of(any::<([u8; 32], [u8; 32])>()),
     ) -> QueryRequest {
         let attested = bits & 1 == 1;
         QueryRequest {
@@ -89,6 +90,7 @@ prop_compose! {
             attestation_payload_format: format,
             attestation_payload: attestation,
             suit_reports,
+            evidence_key: evidence_key.map(|(x, y)| tamarack_crypto::PublicKey::P256 { x, y }),
             supported_teep_cipher_suites: suites,
             supported_suit_cose_profiles: profiles,
             data_item_requested: DataItems::from_bits(bits).unwrap(),

@@ -17,8 +17,8 @@ use tamarack_store::{
 };
 use tamarack_suit::author::{Builder, Component, Payload};
 use tamarack_tam::{ChallengeKey, OtrpConfig, OtrpSigner, Reply, Staple, Tam, TamConfig, TamSigner, catalog};
-use tamarack_tee::{Param, StateRoot};
-use tamarack_testkit::memory_platform::{MemoryPlatform, ed25519};
+use tamarack_tee::{Param, Persona, StateRoot};
+use tamarack_testkit::memory_platform::{MemoryPlatform, PERSONAS, ed25519};
 use tamarack_testkit::otrp_pki::{OtrpPki, TestTam};
 use tamarack_x509::Anchor;
 
@@ -85,9 +85,11 @@ fn otrp_config(pki: &OtrpPki, crypto: &Provider) -> OtrpConfig {
 /// An enrolled device of the maker whose CA the TAM lists.
 fn device(pki: &OtrpPki, crypto: Provider, number: u8, seed: &Seed) -> Agent<MemoryPlatform> {
     let blank = MemoryPlatform::new(crypto, number);
-    let chain = pki.attestation_chain(blank.attestation_public_key(), number);
-    let mut platform = blank
-        .with_certificate_chain(chain)
+    let mut platform = (0..PERSONAS).map(Persona).fold(blank, |platform, persona| {
+        let key = platform.attestation_public_key(persona);
+        platform.with_certificate_chain(persona, pki.attestation_chain(key, number))
+    });
+    platform = platform
         .with_otrp(number, pki.device(&crypto, number))
         .with_loader(Arc::new(tamarack_tee_sandbox::wasm::load));
     Agent::enrol(&mut platform, &crypto, seed).unwrap();
@@ -420,8 +422,10 @@ impl Pair {
 
     /// The device's row at the TAM.
     pub fn device(&self) -> Option<tamarack_store::Device> {
-        let id =
-            tamarack_cose::thumbprint(&self.agent.platform().attestation_public_key(), &self.device_crypto);
+        let id = tamarack_cose::thumbprint(
+            &self.agent.platform().attestation_public_key(Persona(0)),
+            &self.device_crypto,
+        );
         self.store.device(&TenantId::default(), &tamarack_model::DeviceId(id.0)).unwrap()
     }
 

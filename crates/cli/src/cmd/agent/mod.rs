@@ -29,8 +29,8 @@ use crate::{keys, out};
 pub const TEE_SUBCOMMAND: &str = "__tee";
 /// Most bytes that the components of one security domain may take, unless told otherwise.
 const DOMAIN_QUOTA: u64 = 16 << 20;
-/// What `openssl` and others begin a certificate signing request with, and end it.
-const CSR_END: &str = "-----END CERTIFICATE REQUEST-----\n";
+/// Personas that a device has besides those of its TAMs, for TAMs that a device authority adds later.
+const SPARE_PERSONAS: u32 = 2;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -124,13 +124,13 @@ enum Spoken {
 struct Certify {
     /// The device folder
     dir: PathBuf,
-    /// The certificate of device.csr, PEM, leaf first
+    /// The certificates of device.csr, PEM; those above them behind them
     #[arg(long)]
     cert: PathBuf,
-    /// The certificate of otrp.csr and those above it, PEM, leaf first, the root last
+    /// The certificates of otrp.csr, PEM, and those above them behind them, the root last
     #[arg(long)]
     otrp_cert: Option<PathBuf>,
-    /// The certificate of firmware.csr and those above it, PEM, leaf first, the root last
+    /// The certificates of firmware.csr, PEM, and those above them behind them, the root last
     #[arg(long, requires = "otrp_cert")]
     firmware_cert: Option<PathBuf>,
 }
@@ -286,6 +286,7 @@ fn init(args: Init) -> Outcome {
         hwmodel: args.class.bytes().take(32).collect(),
         hwversion: env!("CARGO_PKG_VERSION").into(),
         key_type: args.key_type.into(),
+        personas: pending.tams().saturating_add(SPARE_PERSONAS),
         otrp: pending
             .otrp
             .is_some()
@@ -296,9 +297,9 @@ fn init(args: Init) -> Outcome {
         return Err(Fail::new(codes::TEE_CHANNEL, "the TEE answered something else than was asked"));
     };
     tee.end();
-    for (name, request) in ["device.csr", "otrp.csr", "firmware.csr"].iter().zip(csr.split_inclusive(CSR_END))
-    {
-        fail::write(&dir.join(name), request.as_bytes())?;
+    let files = [("device.csr", csr.attestation), ("otrp.csr", csr.tee), ("firmware.csr", csr.firmware)];
+    for (name, requests) in files.iter().filter(|(_, requests)| !requests.is_empty()) {
+        fail::write(&dir.join(name), requests.as_bytes())?;
     }
     let speaks_otrp = pending.otrp.is_some();
     save(&dir, &Device { version: 1, fuse, pending: Some(pending) })?;
@@ -368,9 +369,9 @@ fn certify(args: &Certify) -> Outcome {
         (None, None) | (Some(_), Some(_)) => {}
     }
     let chains = Chains {
-        attestation: tamarack_pki::certificates_from_pem(&keys::read_text(&args.cert)?).map_err(pki)?,
-        otrp: args.otrp_cert.as_deref().map_or(Ok(Vec::new()), whole_chain)?,
-        firmware: args.firmware_cert.as_deref().map_or(Ok(Vec::new()), whole_chain)?,
+        attestation: chains(&args.cert)?.0,
+        otrp: args.otrp_cert.as_deref().map_or(Ok(Vec::new()), whole_chains)?,
+        firmware: args.firmware_cert.as_deref().map_or(Ok(Vec::new()), whole_chains)?,
     };
     let enrolment = pending::enrolment(&pending, chains)
         .map_err(|e| Fail::input(codes::CONFIG_INVALID, format_args!("{}: {e}", settings(dir).display())))?;
@@ -382,14 +383,33 @@ fn certify(args: &Certify) -> Outcome {
     Ok(())
 }
 
-/// Certificates up to a root, which OTrP shows to TAMs.
-fn whole_chain(file: &Path) -> Outcome<Vec<Vec<u8>>> {
-    let chain = tamarack_pki::certificates_from_pem(&keys::read_text(file)?).map_err(pki)?;
-    match &chain[..] {
-        [_, .., root] if tamarack_x509::Anchor::from_der(root).is_ok() => Ok(chain),
-        _ => Err(Fail::input(
+/// A chain for each leaf of a file: the leaf and the certificates of CAs, which stand behind all leaves; and whether there
+/// are any of CAs.
+fn chains(file: &Path) -> Outcome<(Vec<Vec<Vec<u8>>>, bool)> {
+    let all = tamarack_pki::certificates_from_pem(&keys::read_text(file)?).map_err(pki)?;
+    let is_ca = |certificate: &Vec<u8>| tamarack_x509::Anchor::from_der(certificate).is_ok();
+    let leaves = all.iter().take_while(|certificate| !is_ca(certificate)).count();
+    let (leaves, above) = all.split_at(leaves);
+    if leaves.is_empty() || !above.iter().all(is_ca) {
+        return Err(Fail::input(
             codes::PEM_INVALID,
-            format_args!("{}: expected the certificate, those above it and the root last", file.display()),
+            format_args!(
+                "{}: expected the device's certificates, and behind them those of CAs",
+                file.display()
+            ),
+        ));
+    }
+    let chains = leaves.iter().map(|leaf| [&[leaf.clone()][..], above].concat());
+    Ok((chains.collect(), !above.is_empty()))
+}
+
+/// The same up to a root, which OTrP shows to TAMs.
+fn whole_chains(file: &Path) -> Outcome<Vec<Vec<Vec<u8>>>> {
+    match chains(file)? {
+        (chains, true) => Ok(chains),
+        (_, false) => Err(Fail::input(
+            codes::PEM_INVALID,
+            format_args!("{}: the certificates above and the root are missing", file.display()),
         )),
     }
 }

@@ -40,13 +40,20 @@ pub(super) struct Otrp {
     pub domain_quota: u64,
 }
 
-/// Certificates that a device is enrolled with: leaf first, DER.
+/// Certificates that a device is enrolled with: a chain for each persona, leaf first, DER.
 pub(super) struct Chains {
-    pub attestation: Vec<Vec<u8>>,
-    /// Of the TEE's OTrP key with the root last; empty without OTrP.
-    pub otrp: Vec<Vec<u8>>,
-    /// Of the firmware's key with the root last; empty for none.
-    pub firmware: Vec<Vec<u8>>,
+    pub attestation: Vec<Vec<Vec<u8>>>,
+    /// Of the TEE's OTrP keys with the root last; empty without OTrP.
+    pub otrp: Vec<Vec<Vec<u8>>>,
+    /// Of the firmware's keys with the root last; empty for none.
+    pub firmware: Vec<Vec<Vec<u8>>>,
+}
+
+impl Pending {
+    /// Number of Owners.
+    pub fn tams(&self) -> u32 {
+        self.tams.len().max(self.otrp.as_ref().map_or(0, |otrp| otrp.anchors.len())) as u32
+    }
 }
 
 /// A key or certificate, and the name under it if it is a certificate's.
@@ -148,7 +155,7 @@ pub(super) fn enrolment(pending: &Pending, chains: Chains) -> Result<Enrolment, 
     let id = |text: &str| ComponentId::parse_text(text).map_err(|e| format!("{text}: {e}"));
     let otrp_anchors = pending.otrp.as_ref().map_or(&[][..], |otrp| &otrp.anchors);
     let mut tams = Vec::new();
-    for i in 0..pending.tams.len().max(otrp_anchors.len()) {
+    for i in 0..pending.tams() as usize {
         tams.push(tam(pending, i, pending.tams.get(i), otrp_anchors.get(i))?);
     }
     let mut signers = Vec::new();
@@ -165,8 +172,8 @@ pub(super) fn enrolment(pending: &Pending, chains: Chains) -> Result<Enrolment, 
     for (name, manifest) in &pending.peripherals {
         peripherals.push(PeripheralSeed { name: name.clone(), tam: 0, manifest: id(manifest)? });
     }
-    let Chains { attestation: chain, otrp: otrp_chain, firmware: firmware_chain } = chains;
-    Ok(Enrolment { chain, otrp_chain, firmware_chain, tams, signers, peripherals, authority: None })
+    let Chains { attestation: chains, otrp: otrp_chains, firmware: firmware_chains } = chains;
+    Ok(Enrolment { chains, otrp_chains, firmware_chains, tams, signers, peripherals, authority: None })
 }
 
 /// One Owner, by what it is in each protocol.

@@ -6,7 +6,8 @@ use tamarack_x509::{Name, PathOptions, validate_any};
 
 use super::*;
 use crate::enrol::OtrpConfig;
-use crate::platform::otrp::{FIRMWARE_KEY, OTRP_KEY};
+use crate::platform::face::name;
+use crate::platform::otrp::{FIRMWARE_CHAIN, FIRMWARE_KEY, OTRP_KEY};
 use crate::sealed::tests::Device;
 use crate::sealed::tests::crash_disk::Survivor;
 
@@ -14,8 +15,7 @@ const NOW: u64 = 1_800_000_000;
 
 fn config(key_type: KeyType) -> DeviceConfig {
     let otrp = OtrpConfig { tee_name: "Tamarack".into(), tee_version: "1".into() };
-    let config = DeviceConfig::new([1; 16], [2; 16], "test", &provider()).unwrap();
-    DeviceConfig { key_type, otrp: Some(otrp), ..config }
+    DeviceConfig { key_type, otrp: Some(otrp), ..DeviceConfig::new([1; 16], [2; 16], "test") }
 }
 
 fn create(place: &Place, key_type: KeyType) -> SoftwarePlatform {
@@ -35,29 +35,25 @@ impl Cas {
     }
 
     /// The chains that they give for the requests of a device.
-    fn certify(&self, platform: &SoftwarePlatform) -> [Vec<Vec<u8>>; 2] {
-        let (tee, firmware) = platform.otrp_certificate_requests("device").unwrap().unwrap();
-        let issue = |authority: &Authority, request: &str, role| {
+    fn certify(&self, platform: &SoftwarePlatform) -> [Vec<Vec<Vec<u8>>>; 2] {
+        let (tee, firmware): (Vec<_>, Vec<_>) =
+            platform.otrp_certificate_requests("device").unwrap().into_iter().unzip();
+        let issue = |authority: &Authority, requests: &str, role| {
             let name = Name::Uri("urn:test:device".into());
             let validity = Validity::days(NOW, 10);
-            let leaf = authority.issue_named_from_csr(request, role, &name, "device", validity).unwrap();
-            let mut chain = certificates_from_pem(&leaf).unwrap();
-            chain.push(authority.cert_der().to_vec());
-            chain
+            let leaves = authority.issue_named_from_csr(requests, role, &name, "device", validity).unwrap();
+            let leaves = certificates_from_pem(&leaves).unwrap().into_iter();
+            leaves.map(|leaf| vec![leaf, authority.cert_der().to_vec()]).collect()
         };
-        [issue(&self.tee, &tee, Role::OtrpTee), issue(&self.firmware, &firmware, Role::Firmware)]
-    }
-}
-
-fn subject(platform: SoftwarePlatform) -> platform_suite::Subject {
-    platform_suite::Subject {
-        attestation_key: platform.attestation_public_key(),
-        platform: Box::new(platform),
+        [
+            issue(&self.tee, &tee.concat(), Role::OtrpTee),
+            issue(&self.firmware, &firmware.concat(), Role::Firmware),
+        ]
     }
 }
 
 fn tee_key(platform: &SoftwarePlatform) -> PublicKey {
-    platform.otrp().unwrap().signer().public_key()
+    platform.otrp(Persona(0)).unwrap().signer().public_key()
 }
 
 #[test]
@@ -66,8 +62,8 @@ fn software_platform_speaks_otrp() {
     {
         let place = Place::new();
         let mut platform = create(&place, key_type);
-        assert!(platform.otrp().unwrap().chain().is_empty(), "nobody has certified it yet");
-        assert_eq!(platform.otrp().unwrap().firmware_signature(b"tid"), Ok(None));
+        assert!(platform.otrp(Persona(0)).unwrap().chain().is_empty(), "nobody has certified it yet");
+        assert_eq!(platform.otrp(Persona(0)).unwrap().firmware_signature(b"tid"), Ok(None));
         if certified {
             let [chain, firmware] = Cas::new().certify(&platform);
             platform.install_otrp_certificates(chain, firmware).unwrap();
@@ -81,12 +77,12 @@ fn software_platform_speaks_otrp() {
 fn a_device_made_without_an_identity_has_none() {
     let place = Place::new();
     let mut platform = place.create(KeyType::P256);
-    assert!(platform.otrp().is_none());
-    assert_eq!(platform.otrp_certificate_requests("device"), Ok(None));
-    let refused = platform.install_otrp_certificates(vec![vec![1]], Vec::new());
+    assert!(platform.otrp(Persona(0)).is_none());
+    assert_eq!(platform.otrp_certificate_requests("device"), Ok(Vec::new()));
+    let refused = platform.install_otrp_certificates(vec![vec![vec![1]]], Vec::new());
     assert_eq!(refused, Err(CertificateError::NoOtrp));
-    for name in [OTRP_KEY, FIRMWARE_KEY] {
-        assert_eq!(platform.store.get(name), None);
+    for key in [OTRP_KEY, FIRMWARE_KEY] {
+        assert_eq!(platform.store.get(&name(key, Persona(0))), None);
     }
 }
 
@@ -104,12 +100,17 @@ fn certificates_are_of_the_keys_that_they_are_for() {
         (firmware.clone(), chain.clone(), other("OTrP key")),
         (chain.clone(), foreign_firmware, other("firmware key")),
         (chain.clone(), chain.clone(), other("firmware key")),
-        (Vec::new(), firmware.clone(), Err(CertificateError::Malformed)),
-        (vec![vec![1; 50]], firmware.clone(), Err(CertificateError::Malformed)),
-        (chain.clone(), vec![vec![1; 50]], Err(CertificateError::Malformed)),
+        (Vec::new(), firmware.clone(), Err(CertificateError::Count("OTrP key"))),
+        (chain[1..].to_vec(), firmware.clone(), Err(CertificateError::Count("OTrP key"))),
+        (chain.clone(), firmware[1..].to_vec(), Err(CertificateError::Count("firmware key"))),
+        (vec![vec![vec![1; 50]]], firmware.clone(), Err(CertificateError::Malformed)),
+        (chain.clone(), vec![vec![vec![1; 50]]], Err(CertificateError::Malformed)),
     ] {
         assert_eq!(platform.install_otrp_certificates(chain, firmware), expected);
-        assert!(platform.otrp().unwrap().chain().is_empty(), "a refused certificate leaves nothing");
+        assert!(
+            platform.otrp(Persona(0)).unwrap().chain().is_empty(),
+            "a refused certificate leaves nothing"
+        );
     }
     // Nor is one of the OTrP key good for the attestation key.
     assert_eq!(platform.install_certificates(chain.clone()), other("attestation key"));
@@ -117,8 +118,8 @@ fn certificates_are_of_the_keys_that_they_are_for() {
     platform.install_otrp_certificates(chain.clone(), firmware.clone()).unwrap();
     drop(platform);
     let platform = place.open().unwrap();
-    let identity = platform.otrp().unwrap();
-    assert_eq!((identity.name(), identity.version(), identity.chain()), ("Tamarack", "1", &chain[..]));
+    let identity = platform.otrp(Persona(0)).unwrap();
+    assert_eq!((identity.name(), identity.version(), identity.chain()), ("Tamarack", "1", &chain[0][..]));
     let anchors = |authority: &Authority| [Anchor::from_der(authority.cert_der()).unwrap()];
     let options = PathOptions::default();
     let valid = |chain: &[Vec<u8>], authority, role| {
@@ -128,8 +129,8 @@ fn certificates_are_of_the_keys_that_they_are_for() {
     assert_eq!(tee.key(), Some(&tee_key(&platform)));
     assert!(tee.may_agree(), "requests are encrypted to it");
     let FirmwareSignature { certificate, signature } = identity.firmware_signature(b"tid").unwrap().unwrap();
-    assert_eq!(certificate, firmware[0]);
-    let firmware = valid(&firmware, &cas.firmware, Role::Firmware);
+    assert_eq!(certificate, firmware[0][0]);
+    let firmware = valid(&firmware[0], &cas.firmware, Role::Firmware);
     provider().verify.verify(firmware.key().unwrap(), b"tid", &signature).unwrap();
 }
 
@@ -140,7 +141,7 @@ fn firmware_that_has_no_certificate_says_nothing() {
     let [chain, firmware] = Cas::new().certify(&platform);
     platform.install_otrp_certificates(chain.clone(), firmware).unwrap();
     platform.install_otrp_certificates(chain, Vec::new()).unwrap();
-    assert_eq!(platform.otrp().unwrap().firmware_signature(b"tid"), Ok(None));
+    assert_eq!(platform.otrp(Persona(0)).unwrap().firmware_signature(b"tid"), Ok(None));
 }
 
 #[test]
@@ -148,10 +149,10 @@ fn k6_the_agent_reaches_no_key_of_otrp() {
     let place = Place::new();
     let mut platform = create(&place, KeyType::P256);
     let mut secrets = Vec::new();
-    for name in [OTRP_KEY, FIRMWARE_KEY] {
-        secrets.push(platform.store.get(name).unwrap().to_vec());
-        assert_eq!(platform.get(name), Ok(None));
-        assert!(platform.commit(vec![Change::Delete(name.to_vec())]).is_err());
+    for key in [OTRP_KEY, FIRMWARE_KEY].map(|key| name(key, Persona(1))) {
+        secrets.push(platform.store.get(&key).unwrap().to_vec());
+        assert_eq!(platform.get(&key), Ok(None));
+        assert!(platform.commit(vec![Change::Delete(key)]).is_err());
     }
     assert_eq!(platform.scan(b"p"), Ok(Vec::new()));
     for entry in fs::read_dir(place.path("device")).unwrap() {
@@ -171,11 +172,11 @@ fn firmware_signs_only_what_its_certificate_stands_for() {
     let mut platform = create(&place, KeyType::Ed25519);
     let [chain, firmware] = Cas::new().certify(&platform);
     platform.install_otrp_certificates(chain.clone(), firmware).unwrap();
-    let swapped = Change::Put(b"p/firmware-chain".to_vec(), attester::write_chain(&chain));
+    let swapped = Change::Put(name(FIRMWARE_CHAIN, Persona(0)), attester::write_chain(&chain[0]));
     platform.store.commit(vec![swapped]).unwrap();
     drop(platform);
     let platform = place.open().unwrap();
-    assert_eq!(platform.otrp().unwrap().firmware_signature(b"tid"), Err(Error::NotAuthentic));
+    assert_eq!(platform.otrp(Persona(0)).unwrap().firmware_signature(b"tid"), Err(Error::NotAuthentic));
 }
 
 /// What there is of a device: nothing, or its key and its certificates.
@@ -184,7 +185,7 @@ fn seen(store: Store) -> Option<(PublicKey, usize, bool)> {
         return None;
     }
     let platform = SoftwarePlatform::open(store, MEASURED, provider()).expect("a device is whole");
-    let identity = platform.otrp().expect("with its identity");
+    let identity = platform.otrp(Persona(0)).expect("with its identity");
     let vouched = identity.firmware_signature(b"tid").expect("a firmware that is whole").is_some();
     Some((tee_key(&platform), identity.chain().len(), vouched))
 }
