@@ -327,7 +327,8 @@ fn persona(d: &mut Decoder<'_>) -> Result<Persona, CborError> {
 /// Writes one frame.
 pub(super) fn send(stream: &mut impl Write, item: &[u8]) -> io::Result<()> {
     let length = u32::try_from(item.len()).ok().filter(|length| *length as usize <= MAX_FRAME);
-    let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a frame that is too long"))?;
+    let length =
+        length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a frame that is too long"))?;
     stream.write_all(&[&length.to_be_bytes()[..], item].concat())
 }
 
