@@ -39,7 +39,6 @@ use tamarack_model::{Code, DeviceId, UnixTime, codes};
 use tamarack_x509::Anchor;
 
 pub use ear::TrustResult;
-pub use tamarack_eat::ear::{Tier, TrustVector, claim};
 pub use format::psa_token;
 pub use format::software_tee::SoftwareTee;
 pub use format::{EvidenceFormat, FORMATS, find};
@@ -47,6 +46,7 @@ pub use reference::{
     Added, ComponentFinding, Endorsed, Finding, Floor, PROFILE as REFERENCE_PROFILE, ProviderRole,
     REPLACED as REFERENCE_REPLACED, ReferenceEntry, ReferenceProvider, References, StoredReference,
 };
+pub use tamarack_eat::ear::{Tier, TrustVector, claim};
 
 /// How far a device's isolation can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
