@@ -12,6 +12,7 @@ mod inspect;
 mod manifest;
 mod owner;
 mod pki;
+mod policy;
 mod reference;
 pub mod ta;
 mod tam;
@@ -41,6 +42,8 @@ pub enum Command {
     Manifest(manifest::Args),
     /// Make development keys, authorities and certificates
     Pki(pki::Args),
+    /// Say which devices are given what, and ask what that would do
+    Policy(policy::Args),
     /// Say what devices should run, and ask which of it is in force
     Reference(reference::Args),
     /// Show a CBOR, COSE, EAT, SUIT, TEEP, JOSE or OTrP object as an annotated tree
@@ -67,6 +70,7 @@ impl Command {
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
             Self::Pki(args) => pki::run(args),
+            Self::Policy(args) => policy::run(args),
             Self::Reference(args) => reference::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Bench(args) => bench::run(args),

@@ -86,6 +86,14 @@ actions! {
     ReferenceAdd = "reference.add", Rest, &[Operator], own &[], "add signed reference values", TABLE;
     ReferenceShow = "reference.show", Rest, &[Operator, Auditor], own &[], "see reference values", TABLE;
     ReferenceDeactivate = "reference.deactivate", Rest, &[Operator], own &[], "take reference values out of force", TABLE;
+    ReferenceProviderList = "reference-provider.list", Rest, &[Operator, Auditor], own &[], "list who may give reference values", TABLE;
+    ReferenceProviderSet = "reference-provider.set", Rest, &[Operator], own &[], "let somebody give reference values to the tenant", TABLE;
+    ReferenceProviderRemove = "reference-provider.remove", Rest, &[Operator], own &[], "end that", TABLE;
+    ReleasePolicyShow = "release-policy.show", Rest, &[Operator, Auditor], own &[], "see the release policy", TABLE;
+    ReleasePolicySet = "release-policy.set", Rest, &[Operator], own &[], "set the release policy", TABLE;
+    ReleasePolicyList = "release-policy.list", Rest, &[Operator, Auditor], own &[], "list the versions of the release policy", TABLE;
+    ReleaseAsk = "release.ask", Rest, &[Operator, Auditor], own &[], "ask what a release policy would do", TABLE;
+    EvidenceShow = "evidence.show", Rest, &[Operator, Auditor], own &[], "see the last Evidence of a device", TABLE;
     DeviceList = "device.list", Rest, &[Operator, Auditor], own &[], "list devices", TABLE;
     DeviceShow = "device.show", Rest, &[Operator, Auditor], own &[], "see a device", TABLE;
     DeviceRelease = "device.release", Rest, &[Operator], own &[], "end a device's quarantine", TABLE;
