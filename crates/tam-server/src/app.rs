@@ -10,6 +10,7 @@ use tamarack_attest::{Policy, TeeCa};
 use tamarack_crypto::{KeyAgree, KeyType, Provider};
 use tamarack_model::codes;
 use tamarack_pki::{certificates_from_pem, is_development, load_agreement_key, load_key};
+use tamarack_policy_cel::CelRules;
 use tamarack_store::{Read, Store, StoreOp};
 use tamarack_store_sqlite::SqliteStore;
 use tamarack_tam::{Tam, TamConfig, TamSigner, TeeRules};
@@ -66,6 +67,8 @@ impl App {
         let (policy, tee_rules, tee_lists) = policy(config)?;
         let mut tam = TamConfig::new(signers, policy, keys.current, challenges.replay_group);
         tam.reference_providers = reference::providers(config, &crypto)?;
+        tam.tenant_provider_cap = config.evidence.tenant_provider_cap.into();
+        tam.release_rules = Some(Box::new(CelRules::default()));
         tam.challenge_keys.previous = keys.previous;
         tam.evidence_key = evidence_key(config)?;
         tam.challenge_ttl = *config.evidence.challenge_ttl.get_ref();

@@ -69,7 +69,7 @@ fn provider(
     })
 }
 
-fn public_key(pem: &str) -> Option<PublicKey> {
+pub(crate) fn public_key(pem: &str) -> Option<PublicKey> {
     let key = public_key_from_pem(pem).ok();
     key.or_else(|| tamarack_x509::unvalidated_key(certificates_from_pem(pem).ok()?.first()?).ok())
 }

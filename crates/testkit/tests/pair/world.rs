@@ -118,6 +118,11 @@ pub fn authority(crypto: &Provider) -> Box<dyn Sign> {
     ed25519(crypto, 9, b"authority")
 }
 
+/// The key of the device's owner.
+pub fn device_owner(crypto: &Provider) -> Box<dyn Sign> {
+    ed25519(crypto, 9, b"device owner")
+}
+
 /// The TAM's side of OTrP.
 fn otrp_config(tam: &TestTam, pki: &OtrpPki, crypto: &Provider) -> OtrpConfig {
     let sign = crypto.keys.load_pkcs8(tam.pkcs8.expose()).unwrap();
@@ -250,6 +255,7 @@ impl Pair {
             signers,
             peripherals: vec![],
             device_authority: Some(authority(&crypto).public_key()),
+            device_owner: Some(device_owner(&crypto).public_key()),
         };
         let agent = device(&pki, device_crypto, DEVICE, &enrolment);
         let link: Link = Box::new(|_, _| Delivery::Intact);
@@ -353,6 +359,7 @@ impl Pair {
             signers: vec![signer_anchor(self.signer.public_key())],
             peripherals: vec![],
             device_authority: None,
+            device_owner: None,
         };
         Agent::enrol(&mut platform, &self.device_crypto, &seed).unwrap();
         self.agent = Agent::new(platform, self.device_crypto, AgentConfig::default());
@@ -420,6 +427,7 @@ impl Pair {
             signers: vec![signer_anchor(self.signer.public_key())],
             peripherals: vec![],
             device_authority: None,
+            device_owner: None,
         };
         self.seed += 1;
         let other = device(&self.pki, self.device_crypto, self.seed, &seed);
