@@ -170,7 +170,9 @@ fn proved(shown: &Value, anchors: &[PathBuf], provider: &Provider) -> Outcome<Pu
     let payload = payload.ok_or_else(|| refused(&"there is none, or it is not kept"))?;
     let mut trusted = Vec::new();
     for path in anchors {
-        for der in tamarack_pki::certificates_from_pem(&keys::read_text(path)?).map_err(crate::cmd::pki::pki)? {
+        for der in
+            tamarack_pki::certificates_from_pem(&keys::read_text(path)?).map_err(crate::cmd::pki::pki)?
+        {
             trusted.push(Anchor::from_der(&der).map_err(|e| Fail::input(e.code(), e))?);
         }
     }
