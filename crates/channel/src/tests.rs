@@ -373,7 +373,7 @@ fn what_is_not_defined_is_refused() {
     let null = |e: &mut Encoder| end(e.null());
     check(&raw(2, 1, 11, null), "version 2");
     check(&raw(1, 1 << 32, 11, null), "32 bits");
-    check(&raw(1, 1, 19, null), "operation 19");
+    check(&raw(1, 1, 23, null), "operation 23");
     check(&raw(1, 1, 0, null), "operation 0");
     check(&raw(1, 1, 11, |e| end(e.uint(1))), "expected null");
     check(&[raw(1, 1, 11, null), vec![0]].concat(), "1 bytes follow");

@@ -181,8 +181,14 @@ pub(crate) fn planned(
         let goes = plan.remove.iter().any(|id| id.segments().get(..2) == ta.segments().get(..2));
         let there = held(&ta).is_some() && !goes || plan.install.iter().any(brings);
         let current = held(&given.manifest).is_some_and(|held| held.digest == Some(given.digest)) && !goes;
+        // What the device's owner does not want is not sent before he says otherwise.
+        let held_back = view.held_back.iter().any(|held_back| {
+            (held_back.id == given.manifest || given.components.contains(&held_back.id))
+                && held_back.sequence.is_none_or(|sequence| given.sequence <= sequence)
+        });
         if there
             && !current
+            && !held_back
             && let Some(provider) = publisher(read, tenant, &given.manifest)?
         {
             personal.push(Personal { provider, ..given });

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tamarack_agent::{
-    Agent, AgentConfig, AnchorState, Finished, Input, Operations, OtrpPrincipal, Output, Principal, Seed,
-    SignerAnchor, TaName, TamAnchor,
+    Agent, AgentConfig, AnchorState, BUNDLE_SCHEME, Finished, Input, Operations, OtrpPrincipal, Output,
+    Principal, Seed, SignerAnchor, TaName, TamAnchor,
 };
 use tamarack_attest::{Grade, Policy, ProviderRole, ReferenceProvider, TeeCa};
 use tamarack_corim::{Class, ClassId, Environment};
@@ -173,6 +173,8 @@ pub struct Pair {
     pub broker: Option<BrokerErrorCode>,
     /// The keys of providers that the TAM signed at the end of the latest exchange.
     pub keys: Option<Vec<u8>>,
+    /// What an application brought along, if it did.
+    pub bundle: Option<Vec<u8>>,
     seed: u8,
     tam_keys: Vec<tamarack_crypto::PublicKey>,
     pub pki: OtrpPki,
@@ -269,6 +271,7 @@ impl Pair {
             publication: None,
             broker: None,
             keys: None,
+            bundle: None,
             seed: DEVICE,
             tam_keys: public_keys,
             pki,
@@ -450,7 +453,12 @@ impl Pair {
                             inputs.extend(self.post(protocol, &message));
                         }
                     }
-                    Output::Fetch { fetch, .. } => inputs.push(Input::FetchFailed { fetch }),
+                    Output::Fetch { fetch, uri, .. } => match &self.bundle {
+                        Some(data) if uri.starts_with(BUNDLE_SCHEME) => {
+                            inputs.push(Input::Chunk { fetch, data: data.clone(), last: true });
+                        }
+                        _ => inputs.push(Input::FetchFailed { fetch }),
+                    },
                     Output::Progress(_) => {}
                     Output::Finished(end) => finished = Some(end),
                 }
