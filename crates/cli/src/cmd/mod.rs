@@ -10,6 +10,7 @@ mod domain;
 mod explain;
 mod inspect;
 mod manifest;
+mod panel;
 mod pki;
 mod reference;
 pub mod ta;
@@ -36,6 +37,8 @@ pub enum Command {
     Ta(ta::Args),
     /// Explain, verify and try out SUIT manifests
     Manifest(manifest::Args),
+    /// Be a device's own screen and keys, which its rich OS neither sees nor answers
+    Panel(panel::Args),
     /// Make development keys, authorities and certificates
     Pki(pki::Args),
     /// Say what devices should run, and ask which of it is in force
@@ -62,6 +65,7 @@ impl Command {
             Self::Dev(args) => dev::run(args),
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
+            Self::Panel(args) => panel::run(args),
             Self::Pki(args) => pki::run(args),
             Self::Reference(args) => reference::run(args),
             Self::Inspect(args) => inspect::run(args),
