@@ -1,4 +1,5 @@
 mod claims;
+mod ear;
 mod measured;
 mod roundtrip;
 mod ta;
