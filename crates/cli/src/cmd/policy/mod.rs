@@ -10,8 +10,8 @@ use tamarack_model::codes;
 use tamarack_policy_cel::CelRules;
 
 use crate::fail::{self, Fail, Outcome};
-use crate::rest::{Connection, Rest, encode};
 use crate::out;
+use crate::rest::{Connection, Rest, encode};
 
 #[derive(clap::Args)]
 pub struct Args {
