@@ -23,10 +23,10 @@ use crate::fail::{self, Fail, Outcome};
 use crate::keys;
 
 #[derive(clap::Args)]
-pub struct Evidence {
+pub struct Offline {
     /// A file that `record` wrote, or Evidence as it is on the wire, repeatable; no TAM is asked
-    #[arg(long = "evidence")]
-    pub files: Vec<PathBuf>,
+    #[arg(long)]
+    pub evidence: Vec<PathBuf>,
     /// Media type of Evidence as it is on the wire
     #[arg(long, default_value = SOFTWARE_TEE_FORMAT)]
     format: String,
@@ -80,12 +80,12 @@ struct Case {
     at: UnixTime,
 }
 
-impl Evidence {
+impl Offline {
     /// One table for each file, in the form of the TAM's.
     pub fn decide(&self, policy: &str) -> Outcome<Vec<Value>> {
         let rules = CelRules::default();
         let appraiser = self.appraiser()?;
-        self.files
+        self.evidence
             .iter()
             .map(|file| Ok(decided(&rules, policy, self.case(file, appraiser.as_ref())?)))
             .collect()
