@@ -133,7 +133,7 @@ fn device(pki: &OtrpPki, crypto: Provider, number: u8, seed: &Seed) -> Agent<Mem
     let blank = MemoryPlatform::new(crypto, number);
     let mut platform = (0..PERSONAS).map(Persona).fold(blank, |platform, persona| {
         let key = platform.attestation_public_key(persona);
-        platform.with_certificate_chain(persona, pki.attestation_chain(key, number))
+        platform.with_certificate_chain(persona, pki.attestation_chain(key))
     });
     platform = platform
         .with_otrp(number, pki.device(&crypto, number))
@@ -218,6 +218,7 @@ impl Pair {
             require_binding: true,
             domains: 4,
             domain_quota: 1 << 20,
+            persona: Persona(0),
             state: AnchorState::Active,
         };
         let signers = tam_keys.into_iter().map(|key| TamSigner::new(key, Vec::new(), &crypto)).collect();
