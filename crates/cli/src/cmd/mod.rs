@@ -14,6 +14,7 @@ mod pki;
 mod reference;
 pub mod ta;
 mod tam;
+mod verifier;
 
 use crate::fail::Outcome;
 
@@ -40,6 +41,8 @@ pub enum Command {
     Pki(pki::Args),
     /// Say what devices should run, and ask which of it is in force
     Reference(reference::Args),
+    /// Make and serve a verifier, have Evidence appraised, check Attestation Results
+    Verifier(verifier::Args),
     /// Show a CBOR, COSE, EAT, SUIT, TEEP, JOSE or OTrP object as an annotated tree
     Inspect(inspect::Args),
     /// Measure this machine
@@ -64,6 +67,7 @@ impl Command {
             Self::Manifest(args) => manifest::run(args),
             Self::Pki(args) => pki::run(args),
             Self::Reference(args) => reference::run(args),
+            Self::Verifier(args) => verifier::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Bench(args) => bench::run(args),
             Self::Explain(args) => explain::run(args),
