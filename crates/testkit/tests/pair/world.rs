@@ -84,6 +84,7 @@ fn teep_anchor(owner: OwnerId, keys: Vec<tamarack_crypto::PublicKey>) -> TamAnch
         require_binding: true,
         domains: 0,
         domain_quota: 0,
+        persona: Persona(0),
         state: AnchorState::Active,
     }
 }

@@ -13,7 +13,7 @@ use tamarack_attest::{
 };
 use tamarack_cbor::{Decode, Limits};
 use tamarack_corim::Environment;
-use tamarack_cose::{KeyId, Purpose, VerificationKey, thumbprint};
+use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_eat::SOFTWARE_TEE_FORMAT;
 use tamarack_model::{ComponentId, DeviceId, Protocol, UnixTime, codes};
 use tamarack_policy_cel::CelRules;
@@ -227,8 +227,7 @@ fn appraised(
 ) -> Result<(DeviceId, Shown), Refusal> {
     let crypto = tamarack_crypto_aws_lc::provider();
     let hints = hints_unverified(Some(format), evidence)?;
-    let teep_key = hints.teep_key.map_or(KeyId([0; 32]), |key| thumbprint(&key, &crypto));
-    let expected = Expectations { nonce: &hints.nonce, teep_key, now };
+    let expected = Expectations { nonce: &hints.nonce, teep_key: None, now };
     let appraisal = appraise(Some(format), evidence, &expected, policy, &crypto)?;
     Ok((appraisal.device, Shown::of(&appraisal, format, now)))
 }
