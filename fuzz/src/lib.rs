@@ -144,6 +144,7 @@ pub fn evidence_claims() -> Claims {
             state_epoch: 5,
             state_root: [6; 32],
             trust_store_sequence: 1,
+            decryption_key: None,
         }),
         ..Claims::default()
     }

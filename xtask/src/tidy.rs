@@ -28,6 +28,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("eat", Wire),
     ("jose", Wire),
     ("otrp", Wire),
+    ("owner", Wire),
     ("suit", Wire),
     ("teep", Wire),
     ("x509", Wire),

@@ -1,18 +1,23 @@
 //! Security Domains, the keys of their providers, and personalization data, as parts of a transaction.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cose::{Purpose, VerificationKey};
+use tamarack_crypto::Secret;
 use tamarack_model::{Code, ComponentId, DomainChanges, Intent, Sha256Digest, codes};
-use tamarack_suit::{Envelope, TrustedKeys};
+use tamarack_owner::Effect as Verdict;
+use tamarack_suit::{Envelope, Machine, Reason, TrustedKeys};
 use tamarack_tee::TaReturn;
 
-use super::{Device, Effect, Refused, Transaction};
+use super::{Device, Effect, Personalization, PersonalizationOf, Refused, Transaction};
+use crate::authority::ManifestRefusal;
 use crate::domains::{self, Domain, DomainSigner, MAX_SIGNERS};
+use crate::staging::Staged;
 use crate::ta::objects::{self, Scope};
-use crate::trust::{AnchorState, TrustStore};
-use crate::{Error, aik, slots};
+use crate::trust::{AnchorState, SignerAnchor, TrustStore};
+use crate::{Error, aik, measure, slots};
 
 fn refused(code: Code, detail: impl Into<String>) -> Refused {
     Refused::Intent { code, detail: detail.into() }
@@ -59,6 +64,17 @@ impl Transaction {
         Ok(())
     }
 
+    /// A provider that the device's owner denies gets neither domain nor signers.
+    fn check_provider(&self, provider: &str) -> Result<(), Refused> {
+        match self.policy.effect(&self.tam, Some(provider), []) {
+            Verdict::Deny => {
+                let detail = alloc::format!("the device's owner denies {provider}");
+                Err(refused(codes::OWNER_REFUSED, detail))
+            }
+            Verdict::Allow | Verdict::Consent => Ok(()),
+        }
+    }
+
     fn ensure_domain(
         &mut self,
         device: &Device<'_>,
@@ -69,6 +85,7 @@ impl Transaction {
     ) -> Result<(), Refused> {
         let owner = self.tam.owner;
         check_names([&name, &provider])?;
+        self.check_provider(&provider)?;
         let label = name.as_bytes().to_vec();
         let quota = self.tam.domain_quota;
         let mut domain = Domain { label, name, provider, quota, signers: Vec::new(), implied: false };
@@ -112,6 +129,7 @@ impl Transaction {
         let before = domain.provider.clone();
         if let Some(provider) = provider.filter(|provider| *provider != domain.provider) {
             check_names([&provider])?;
+            self.check_provider(&provider)?;
             // The TAs and their data are those of a principal that includes the provider (security rule K1).
             if !domains::manifests(&self.journal, device.platform, &owner, &domain.label)?.is_empty() {
                 let detail = "a domain changes its provider only when it is empty";
@@ -122,6 +140,9 @@ impl Transaction {
         if !added.is_empty() && !self.tam.may_make_domain(&domain.label) {
             let detail = "the TAM's anchor does not let it introduce signers";
             return Err(refused(codes::OTRP_TAM_NOT_AUTHORIZED, detail));
+        }
+        if !added.is_empty() {
+            self.check_provider(&domain.provider)?;
         }
         self.forget_signers(device, &mut domain)?;
         add_signers(device, store, &mut domain, added)?;
@@ -177,7 +198,8 @@ impl Transaction {
     /// Writes personalization data for TAs that are there now that everything else is done.
     pub(super) fn personalize(&mut self, device: &Device<'_>) -> Result<(), Refused> {
         let owner = self.tam.owner;
-        for (id, data) in core::mem::take(&mut self.personalizations) {
+        for Personalization { of, data } in core::mem::take(&mut self.personalizations) {
+            let id = self.personalized(device, of)?;
             let Some(manifest) = slots::manifest(&self.journal, device.platform, &owner, &id)? else {
                 return Err(refused(codes::OTRP_TA_NOT_FOUND, alloc::format!("{id} is not installed")));
             };
@@ -192,6 +214,94 @@ impl Transaction {
                     _ => Error::Corrupt("TA data").into(),
                 })?;
             self.effects.push(Effect::Personalized { manifest: id });
+        }
+        Ok(())
+    }
+
+    /// The manifest of the TA that is personalized. What a signed manifest brings goes only to a TA of its own provider.
+    fn personalized(&mut self, device: &Device<'_>, of: PersonalizationOf) -> Result<ComponentId, Refused> {
+        let owner = self.tam.owner;
+        let (component, manifest, provider, reference) = match of {
+            PersonalizationOf::Manifest(id) => return Ok(id),
+            PersonalizationOf::Component { component, manifest, provider, reference } => {
+                (component, manifest, provider, reference)
+            }
+        };
+        let ta = component.personalized_ta().ok_or(Error::Intent)?;
+        let installed = slots::component(&self.journal, device.platform, &owner, &ta)?;
+        let of_provider = match &installed {
+            Some(ta) => slots::manifest(&self.journal, device.platform, &owner, &ta.manifest)?
+                .is_some_and(|manifest| manifest.provider == provider),
+            None => false,
+        };
+        let refusal = match installed {
+            Some(ta) if of_provider => {
+                slots::put_personalization(&mut self.journal, &owner, &component, &manifest);
+                return Ok(ta.manifest);
+            }
+            Some(_) => {
+                let detail = alloc::format!("{ta} belongs to another provider");
+                ManifestRefusal::new(codes::SUIT_NOT_OWNER, Reason::ComponentUnauthorised, detail)
+            }
+            None => {
+                let detail = alloc::format!("{ta}, which it personalizes, is not installed");
+                ManifestRefusal::new(codes::SUIT_UNSUPPORTED_COMPONENT, Reason::ComponentUnsupported, detail)
+            }
+        };
+        Err(self.refuse(device, ManifestRefusal { reference, ..refusal }))
+    }
+
+    /// Takes what a manifest staged as personalization data out of storage: it goes to the TA when all else is done, and
+    /// never becomes a component with a digest, from which a short secret could be guessed.
+    pub(super) fn take_personalization(
+        &mut self,
+        device: &mut Device<'_>,
+        machine: &Machine,
+        anchor: &SignerAnchor,
+        manifest: &ComponentId,
+        component: ComponentId,
+        staged: Staged,
+    ) -> Result<(), Refused> {
+        let data = measure::buffer(device.platform, staged.blob, staged.size, device.config.max_in_memory);
+        device.platform.discard(staged.blob);
+        let uri = machine.manifest().reference_uri.clone().unwrap_or_default();
+        let of = PersonalizationOf::Component {
+            component,
+            manifest: manifest.clone(),
+            provider: anchor.provider.clone(),
+            reference: Some(Box::new((uri, *machine.envelope().digest()))),
+        };
+        let data = Secret::new(data.map_err(Error::from)?);
+        self.personalizations.push(Personalization { of, data });
+        Ok(())
+    }
+
+    /// With a TA goes what it was personalized with, so that it is brought anew if the TA is; with a manifest that
+    /// personalized a TA goes what it brought.
+    pub(super) fn forget_personalization(
+        &mut self,
+        device: &Device<'_>,
+        removed: &ComponentId,
+        components: &[ComponentId],
+    ) -> Result<(), Refused> {
+        let owner = self.tam.owner;
+        for (data, manifest) in slots::personalizations(&self.journal, device.platform, &owner)? {
+            let ta = data.personalized_ta().ok_or(Error::Corrupt("personalization"))?;
+            if manifest == *removed {
+                slots::remove_personalization(&mut self.journal, &owner, &data);
+                if let Some(ta) = slots::component(&self.journal, device.platform, &owner, &ta)? {
+                    objects::forget_personalization(
+                        &mut self.journal,
+                        device.platform,
+                        &owner,
+                        &ta.manifest,
+                    )?;
+                    self.effects.push(Effect::Personalized { manifest: ta.manifest });
+                }
+            } else if components.contains(&ta) {
+                slots::remove_personalization(&mut self.journal, &owner, &data);
+                self.bury(device, &manifest)?;
+            }
         }
         Ok(())
     }

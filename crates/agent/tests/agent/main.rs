@@ -13,6 +13,8 @@ mod otrp_principals;
 mod otrp_refusals;
 mod otrp_replay;
 mod otrp_world;
+mod owner;
+mod owner_otrp;
 mod power;
 mod principals;
 mod rollback;

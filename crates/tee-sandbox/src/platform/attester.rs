@@ -22,6 +22,8 @@ const CONFIGURATION_URI: &str = "urn:x-tamarack:configuration";
 pub(super) struct Standing<'a> {
     pub identity: &'a Identity,
     pub confirm: PublicKey,
+    /// The key that payloads for this device are encrypted to.
+    pub decryption: PublicKey,
     pub measured: &'a Measured,
     pub counter_quality: &'static str,
 }
@@ -33,7 +35,7 @@ pub(super) fn evidence(
     request: &EvidenceRequest<'_>,
     standing: &Standing<'_>,
 ) -> Result<Evidence, Error> {
-    let Standing { identity, confirm, measured, counter_quality } = *standing;
+    let Standing { identity, confirm, decryption, measured, counter_quality } = *standing;
     let claims = Claims {
         eat_nonce: vec![request.nonce.to_vec()],
         ueid: Some(request.ueid.to_vec()),
@@ -61,6 +63,7 @@ pub(super) fn evidence(
             state_epoch: request.state.epoch,
             state_root: request.state.digest,
             trust_store_sequence: request.trust_store_sequence,
+            decryption_key: Some(decryption),
         }),
         ..Claims::default()
     };

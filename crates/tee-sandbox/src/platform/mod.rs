@@ -293,6 +293,7 @@ impl Platform for SoftwarePlatform {
         let standing = Standing {
             identity: &face.identity,
             confirm,
+            decryption: face.decryption_key()?.public_key(),
             measured: &self.measured,
             counter_quality: self.store.counter_quality(),
         };
