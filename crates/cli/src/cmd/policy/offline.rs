@@ -210,12 +210,9 @@ impl Offline {
 }
 
 fn grade(text: &str) -> Outcome<Grade> {
-    match text {
-        "none" => Ok(Grade::None),
-        "software" => Ok(Grade::Software),
-        "hardware" => Ok(Grade::Hardware),
-        _ => Err(Fail::input(codes::USAGE, format_args!("{text:?} is no grade: none, software or hardware"))),
-    }
+    let wrong =
+        || Fail::input(codes::USAGE, format_args!("{text:?} is no grade: none, software or hardware"));
+    Grade::parse(text).ok_or_else(wrong)
 }
 
 /// Appraises Evidence for whoever holds it in hand: freshness and binding are what it says itself.
