@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind, MapEncoder};
-use tamarack_model::{ComponentId, OwnerSays, HeldBack};
+use tamarack_model::{ComponentId, HeldBack, OwnerSays};
 
 /// "TEEP CBOR Labels" (section 5): keys of the option map and of requested-tc-info.
 pub mod label {

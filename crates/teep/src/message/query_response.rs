@@ -2,7 +2,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, ErrorKind, Limits};
-use tamarack_model::{ComponentId, Sha256Digest, TcEntry, HeldBack};
+use tamarack_model::{ComponentId, HeldBack, Sha256Digest, TcEntry};
 
 use crate::option::{self, Options, label};
 use crate::{Error, Token};
