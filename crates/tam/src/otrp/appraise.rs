@@ -275,7 +275,7 @@ fn with_evidence(
         evidence(codes::EVIDENCE_KEY_BINDING, "Evidence cannot vouch for a TEE key of this type")
     })?;
     let expected =
-        Expectations { nonce: tid.as_str().as_bytes(), teep_key: thumbprint(key, &tam.crypto), now };
+        Expectations { nonce: tid.as_str().as_bytes(), teep_key: Some(thumbprint(key, &tam.crypto)), now };
     appraise(Some(SOFTWARE_TEE_FORMAT), eat, &expected, policy, &tam.crypto).map_err(Disbelief::Evidence)
 }
 
