@@ -268,6 +268,9 @@ impl World {
                 ]));
             }
         }
+        if self.cast == Cast::Teep {
+            args.extend(texts(&["--owner", &self.path("owner.key.pub")]));
+        }
         if self.cast.tee_ca(name) != "tee-ca" {
             args.extend(texts(&["--vendor", "second-maker.example", "--class", "sensor-9"]));
         }
