@@ -1,122 +1,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
-use tamarack_cbor::{Encode, Encoder};
+use tamarack_eat::ear::{Tier, TrustVector, claim};
 
-/// How trustworthy something is, in the four steps of AR4SI (draft-ietf-rats-ar4si section "Trustworthiness Claims").
-/// Ordered from best to worst: what nobody says anything about is worse than what somebody affirms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Tier {
-    /// The verifier affirms it.
-    Affirming,
-    /// Nobody says anything about it.
-    None,
-    /// There is something to look at.
-    Warning,
-    /// It is explicitly not trustworthy.
-    Contraindicated,
-}
-
-impl Tier {
-    /// The number on the wire (EAR: `ear_status`).
-    pub fn number(self) -> u64 {
-        match self {
-            Self::None => 0,
-            Self::Affirming => 2,
-            Self::Warning => 32,
-            Self::Contraindicated => 96,
-        }
-    }
-
-    /// The step in which a trustworthiness claim lies.
-    pub fn of_claim(claim: i8) -> Self {
-        match claim {
-            -1..=1 => Self::None,
-            -32..=-2 | 2..=31 => Self::Affirming,
-            -96..=-33 | 32..=95 => Self::Warning,
-            i8::MIN..=-97 | 96..=i8::MAX => Self::Contraindicated,
-        }
-    }
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Affirming => "affirming",
-            Self::None => "none",
-            Self::Warning => "warning",
-            Self::Contraindicated => "contraindicated",
-        })
-    }
-}
-
-/// Values of trustworthiness claims that appraisal here gives (AR4SI section "Trustworthiness Claims").
-pub mod claim {
-    /// No assertion.
-    pub const NO_ASSERTION: i8 = 0;
-    /// instance-identity: the instance is recognized and not known to be compromised.
-    pub const RECOGNIZED_INSTANCE: i8 = 2;
-    /// instance-identity: not recognized, although it should be.
-    pub const UNRECOGNIZED_INSTANCE: i8 = 97;
-    /// executables: only approved ones were loaded at boot.
-    pub const APPROVED_BOOT: i8 = 3;
-    /// executables: genuine ones, with known vulnerabilities.
-    pub const VULNERABLE_RUNTIME: i8 = 32;
-    /// executables: some are not recognized.
-    pub const UNRECOGNIZED_RUNTIME: i8 = 33;
-    /// executables: some are contraindicated.
-    pub const CONTRAINDICATED_RUNTIME: i8 = 96;
-    /// hardware: genuine.
-    pub const GENUINE_HARDWARE: i8 = 2;
-}
-
-/// AR4SI trustworthiness vector. What is absent was not looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TrustVector {
-    /// 0: whether the attester is who it says.
-    pub instance_identity: Option<i8>,
-    /// 1: whether it is configured safely.
-    pub configuration: Option<i8>,
-    /// 2: what runs.
-    pub executables: Option<i8>,
-    /// 3: what lies in its file system.
-    pub file_system: Option<i8>,
-    /// 4: what it runs on.
-    pub hardware: Option<i8>,
-    /// 5: who can look into its memory.
-    pub runtime_opaque: Option<i8>,
-    /// 6: who can look into its storage.
-    pub storage_opaque: Option<i8>,
-    /// 7: where its data come from.
-    pub sourced_data: Option<i8>,
-}
-
-impl TrustVector {
-    /// Every claim with its label and name, in the order of the labels.
-    pub fn claims(&self) -> [(i64, &'static str, Option<i8>); 8] {
-        [
-            (0, "instance-identity", self.instance_identity),
-            (1, "configuration", self.configuration),
-            (2, "executables", self.executables),
-            (3, "file-system", self.file_system),
-            (4, "hardware", self.hardware),
-            (5, "runtime-opaque", self.runtime_opaque),
-            (6, "storage-opaque", self.storage_opaque),
-            (7, "sourced-data", self.sourced_data),
-        ]
-    }
-}
-
-/// What appraisal comes to, in the terms of EAR (draft-ietf-rats-ear, EAR-appraisal).
-///
-/// | label | field |
-/// |---|---|
-/// | 1000 | `status` |
-/// | 1001 | `vector`, if any claim was made |
-/// | 1003 | `policies`, if any |
-///
-/// The reasons are for people and do not go on the wire.
+/// What appraisal comes to, in the terms of EAR: what goes into an [`tamarack_eat::ear::EarAppraisal`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustResult {
     /// The worst that was found. [`Tier::None`] unless identity and executables were both looked at: what was not looked at
@@ -135,30 +22,7 @@ impl TrustResult {
     pub fn new(vector: TrustVector, policies: Vec<String>, reasons: Vec<String>) -> Self {
         let needed = [vector.instance_identity, vector.executables];
         let needed = needed.into_iter().map(|claim| Tier::of_claim(claim.unwrap_or(claim::NO_ASSERTION)));
-        let made = vector.claims().into_iter().filter_map(|(.., claim)| claim.map(Tier::of_claim));
-        let status = needed.chain(made).max().unwrap_or(Tier::None);
+        let status = needed.chain(vector.worst()).max().unwrap_or(Tier::None);
         Self { status, vector, policies, reasons }
-    }
-}
-
-impl Encode for TrustResult {
-    fn encode(&self, e: &mut Encoder) {
-        e.map_with(|map| {
-            map.int(1000, |e| e.uint(self.status.number()));
-            if self.vector != TrustVector::default() {
-                map.int(1001, |e| {
-                    e.map_with(|map| {
-                        for (label, _, claim) in self.vector.claims() {
-                            map.optional(label, claim, |e, claim| e.int(claim.into()));
-                        }
-                    })
-                });
-            }
-            if !self.policies.is_empty() {
-                map.int(1003, |e| {
-                    self.policies.iter().fold(e.array(self.policies.len()), |e, policy| e.text(policy))
-                });
-            }
-        });
     }
 }

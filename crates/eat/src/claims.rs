@@ -3,7 +3,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
-use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind, Kind};
+use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind, Kind, MapEncoder};
 
 use crate::{Confirmation, Manifest, Measurement, PlatformClaims};
 
@@ -203,18 +203,9 @@ impl Encode for Claims {
                 .optional(label::HWMODEL, self.hwmodel.as_deref(), |e, model| e.bytes(model))
                 .optional(label::HWVERSION, self.hwversion.as_ref(), |e, version| e.item(version))
                 .optional(label::DBGSTAT, self.dbgstat, |e, status| e.uint(status.number()))
-                .optional(label::EAT_PROFILE, self.eat_profile.as_ref(), |e, profile| match profile {
-                    Profile::Uri(uri) => e.text(uri),
-                    Profile::Oid(oid) => e.bytes(oid),
-                })
+                .optional(label::EAT_PROFILE, self.eat_profile.as_ref(), |e, profile| e.item(profile))
                 .optional(label::PLATFORM, self.platform.as_ref(), |e, platform| e.item(platform));
-            match self.eat_nonce.as_slice() {
-                [] => {}
-                [nonce] => drop(map.int(label::EAT_NONCE, |e| e.bytes(nonce))),
-                nonces => drop(map.int(label::EAT_NONCE, |e| {
-                    nonces.iter().fold(e.array(nonces.len()), |e, nonce| e.bytes(nonce))
-                })),
-            }
+            encode_nonces(map, &self.eat_nonce);
             if !self.submods.is_empty() {
                 map.int(label::SUBMODS, |e| {
                     e.map_with(|submods| {
@@ -252,7 +243,7 @@ pub(crate) fn sized(
     }
 }
 
-fn decode_nonces(d: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Error> {
+pub(crate) fn decode_nonces(d: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Error> {
     let nonce = |d: &mut Decoder<'_>| sized(d, 8..=64, "a nonce of 8 to 64 bytes");
     if d.peek() != Kind::Array {
         return Ok(alloc::vec![nonce(d)?]);
@@ -262,6 +253,14 @@ fn decode_nonces(d: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Error> {
         0 | 1 => Err(Error::new(at, ErrorKind::Value("a single nonce as a byte string"))),
         count => (0..count).map(|_| nonce(d)).collect(),
     }
+}
+
+pub(crate) fn encode_nonces(map: &mut MapEncoder, nonces: &[Vec<u8>]) {
+    let one_or_many = (!nonces.is_empty()).then_some(nonces);
+    map.optional(label::EAT_NONCE, one_or_many, |e, nonces| match nonces {
+        [nonce] => e.bytes(nonce),
+        nonces => nonces.iter().fold(e.array(nonces.len()), |e, nonce| e.bytes(nonce)),
+    });
 }
 
 fn at_least_one<'b, T: Decode<'b>>(d: &mut Decoder<'b>, expected: &'static str) -> Result<Vec<T>, Error> {
@@ -343,5 +342,14 @@ impl<'b> Decode<'b> for Profile {
             Kind::Text => d.text().map(|uri| Self::Uri(uri.into())),
             _ => d.bytes().map(|oid| Self::Oid(oid.to_vec())),
         }
+    }
+}
+
+impl Encode for Profile {
+    fn encode(&self, e: &mut Encoder) {
+        match self {
+            Self::Uri(uri) => e.text(uri),
+            Self::Oid(oid) => e.bytes(oid),
+        };
     }
 }

@@ -9,6 +9,7 @@
 //! | [`sign`] | the other direction |
 //! | [`PlatformClaims`] | our private claim about a TEE |
 //! | [`TpmQuote`] | the quote of a TPM in the submodule `tpm` |
+//! | [`ear`] | Attestation Results: what a verifier says about Evidence |
 //! | [`MeasuredTa`] | a TA among the measurements of a device |
 //! | [`TaClaims`] | what a TA proves of itself, in a submodule of Evidence of its own |
 //!
@@ -22,6 +23,7 @@ extern crate alloc;
 
 mod claims;
 mod confirmation;
+pub mod ear;
 mod manifest;
 mod measured;
 mod platform;

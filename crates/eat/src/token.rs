@@ -74,8 +74,7 @@ impl Token {
 
     /// The claims, which nobody vouches for: for tools only.
     pub fn unverified(&self) -> Result<Claims, Error> {
-        let payload = self.object.unverified_payload().ok_or(CoseError::Payload)?;
-        Claims::from_cbor(payload, &self.limits).map_err(Error::Claims)
+        self.unverified_as()
     }
 
     /// Checks that one of `keys` for `purpose` (Evidence or Attestation Result) signed it, then reads the claims.
@@ -85,8 +84,22 @@ impl Token {
         purpose: Purpose,
         provider: &Provider,
     ) -> Result<Verified<Claims>, Error> {
+        self.verify_as(keys, purpose, provider)
+    }
+
+    pub(crate) fn unverified_as<T: for<'b> Decode<'b>>(&self) -> Result<T, Error> {
+        let payload = self.object.unverified_payload().ok_or(CoseError::Payload)?;
+        T::from_cbor(payload, &self.limits).map_err(Error::Claims)
+    }
+
+    pub(crate) fn verify_as<T: for<'b> Decode<'b>>(
+        &self,
+        keys: &[VerificationKey],
+        purpose: Purpose,
+        provider: &Provider,
+    ) -> Result<Verified<T>, Error> {
         let payload = self.object.verify(keys, purpose, None, &[], provider)?;
-        payload.try_map(|payload| Claims::from_cbor(&payload, &self.limits).map_err(Error::Claims))
+        payload.try_map(|payload| T::from_cbor(&payload, &self.limits).map_err(Error::Claims))
     }
 }
 

@@ -1,5 +1,6 @@
 pub mod psa_token;
 pub(crate) mod software_tee;
+pub(crate) mod ta_evidence;
 pub mod tpm;
 
 use alloc::format;
@@ -31,15 +32,14 @@ pub trait EvidenceFormat: Sync {
 /// Every format. Those that can only hash a nonce travel as a submodule of claims for which the Agent's signature stands
 /// (security rule C3).
 pub const FORMATS: &[&dyn EvidenceFormat] =
-    &[&software_tee::SoftwareTee, &psa_token::PsaToken, &tpm::TpmQuotes];
+    &[&software_tee::SoftwareTee, &psa_token::PsaToken, &ta_evidence::TaEvidence, &tpm::TpmQuotes];
 
 /// The format that an attestation-payload-format names.
 pub fn find(format: Option<&str>) -> Result<&'static dyn EvidenceFormat, Refusal> {
     let unsupported = |reason| Refusal { code: codes::EVIDENCE_FORMAT, reason };
     let Some(format) = format else {
         return Err(unsupported(
-            "no attestation-payload-format, which means an Attestation Result, and no verifier is configured"
-                .into(),
+            "no attestation-payload-format, which means an Attestation Result and no Evidence".into(),
         ));
     };
     FORMATS

@@ -27,7 +27,7 @@ use tamarack_corim::{Class, ClassId, Digest, DigestAlgorithm, Environment, Insta
 use tamarack_cose::thumbprint;
 use tamarack_crypto::{ConstantTimeEq, Provider, PublicKey};
 use tamarack_eat::{
-    Claims, Confirmation, LAUNCHER_PCR, Manifest, Profile, TpmQuote, decode_pcrs, encode_pcrs,
+    Claims, Confirmation, LAUNCHER_PCR, Manifest, PlatformClaims, Profile, TpmQuote, decode_pcrs, encode_pcrs,
 };
 use tamarack_model::{Code, DeviceId, codes};
 
@@ -120,13 +120,14 @@ impl EvidenceFormat for TpmQuotes {
         if !bool::from(wrapped.challenge.ct_eq(expected.nonce)) {
             return Err(refusal(codes::EVIDENCE_STALE, "the nonce is not the one that was asked for"));
         }
-        if thumbprint(&wrapped.teep_key, provider) != expected.teep_key {
-            let reason = format!("the Evidence vouches for another key than {}", expected.teep_key);
+        let teep_key = thumbprint(&wrapped.teep_key, provider);
+        if let Some(expected) = expected.teep_key.filter(|expected| *expected != teep_key) {
+            let reason = format!("the Evidence vouches for another key than {expected}");
             return Err(refusal(codes::EVIDENCE_KEY_BINDING, reason));
         }
         let quoted = Quoted::from_cbor(wrapped.evidence, &LIMITS).map_err(malformed)?;
         // The key counts only once its chain does (security rule K4).
-        let certified = certify(&quoted.chain, expected, policy, provider)?;
+        let certified = certify(&quoted.chain, expected.now, policy, provider)?;
         let device = DeviceId(thumbprint(&certified.key, provider).0);
         let mut reasons =
             alloc::vec![format!("attestation key {device} is certified by TEE CA {}", certified.ca)];
@@ -135,7 +136,7 @@ impl EvidenceFormat for TpmQuotes {
         let pcrs = verify(quoted.attest, &signature, &quoted.pcrs, &certified.key, &qualifying, provider)?;
         reasons.push(format!("a TPM quote of {}", numbers(&pcrs)));
         reasons.push("fresh: bound to the nonce that was asked for".into());
-        reasons.push(format!("bound to the TEEP key {}", expected.teep_key));
+        reasons.push(format!("bound to the TEEP key {teep_key}"));
 
         let claimed = if policy.software_layers == 0 { Grade::Software } else { Grade::None };
         let grade = certified.cap.min(claimed);
@@ -161,7 +162,7 @@ impl EvidenceFormat for TpmQuotes {
             cnf: Some(Confirmation::Key(wrapped.teep_key)),
             ..Claims::default()
         };
-        Ok(Genuine { device, grade, claims, reasons, shown })
+        Ok(Genuine { device, grade, claims, reasons, shown, tas: Vec::new() })
     }
 }
 
@@ -195,17 +196,29 @@ pub fn verify<'p>(
     Ok(pcrs)
 }
 
-/// Checks the submodule of claims that `key` signed and whose freshness was checked: the quote itself, and that
+/// Checks the quote in the submodule of claims that `key` signed and whose freshness was checked: the quote itself, and that
 /// [`LAUNCHER_PCR`] holds the very Agent and configuration that the claims tell. Gives the components that it shows besides
-/// those of the claims: the PCRs of the boot.
+/// those of the claims: the PCRs of the boot. Claims that tell of a TPM must come with one.
 pub(super) fn check_submodule(
-    quote: &TpmQuote,
     claims: &Claims,
+    platform: &PlatformClaims,
     key: &PublicKey,
-    nonce: &[u8],
     reasons: &mut Vec<String>,
     provider: &Provider,
 ) -> Result<Vec<Measurement>, Refusal> {
+    let Some(quote) = TpmQuote::of(&claims.submods).map_err(malformed)? else {
+        if platform.root_secret == TPM || platform.counter_quality == TPM {
+            let reason = "the claims tell of a TPM and come without its quote";
+            return Err(refusal(codes::TPM_QUOTE_MISSING, reason));
+        }
+        return Ok(Vec::new());
+    };
+    let [nonce] = claims.eat_nonce.as_slice() else {
+        return Err(refusal(
+            codes::TPM_QUOTE_STALE,
+            "the claims have no nonce that a quote could be bound to",
+        ));
+    };
     let confirmed = match &claims.cnf {
         Some(Confirmation::Key(key)) => Some(key),
         // Evidence of a TA; whether a cnf is needed, the profile says.
@@ -234,6 +247,8 @@ pub(super) fn check_submodule(
     Ok(pcrs.iter().filter(|(number, _)| *number != LAUNCHER_PCR).map(measured).collect())
 }
 
+/// What the platform claims call a TPM.
+const TPM: &str = "tpm";
 /// What the manifests claim calls the Agent and its configuration.
 const AGENT: &str = "urn:x-tamarack:agent";
 const CONFIGURATION: &str = "urn:x-tamarack:configuration";

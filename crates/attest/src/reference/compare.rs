@@ -10,7 +10,7 @@ use tamarack_model::{Code, Hex, UnixTime, codes};
 
 use super::check::name;
 use super::{ProviderRole, ReferenceEntry, References};
-use crate::ear::claim;
+use crate::claim;
 
 /// What became of one measured component.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 mod cbor;
 mod corim;
 mod cose;
+mod ear;
 mod psa;
 mod suit;
 mod table;
@@ -20,6 +21,7 @@ fn every_vector_is_accounted_for() {
     cose::run(&mut table);
     thumbprint::run(&mut table);
     psa::run(&mut table);
+    ear::run(&mut table);
     corim::run(&mut table);
     suit::run(&mut table);
     teep::run(&mut table);
@@ -28,7 +30,9 @@ fn every_vector_is_accounted_for() {
         "cose-wg-examples",
         "cose-key-thumbprint",
         "psa-token",
+        "ear",
         "corim",
+        "suit-firmware-encryption",
         "suit-libcsuit",
         "suit-manifest",
         "teep-draft",

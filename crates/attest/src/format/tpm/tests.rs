@@ -110,7 +110,7 @@ fn attested(world: &World) -> Attested {
 
 fn appraised(world: &World, evidence: &[u8]) -> Result<Appraisal, Refusal> {
     let teep_key = thumbprint(&world.teep_key, &provider());
-    let expected = Expectations { nonce: &NONCE, teep_key, now: NOW };
+    let expected = Expectations { nonce: &NONCE, teep_key: Some(teep_key), now: NOW };
     appraise(Some(FORMAT), evidence, &expected, &world.policy, &provider())
 }
 
