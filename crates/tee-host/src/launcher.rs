@@ -21,6 +21,9 @@ use tamarack_tee_sandbox::isolation::{
 use tamarack_tee_sandbox::launcher::{Measured, Service};
 use tamarack_tee_sandbox::root::FileRoot;
 use tamarack_tee_sandbox::root_secret::RootSecret;
+use tamarack_tee_tpm::Pcrs;
+use tamarack_tee_tpm::commands::Tpm;
+use tamarack_tee_tpm::root::TpmRoot;
 
 use crate::configuration::{Configuration, RootKind};
 use crate::{AGENT_SUBCOMMAND, LAUNCHER_SUBCOMMAND, REQUIRE_SANDBOX, agent};
@@ -31,14 +34,21 @@ const ROOT: &str = "--root=";
 const KEY_TYPE: &str = "--key-type=";
 /// Argument that names the panel's socket.
 const PANEL: &str = "--panel=";
+/// Argument that names the PCRs to which a new root secret is sealed.
+const SEAL_TO: &str = "--seal-to=";
 
 /// The arguments by which the launcher is told its configuration, behind the running program's name.
-pub(crate) fn arguments(configuration: &Configuration, panel: Option<&Path>) -> Vec<OsString> {
+pub(crate) fn arguments(
+    configuration: &Configuration,
+    panel: Option<&Path>,
+    seal_to: Option<Pcrs>,
+) -> Vec<OsString> {
     let Configuration { root, key_type, panel: _, require_sandbox } = configuration;
     let mut args: Vec<OsString> = vec![LAUNCHER_SUBCOMMAND.into(), format!("{ROOT}{}", root.name()).into()];
     args.push(format!("{KEY_TYPE}{}", key_type_name(*key_type)).into());
     args.extend(panel.map(|path| [OsStr::new(PANEL), path.as_os_str()].concat_os()));
     args.extend(require_sandbox.then(|| REQUIRE_SANDBOX.into()));
+    args.extend(seal_to.map(|pcrs| OsString::from(format!("{SEAL_TO}{pcrs}"))));
     args
 }
 
@@ -67,11 +77,14 @@ fn key_type_name(key_type: KeyType) -> &'static str {
 struct Told {
     configuration: Configuration,
     panel: Option<PathBuf>,
+    /// Only for a new device with a TPM.
+    seal_to: Option<Pcrs>,
 }
 
 impl Told {
     fn read(args: &[OsString]) -> Option<Self> {
         let (mut root, mut key_type, mut panel, mut require_sandbox) = (None, None, None, false);
+        let mut seal_to = None;
         for arg in args {
             let bytes = arg.as_encoded_bytes();
             if arg == REQUIRE_SANDBOX {
@@ -81,6 +94,8 @@ impl Told {
                 panel = Some(PathBuf::from(OsStr::from_bytes(&bytes[PANEL.len()..])));
             } else if let Some(name) = arg.to_str()?.strip_prefix(ROOT) {
                 root = Some(RootKind::from_name(name)?);
+            } else if let Some(pcrs) = arg.to_str()?.strip_prefix(SEAL_TO) {
+                seal_to = Some(pcrs.parse().ok()?);
             } else {
                 let name = arg.to_str()?.strip_prefix(KEY_TYPE)?;
                 let all = [KeyType::Ed25519, KeyType::P256];
@@ -89,7 +104,7 @@ impl Told {
         }
         let configuration =
             Configuration { root: root?, key_type: key_type?, panel: panel.is_some(), require_sandbox };
-        Some(Self { configuration, panel })
+        Some(Self { configuration, panel, seal_to })
     }
 }
 
@@ -202,6 +217,15 @@ fn open_root(
             let counter = descriptors.next().flatten().map(File::from);
             let secret = RootSecret::new(secret);
             Ok(Box::new(FileRoot::new(secret, counter, told.configuration.key_type, provider)))
+        }
+        RootKind::Tpm => {
+            let mut next = || descriptors.next().flatten();
+            let (Some(tpm), Some(sealed), Some(marks)) = (next(), next(), next()) else {
+                return Err(Error::Launcher("there is no TPM, or its files are missing".into()));
+            };
+            let tpm = Tpm::open(tpm, provider)
+                .map_err(|e| Error::RootOfTrust { code: e.code(), why: e.to_string() })?;
+            Ok(Box::new(TpmRoot::new(tpm, sealed.into(), marks.into(), told.seal_to)))
         }
     }
 }

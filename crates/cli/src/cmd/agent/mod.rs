@@ -5,6 +5,7 @@
 
 mod measure;
 mod pending;
+mod root;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -16,10 +17,11 @@ use serde_json::json;
 use tamarack_broker::{Broker, HttpOptions, Server, TamClient, TeeChannel};
 use tamarack_channel::{OtrpProfile, Profile, Request, Status, Value};
 use tamarack_model::{ComponentId, codes};
-use tamarack_tee_host::{LaunchOptions, Root};
+use tamarack_tee_host::{LaunchOptions, Root, RootKind};
 use tamarack_tee_sandbox::Layers;
 
 use pending::{Anchor, Chains, Otrp, Pending};
+use root::RootAddress;
 
 use super::pki::{KeyKind, pki};
 use crate::fail::{self, Fail, Outcome};
@@ -28,6 +30,8 @@ use crate::{keys, out};
 
 /// Most bytes that the components of one security domain may take, unless told otherwise.
 const DOMAIN_QUOTA: u64 = 16 << 20;
+/// The file with the root secret that a TPM has sealed, in the device folder.
+const SEALED: &str = "root.sealed";
 /// Personas that a device has besides those of its TAMs, for TAMs that a device authority adds later.
 const SPARE_PERSONAS: u32 = 2;
 
@@ -54,8 +58,12 @@ struct Init {
     /// The device folder; it must not hold a device yet
     dir: PathBuf,
     /// File of the device's root secret, outside the folder; made if it is missing
-    #[arg(long)]
-    fuse: PathBuf,
+    #[arg(long, required_unless_present = "root")]
+    fuse: Option<PathBuf>,
+    /// Use a TPM 2.0 instead: tpm:ADDRESS, where ADDRESS is device:/dev/tpmrm0
+    /// or swtpm:path=SOCKET or swtpm:host=HOST,port=PORT. With ,pcrs=0+2+4+7 behind it, the PCRs that it is sealed to
+    #[arg(long, value_name = "ROOT", conflicts_with = "fuse")]
+    root: Option<RootAddress>,
     /// The Agent's program, if it is not this one; it is measured at every start
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
@@ -174,14 +182,26 @@ struct Run {
 #[serde(deny_unknown_fields)]
 struct Device {
     version: u32,
-    /// File of the root secret.
+    /// File of the root secret; with a TPM, of what the TPM has sealed.
     fuse: PathBuf,
+    /// The TPM that is the root of trust; null if that is the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tpm: Option<RootAddress>,
     /// Kind of its keys.
     key_type: KeyKind,
     /// The Agent's program; null for the one that runs the device.
     agent: Option<PathBuf>,
     /// What `certify` will seal; gone once it is sealed.
     pending: Option<Pending>,
+}
+
+impl Device {
+    fn root_kind(&self) -> RootKind {
+        match self.tpm {
+            None => RootKind::File,
+            Some(_) => RootKind::Tpm,
+        }
+    }
 }
 
 pub fn run(args: Args) -> Outcome {
@@ -248,7 +268,12 @@ impl Tee {
     fn launch(dir: &Path, device: &Device, how: How<'_>) -> Outcome<Self> {
         let options = LaunchOptions {
             folder: &storage(dir),
-            root: Root::File { fuse: &device.fuse },
+            root: match &device.tpm {
+                None => Root::File { fuse: &device.fuse },
+                Some(RootAddress { tpm, pcrs }) => {
+                    Root::Tpm { address: tpm, sealed: &device.fuse, pcrs: *pcrs }
+                }
+            },
             key_type: device.key_type.into(),
             agent: how.agent.or(device.agent.as_deref()),
             panel: how.panel,
@@ -308,8 +333,12 @@ fn init(args: Init) -> Outcome {
     pending::check(&pending)?;
     std::fs::create_dir_all(dir).map_err(|e| unwritable(dir, e))?;
     let dir = dir.canonicalize().map_err(|e| unwritable(dir, e))?;
-    let fuse = absolute(&args.fuse)?;
-    if fuse.starts_with(&dir) {
+    let fuse = match &args.fuse {
+        Some(fuse) => absolute(fuse)?,
+        // Without its TPM a copy of it opens nothing.
+        None => dir.join(SEALED),
+    };
+    if args.root.is_none() && fuse.starts_with(&dir) {
         return Err(usage(format_args!("--fuse {}: it must lie outside {}", fuse.display(), dir.display())));
     }
     let vendor = vendor_id(&args.vendor);
@@ -328,7 +357,8 @@ fn init(args: Init) -> Outcome {
             .then(|| OtrpProfile { tee_name: args.tee_name, tee_version: env!("CARGO_PKG_VERSION").into() }),
     };
     let agent = args.agent.as_deref().map(absolute).transpose()?;
-    let mut device = Device { version: 1, fuse, key_type: args.key_type, agent, pending: None };
+    let mut device =
+        Device { version: 1, fuse, tpm: args.root, key_type: args.key_type, agent, pending: None };
     let mut tee = Tee::launch(&dir, &device, How { create: true, ..How::default() })?;
     let Value::Csr(csr) = tee.ask(Request::Csr(profile))? else {
         return Err(Fail::new(codes::TEE_CHANNEL, "the TEE answered something else than was asked"));
