@@ -14,7 +14,7 @@ use tamarack_fuzz::{
     wallet,
 };
 use tamarack_model::{ComponentId, OwnerId};
-use tamarack_tee::Param;
+use tamarack_tee::{Param, Persona};
 use tamarack_teep::{Message, SignedMessage, Update};
 use tamarack_testkit::memory_platform::MemoryPlatform;
 
@@ -91,6 +91,7 @@ fn device() -> Agent<MemoryPlatform> {
         require_binding: true,
         domains: 0,
         domain_quota: 0,
+        persona: Persona(0),
         state: AnchorState::Active,
     };
     let signer = SignerAnchor {

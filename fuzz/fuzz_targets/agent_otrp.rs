@@ -22,6 +22,7 @@ use tamarack_otrp::response::{self, Incoming};
 use tamarack_otrp::ta_package::{self, Protection, TaPackage};
 use tamarack_otrp::{Command, Common, Dsi, Limits, MessageId, Mode, Sealing, SerializedDsi};
 use tamarack_testkit::memory_platform::{MemoryPlatform, OtrpDevice};
+use tamarack_tee::Persona;
 use tamarack_testkit::otrp_pki::OtrpPki;
 
 const TAM_URI: &str = "https://tam.example/tam";
@@ -113,6 +114,7 @@ fn device(draft: bool) -> Agent<MemoryPlatform> {
         require_binding: true,
         domains: 2,
         domain_quota: 1 << 12,
+        persona: Persona(0),
         state: AnchorState::Active,
     };
     let seed = Seed { tams: vec![tam], signers: vec![], peripherals: vec![], device_authority: None };

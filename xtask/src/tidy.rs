@@ -38,6 +38,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("tam", Engine),
     ("crypto-aws-lc", Adapter),
     ("crypto-rustcrypto", Adapter),
+    ("policy-cel", Adapter),
     ("store-sqlite", Adapter),
     ("tee-sandbox", Adapter),
     ("broker", Program),

@@ -62,6 +62,9 @@ impl<P: Platform> Agent<P> {
         let mut journal = Journal::default();
         store.seal(&mut journal)?;
         for tam in &seed.tams {
+            if tam.persona.0 >= platform.personas() {
+                return Err(Error::Seed("there are more TAM anchors than the device was made for"));
+            }
             // RFC 9711 section 4.2.1: type RAND, then 128 bits.
             let mut ueid = [1; 17];
             provider.random.fill(&mut ueid[1..])?;
@@ -206,7 +209,7 @@ impl<P: Platform> Agent<P> {
         let mut log = |manifest: &ComponentId, line| {
             outputs.push_back(Output::Progress(Progress::TaLog { manifest: manifest.clone(), line }));
         };
-        let mut surroundings = Surroundings { platform, provider, limits: &config.ta, now, log: &mut log };
+        let mut surroundings = Surroundings { platform, provider, config, now, log: &mut log };
         f(sessions, &mut surroundings)
     }
 

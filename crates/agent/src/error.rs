@@ -17,6 +17,8 @@ pub enum Error {
     Crypto(tamarack_crypto::Error),
     /// A message could not be signed.
     Signing,
+    /// Evidence could not be encrypted to the key that the TAM named.
+    Encryption,
     /// An Update is being processed; it comes to its end first.
     Busy,
     /// The device was enrolled before (security rule R8).
@@ -55,7 +57,7 @@ impl Error {
         match self {
             Self::Platform(e) => e.code(),
             Self::Corrupt(_) => codes::TEE_STORAGE,
-            Self::Crypto(_) | Self::Signing | Self::Intent => codes::INTERNAL,
+            Self::Crypto(_) | Self::Signing | Self::Encryption | Self::Intent => codes::INTERNAL,
             Self::Busy => codes::DEVICE_BUSY,
             Self::AlreadyEnrolled | Self::NotEnrolled | Self::Seed(_) | Self::NoOtrp => codes::CONFIG_INVALID,
             Self::Authority(_) => codes::COSE_KEY_UNKNOWN,
@@ -95,6 +97,7 @@ impl fmt::Display for Error {
             Self::Corrupt(what) => write!(f, "sealed storage holds a {what} that cannot be read"),
             Self::Crypto(e) => e.fmt(f),
             Self::Signing => f.write_str("a message could not be signed"),
+            Self::Encryption => f.write_str("Evidence could not be encrypted to the TAM's key"),
             Self::Busy => f.write_str("an Update is being processed"),
             Self::AlreadyEnrolled => f.write_str("the device was enrolled before"),
             Self::NotEnrolled => f.write_str("the device was not enrolled yet"),

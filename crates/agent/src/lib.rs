@@ -22,7 +22,8 @@
 //! | `trust`, `authority` | anchors; what a signer may |
 //! | `slots`, `counters`, `domains`, `aik`, `views`, `answers`, `notes` | the records in sealed storage, all named in `record` |
 //! | `teep`, `otrp` | messages |
-//! | `ta` | loading, sessions, objects and peripherals of TAs |
+//! | `shown` | what Evidence tells one Owner |
+//! | `ta` | loading, sessions, objects, Evidence and peripherals of TAs |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -46,6 +47,7 @@ mod processing;
 mod record;
 mod reports;
 mod requests;
+mod shown;
 mod slots;
 mod staging;
 mod ta;

@@ -10,10 +10,9 @@ use tamarack_tee::{Persona, Platform};
 use crate::Error;
 use crate::authority::ManifestRefusal;
 
-/// Signs a report.
-pub(crate) fn sign(report: &Report, platform: &dyn Platform) -> Result<Vec<u8>, Error> {
-    let key = platform.report_key(Persona(0))?;
-    report.sign(key, &SignOptions::default()).map_err(|_| Error::Signing)
+/// Signs a report, for the Owner with this persona.
+pub(crate) fn sign(report: &Report, platform: &dyn Platform, persona: Persona) -> Result<Vec<u8>, Error> {
+    report.sign(platform.report_key(persona)?, &SignOptions::default()).map_err(|_| Error::Signing)
 }
 
 /// The report about a manifest that was refused before a command ran; none if not even its digest could be read.

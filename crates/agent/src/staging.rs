@@ -97,6 +97,8 @@ pub(crate) struct StagingEffects<'a> {
     pub journal: &'a Journal,
     pub staging: &'a mut Staging,
     pub owner: &'a OwnerId,
+    /// The face that this Owner sees: it alone knows the device identifier.
+    pub persona: Persona,
     /// The manifest that acts, and the components that its signer and its TAM let it name.
     pub manifest: &'a ComponentId,
     pub may_name: &'a dyn Fn(&ComponentId) -> bool,
@@ -134,7 +136,7 @@ impl StagingEffects<'_> {
 
 impl Effects for StagingEffects<'_> {
     fn matches(&self, kind: IdentifierKind, _component: &ComponentId, id: &[u8]) -> bool {
-        self.platform.identity(Persona(0)).is_ok_and(|identity| measure::identifies(identity, kind, id))
+        self.platform.identity(self.persona).is_ok_and(|identity| measure::identifies(identity, kind, id))
     }
 
     fn slot(&self, _component: &ComponentId) -> Option<u64> {

@@ -27,6 +27,7 @@ extern crate alloc;
 mod ear;
 mod format;
 mod reference;
+pub mod release;
 pub mod result;
 mod ta;
 

@@ -27,7 +27,7 @@ pub use client::{Announced, Client, Progress, Returned};
 pub use drive::{Broker, Direction, Exchange, MAX_ROUNDS, Relay};
 pub use http::{AppAnswer, HttpError, HttpOptions, TamClient};
 pub use otrp::{Aiks, AppFlow, AppTa, Processed, Proven, Talked, TamTrust};
-pub use server::{SOCKET_NAME, Server};
+pub use server::{SOCKET_NAME, Server, admits};
 pub use tamarack_channel::{Failure, Installed, Status, TaState, Target};
 
 use std::{fmt, io};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use tamarack_channel::{Action, Failure, Message, Reply, Request, Value, receive};
+use tamarack_model::permission::{Role, permits};
 use tamarack_model::{ComponentId, Protocol, codes};
 
 use crate::{Broker, Error, Exchange};
@@ -98,7 +99,12 @@ fn check_policy(broker: &Broker, interval: Duration, stopped: &mpsc::Receiver<()
 /// The socket's mode keeps other users out; this says so again, independent of the folder's history (rule S1).
 fn is_ours(stream: &UnixStream) -> bool {
     let peer = rustix::net::sockopt::socket_peercred(stream);
-    peer.is_ok_and(|peer| peer.uid == rustix::process::geteuid() || peer.uid.is_root())
+    peer.is_ok_and(|peer| admits(peer.uid.as_raw(), rustix::process::geteuid().as_raw()))
+}
+
+/// Whether a process of user `peer` may connect to a Broker of user `own`: that user's, or root's.
+pub fn admits(peer: u32, own: u32) -> bool {
+    peer == own || peer == 0
 }
 
 /// One connected app.
@@ -124,6 +130,14 @@ impl App<'_> {
 
     /// Answers one request; an error ends the connection.
     fn answer(&mut self, id: u32, request: Request) -> Result<(), Error> {
+        let action = request.action();
+        let forbidden = || {
+            let text = format!("normal apps may not do this ({})", action.id());
+            Reply::failed(Failure::new(codes::NOT_PERMITTED, text))
+        };
+        if !permits(Role::App, action).is_some() {
+            return self.reply(id, forbidden());
+        }
         let reply = match request {
             Request::RequestTa { component, tam_uri } => {
                 return self.follow(id, Some(component.clone()), |broker, observe| {
@@ -152,16 +166,14 @@ impl App<'_> {
             | Request::Invoke { .. }
             | Request::CloseSession { .. }
             | Request::GetTaInformation { .. }
+            | Request::ChangeAnchor(_)
             | Request::Status => self.pass_on(request),
             Request::ProcessTeepMessage(_)
             | Request::ProcessError
             | Request::Chunk { .. }
             | Request::FetchFailed { .. }
             | Request::Csr(_)
-            | Request::Enrol(_)
-            | Request::ChangeAnchor(_) => {
-                Reply::failed(Failure::new(codes::USAGE, "this is not for normal apps"))
-            }
+            | Request::Enrol(_) => forbidden(),
         };
         self.reply(id, reply)
     }

@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 
 use tamarack_cbor::{Decoder, Encoder, Error, ErrorKind, Kind};
 use tamarack_model::ComponentId;
+use tamarack_model::permission::Action;
 use tamarack_tee::Params;
 
 use crate::codec::end;
@@ -100,6 +101,31 @@ pub enum Target {
     Uuid([u8; 16]),
     /// By component id.
     Component(ComponentId),
+}
+
+impl Request {
+    /// What this is in the permission matrix.
+    pub fn action(&self) -> Action {
+        match self {
+            Self::RequestTa { .. } => Action::TaRequest,
+            Self::UnrequestTa { .. } => Action::TaUnrequest,
+            Self::ProcessTeepMessage(_) => Action::TeepCarry,
+            Self::RequestPolicyCheck => Action::PolicyCheck,
+            Self::ProcessError => Action::ExchangeFail,
+            Self::Chunk { .. } => Action::PayloadCarry,
+            Self::FetchFailed { .. } => Action::PayloadFail,
+            Self::OpenSession { .. } => Action::SessionOpen,
+            Self::Invoke { .. } => Action::SessionInvoke,
+            Self::CloseSession { .. } => Action::SessionClose,
+            Self::Status => Action::StatusRead,
+            Self::Csr(_) => Action::DeviceMake,
+            Self::Enrol(_) => Action::DeviceEnrol,
+            Self::ChangeAnchor(_) => Action::OrderCarry,
+            Self::ProcessOtrpMessage(_) => Action::OtrpCarry,
+            Self::AnnounceTa { .. } => Action::TaAnnounce,
+            Self::GetTaInformation { .. } => Action::OtrpInformation,
+        }
+    }
 }
 
 impl Body for Request {

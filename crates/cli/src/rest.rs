@@ -133,7 +133,7 @@ impl Rest {
 
     /// Gets JSON.
     pub fn get(&self, path: &str) -> Outcome<Value> {
-        self.call(Method::GET, path, None)
+        self.call(Method::GET, path, None, None)
     }
 
     /// Gets every item of a list, page by page.
@@ -156,34 +156,49 @@ impl Rest {
 
     /// Posts JSON.
     pub fn post(&self, path: &str, body: &Value) -> Outcome<Value> {
-        self.call(Method::POST, path, Some(("application/json", body.to_string().into_bytes())))
+        self.call(Method::POST, path, Some(("application/json", body.to_string().into_bytes())), None)
     }
 
     /// Posts bytes of another type.
     pub fn post_bytes(&self, path: &str, media_type: &'static str, body: Vec<u8>) -> Outcome<Value> {
-        self.call(Method::POST, path, Some((media_type, body)))
+        self.call(Method::POST, path, Some((media_type, body)), None)
     }
 
     /// Puts JSON.
     pub fn put(&self, path: &str, body: &Value) -> Outcome<Value> {
-        self.call(Method::PUT, path, Some(("application/json", body.to_string().into_bytes())))
+        self.call(Method::PUT, path, Some(("application/json", body.to_string().into_bytes())), None)
+    }
+
+    /// Puts JSON in place of what has this ETag.
+    pub fn put_matching(&self, path: &str, etag: &str, body: &Value) -> Outcome<Value> {
+        let body = ("application/json", body.to_string().into_bytes());
+        self.call(Method::PUT, path, Some(body), Some(etag))
     }
 
     /// Deletes.
     pub fn delete(&self, path: &str) -> Outcome<Value> {
-        self.call(Method::DELETE, path, None)
+        self.call(Method::DELETE, path, None, None)
     }
 
-    fn call(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Outcome<Value> {
+    fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+        if_match: Option<&str>,
+    ) -> Outcome<Value> {
         let url = format!("{}{path}", self.base);
         let failed = |why: &dyn std::fmt::Display| {
             Fail::new(codes::HTTP_PEER, format_args!("no answer from {url}: {why}"))
         };
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(&url)
             .header("authorization", format!("Bearer {}", self.token))
             .header("accept", "application/json");
+        if let Some(etag) = if_match {
+            request = request.header("if-match", etag);
+        }
         let sent = match body {
             None => request.body(()).map_err(|e| failed(&e)).map(|request| self.agent.run(request))?,
             Some((media_type, body)) => request

@@ -35,7 +35,7 @@ pub use confirmation::Confirmation;
 pub use manifest::{Manifest, SuitDigest};
 pub use measured::{HashName, MeasuredComponent, MeasuredTa, MeasuredValue, Measurement, NoTa};
 pub use platform::{LAYERS, PlatformClaims, layer};
-pub use ta::{TaClaims, TaEvidenceError, TaIdentity};
+pub use ta::{TaClaims, TaEvidenceError, TaIdentity, as_requested};
 pub use teep::{TeepClaims, TeepError};
 pub use token::{Error, Token, sign};
 

@@ -1,14 +1,14 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind};
+use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind, Limits};
 use tamarack_cose::CoseKey;
 use tamarack_crypto::{ConstantTimeEq, Provider, PublicKey};
 use tamarack_model::ComponentId;
 
 use crate::claims::{label, sized};
 use crate::measured::{decode_id, encode_id};
-use crate::{Claims, Profile, TA_PROFILE};
+use crate::{Claims, MeasuredComponent, Measurement, Profile, SOFTWARE_TEE_FORMAT, TA_FORMAT, TA_PROFILE};
 
 /// What separates the nonce of TA Evidence from every other hash.
 const NONCE_LABEL: &[u8] = b"Tamarack TA evidence";
@@ -75,19 +75,20 @@ impl TaClaims {
     }
 
     /// Puts the encoded submodule `encoded` into the claims of a platform, with profile and nonce of TA Evidence and
-    /// without cnf. The platform's own cnf, nonce and submodules go: none of them may stand beside a TA's.
+    /// without cnf: what the platform had of these goes.
     pub fn embed(encoded: &[u8], platform: Claims, provider: &Provider) -> Claims {
-        Claims {
-            eat_nonce: alloc::vec![Self::top_level_nonce(encoded, provider).to_vec()],
-            eat_profile: Some(Profile::Uri(TA_PROFILE.into())),
-            cnf: None,
-            submods: [(Self::SUBMODULE.into(), encoded.to_vec())].into(),
-            ..platform
-        }
+        let nonce = Self::top_level_nonce(encoded, provider).to_vec();
+        Claims { eat_nonce: alloc::vec![nonce], ..Self::frame(encoded, platform) }
+    }
+
+    /// The same with the nonce that the platform has, for one that was asked with the right one.
+    fn frame(encoded: &[u8], mut platform: Claims) -> Claims {
+        platform.submods.insert(Self::SUBMODULE.into(), encoded.to_vec());
+        Claims { eat_profile: Some(Profile::Uri(TA_PROFILE.into())), cnf: None, ..platform }
     }
 
     /// Reads the submodule out of verified `claims`, and holds them to the profile: its name, the nonce of exactly this
-    /// submodule, no cnf, no other submodule.
+    /// submodule, no cnf. Submodules of other names are the platform's and stay unread.
     pub fn extract(claims: &Claims, provider: &Provider) -> Result<Self, TaEvidenceError> {
         match &claims.eat_profile {
             Some(Profile::Uri(uri)) if uri == TA_PROFILE => {}
@@ -96,14 +97,13 @@ impl TaClaims {
         if claims.cnf.is_some() {
             return Err(TaEvidenceError::Confirmation);
         }
-        let encoded = claims.submods.get(Self::SUBMODULE).filter(|_| claims.submods.len() == 1);
-        let encoded = encoded.ok_or(TaEvidenceError::Submodule)?;
+        let encoded = claims.submods.get(Self::SUBMODULE).ok_or(TaEvidenceError::Submodule)?;
         let expected = Self::top_level_nonce(encoded, provider);
         match claims.eat_nonce.as_slice() {
             [nonce] if bool::from(nonce.ct_eq(&expected)) => {}
             _ => return Err(TaEvidenceError::Nonce),
         }
-        Self::from_cbor(encoded, &tamarack_cbor::Limits::default()).map_err(TaEvidenceError::Claims)
+        Self::from_cbor(encoded, &Limits::default()).map_err(TaEvidenceError::Claims)
     }
 }
 
@@ -114,7 +114,7 @@ pub enum TaEvidenceError {
     Profile,
     /// There is a cnf at the top level.
     Confirmation,
-    /// There is not exactly one submodule, named "ta".
+    /// There is no submodule "ta".
     Submodule,
     /// eat_nonce is not made from the submodule.
     Nonce,
@@ -127,7 +127,7 @@ impl core::fmt::Display for TaEvidenceError {
         match self {
             Self::Profile => f.write_str("the profile is not that of TA Evidence"),
             Self::Confirmation => f.write_str("TA Evidence has no cnf at its top level"),
-            Self::Submodule => f.write_str("TA Evidence has one submodule, \"ta\""),
+            Self::Submodule => f.write_str("TA Evidence has a submodule \"ta\""),
             Self::Nonce => f.write_str("eat_nonce is not made from the submodule"),
             Self::Claims(e) => write!(f, "the submodule of the TA: {e}"),
         }
@@ -135,6 +135,24 @@ impl core::fmt::Display for TaEvidenceError {
 }
 
 impl core::error::Error for TaEvidenceError {}
+
+/// Adds to the claims of a platform what was asked of it: the measured `components`, each as the bytes of
+/// application/measured-component+cbor, and the Claims-Set of a TA that makes this Evidence its own. Gives the claims to sign and
+/// the format that they then have. For a TA the nonce of `claims` must be [`TaClaims::top_level_nonce`].
+pub fn as_requested(
+    mut claims: Claims,
+    components: &[Vec<u8>],
+    ta: Option<&[u8]>,
+) -> Result<(Claims, &'static str), Error> {
+    for component in components {
+        let component = MeasuredComponent::from_cbor(component, &Limits::default())?;
+        claims.measurements.push(Measurement::Component(component));
+    }
+    Ok(match ta {
+        Some(encoded) => (TaClaims::frame(encoded, claims), TA_FORMAT),
+        None => (claims, SOFTWARE_TEE_FORMAT),
+    })
+}
 
 impl<'b> Decode<'b> for TaClaims {
     fn decode(d: &mut Decoder<'b>) -> Result<Self, Error> {

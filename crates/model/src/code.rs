@@ -169,6 +169,16 @@ table! {
     STORE_FAILED = 4010, "The store failed", "The database cannot be read or written.", "Check disk space and permissions; the log has the cause.";
     OVERLOADED = 4011, "Too many requests", "The TAM sheds load before it signs anything.", "Try again after the time in Retry-After.";
     DEVICE_QUARANTINED = 4012, "The device is in quarantine", "Its state forked or went back.", "An operator can release it.";
+    RELEASE_POLICY_INVALID = 4020, "The release policy cannot be read", "It is not an expression of CEL.", "The message names line and column.";
+    RELEASE_POLICY_NAME = 4021, "The release policy names what does not exist", "A variable, field or function in it is unknown.", "The message names line and column; docs/release-policy.md lists what a policy sees.";
+    RELEASE_POLICY_LIMIT = 4022, "The release policy is beyond a limit", "It is too long, nested too deeply, or could run too long.", "Make it shorter; the message names the limit.";
+    RELEASE_POLICY_TIME = 4023, "The release policy ran too long", "It was cut off, and what it would have said is not known.", "Make it simpler.";
+    RELEASE_POLICY_FAILED = 4024, "The release policy failed", "Its evaluation ended in an error, such as a claim that the device did not make.", "Ask with has(..) before using a claim; `tamarack policy test` shows the error.";
+    RELEASE_POLICY_RESULT = 4025, "The release policy gave no decision", "Its result is neither a bool nor a map of allow (bool) and reason (string).", "Let it give one of these.";
+    RELEASE_DENIED = 4026, "The release policy denies this", "The tenant's policy does not release the component to this device.", "The reason names what the policy asks for; `tamarack policy test` shows it.";
+    RELEASE_UNKNOWN = 4027, "There is nothing to decide by", "No appraisal of the device is recorded, or this TAM has no rules for release policies.", "Let the device prove itself again.";
+    REFERENCE_PROVIDER = 4028, "The provider of reference values cannot be taken", "Its name, keys or scope are missing, or belong to somebody else.", "The message names the field.";
+    NOT_PERMITTED = 4030, "The permission matrix does not allow this", "The role of the caller, such as a normal app on the Broker's socket, may not do this.", "`tamarack explain permissions` shows who may.";
 
     // 5xxx: device and TA.
     TEE_STORAGE = 5001, "The TEE's sealed storage failed", "It cannot be written, or was altered or made with another root secret.", "Check the disk; a storage that was altered must be enrolled again.";

@@ -10,6 +10,7 @@
 //! | [`Protocol`] | what a TAM and a device speak | |
 //! | [`DeviceId`] | a TEE as the TAM sees it | thumbprint of the attestation key (RFC 9679) |
 //! | [`Code`] | stable error code `TMK-nnnn` | ours |
+//! | [`permission`] | who may do what | ours |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ mod component;
 mod digest;
 mod id;
 mod intent;
+pub mod permission;
 
 pub use code::{CODES, Code, CodeInfo, codes};
 pub use component::{ComponentId, ComponentIdError};

@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use tamarack_crypto::PublicKey;
-use tamarack_model::{Code, ComponentId, DeviceId, Sha256Digest, TcEntry, UnixTime};
+use tamarack_model::{Code, ComponentId, DeviceId, Sha256Digest, TcEntry, UnixTime, permission};
 
 /// Name of a tenant, as it stands in the URL: 1 to 63 lower-case letters, digits and hyphens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +95,15 @@ impl Role {
             Self::Operator => "operator",
             Self::Provider => "provider",
             Self::Auditor => "auditor",
+        }
+    }
+
+    /// Which role of the permission matrix the bearer has.
+    pub fn party(self) -> permission::Role {
+        match self {
+            Self::Operator => permission::Role::Operator,
+            Self::Provider => permission::Role::Provider,
+            Self::Auditor => permission::Role::Auditor,
         }
     }
 

@@ -10,6 +10,7 @@ use tamarack_attest::Policy;
 use tamarack_crypto::{KeyAgree, KeyType, Provider};
 use tamarack_model::codes;
 use tamarack_pki::{certificates_from_pem, load_agreement_key, load_key};
+use tamarack_policy_cel::CelRules;
 use tamarack_service::{TeeCas, refuse_development, tee_cas};
 use tamarack_store::{Read, Store, StoreOp};
 use tamarack_store_sqlite::SqliteStore;
@@ -20,7 +21,7 @@ use crate::challenge_file::ChallengeFile;
 use crate::clock::Clock;
 use crate::config::{Config, Limits, SignerFiles};
 use crate::gate::Gate;
-use crate::http::Idempotency;
+use crate::http::{Idempotency, Refusals};
 use crate::lists::Lists;
 use crate::staple::Staples;
 use crate::{Error, domains, otrp, reference, telemetry};
@@ -35,6 +36,7 @@ pub(crate) struct App {
     /// Requests to the engine that are answered at the same time.
     pub in_flight: Arc<Semaphore>,
     pub idempotency: Idempotency,
+    pub refusals: Refusals,
     pub metrics: PrometheusHandle,
     /// The status of the TAM's own certificates, if it speaks OTrP.
     staples: Option<Staples>,
@@ -66,6 +68,8 @@ impl App {
         let mut tam = TamConfig::new(signers, policy, keys.current, challenges.replay_group);
         tam.reference_providers =
             reference::providers(config.document(), &config.reference_providers, &crypto)?;
+        tam.tenant_provider_cap = config.evidence.tenant_provider_cap.into();
+        tam.release_rules = Some(Box::new(CelRules::default()));
         tam.challenge_keys.previous = keys.previous;
         tam.evidence_key = evidence_key(config)?;
         tam.challenge_ttl = *config.evidence.challenge_ttl.get_ref();
@@ -87,6 +91,7 @@ impl App {
             gate: Gate::new(config.limits.requests_per_second),
             in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
             idempotency: Idempotency::default(),
+            refusals: Refusals::default(),
             metrics: telemetry::metrics(),
             staples,
             tee_lists,

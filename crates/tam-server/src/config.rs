@@ -58,11 +58,19 @@ pub struct EvidenceRules {
     /// Private key, P-256, PEM of PKCS#8, that Agents are asked to encrypt Evidence to: it serves nothing else. Without it
     /// Evidence, which names the device to this TAM, can be read by whoever carries it.
     pub key: Option<Spanned<PathBuf>>,
+    /// The best grade of a device whose attestation key only a tenant's own provider of reference values vouches for.
+    pub tenant_provider_cap: GradeName,
 }
 
 impl Default for EvidenceRules {
     fn default() -> Self {
-        Self { minimum: None, allow_software_tee: false, challenge_ttl: Spanned::new(0..0, 300), key: None }
+        Self {
+            minimum: None,
+            allow_software_tee: false,
+            challenge_ttl: Spanned::new(0..0, 300),
+            key: None,
+            tenant_provider_cap: GradeName::None,
+        }
     }
 }
 

@@ -2,7 +2,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_attest::{Policy, ReferenceProvider};
+use tamarack_attest::release::ReleaseRules;
+use tamarack_attest::{Grade, Policy, ReferenceProvider};
 use tamarack_cbor::Limits;
 use tamarack_cose::{KeyId, thumbprint};
 use tamarack_crypto::{KeyAgree, Provider, Secret, Sign};
@@ -19,6 +20,10 @@ pub struct TamConfig {
     pub evidence_key: Option<Box<dyn KeyAgree>>,
     /// Who may give reference values. Each tenant has its own values; these are the operator's.
     pub reference_providers: Vec<ReferenceProvider>,
+    /// The best grade of a device that only a tenant's own provider of reference values vouches for.
+    pub tenant_provider_cap: Grade,
+    /// What reads the tenants' release policies. Without it a tenant that has one gives its devices nothing new.
+    pub release_rules: Option<Box<dyn ReleaseRules>>,
     /// The keys of stateless challenges.
     pub challenge_keys: ChallengeKeys,
     /// Names the TAM instances that share a replay table. A store that was restored, or took over, gets a new id and a new
@@ -54,6 +59,8 @@ impl TamConfig {
             evidence,
             evidence_key: None,
             reference_providers: Vec::new(),
+            tenant_provider_cap: Grade::None,
+            release_rules: None,
             challenge_keys: ChallengeKeys { current: challenge_key, previous: None },
             replay_group,
             challenge_ttl: 300,

@@ -17,6 +17,7 @@
 //! | `policy` | what a device should hold |
 //! | `reference` | what it should run, and whether that may be said |
 //! | `planner` | what to send it for that |
+//! | `release` | which of that the tenant's release policy lets it have |
 //! | `challenge` | which question an answer belongs to, without having kept it (security rules C1 to C3) |
 //! | `teep::appraise` | whose device it is and what it may be believed (E1 to E4, R9) |
 //! | `teep::outcome` | what came of an Update |
@@ -39,6 +40,7 @@ mod otrp;
 mod planner;
 mod policy;
 mod reference;
+mod release;
 mod teep;
 
 pub use config::{
@@ -47,6 +49,7 @@ pub use config::{
 pub use otrp::OtrpExchange;
 pub use planner::{Plan, Problem, plan};
 pub use reference::Addition;
+pub use release::{MOST_EVIDENCE, Preview, Previewed, facts};
 pub use teep::{Event, Exchange, Input, Output, Reply, Subject};
 
 use alloc::vec::Vec;

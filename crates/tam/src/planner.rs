@@ -1,6 +1,7 @@
 //! Desired against reported: which manifests to send and which to have removed.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -38,6 +39,15 @@ pub enum Problem {
     NoSigner(ComponentId),
     /// The device told no key that a TA of this domain could be encrypted to.
     NoKey(ComponentId),
+    /// The tenant's release policy does not let the device have it.
+    Withheld {
+        /// The manifest.
+        manifest: ComponentId,
+        /// The code of the denial.
+        code: Code,
+        /// Why, in words.
+        reason: String,
+    },
 }
 
 impl Problem {
@@ -50,6 +60,7 @@ impl Problem {
             Self::Nameless(_) => codes::OTRP_MALFORMED,
             Self::NoSigner(_) => codes::OTRP_SPCERT_INVALID,
             Self::NoKey(_) => codes::OTRP_TEE_FAIL,
+            Self::Withheld { code, .. } => *code,
         }
     }
 }
@@ -66,6 +77,7 @@ impl fmt::Display for Problem {
             Self::Nameless(id) => write!(f, "{id} has no name in OTrP"),
             Self::NoSigner(id) => write!(f, "the domain of {id} has no certificate of its provider"),
             Self::NoKey(id) => write!(f, "the device told no key of the provider of {id}"),
+            Self::Withheld { manifest, reason, .. } => write!(f, "{manifest} is not released: {reason}"),
         }
     }
 }
@@ -174,6 +186,20 @@ fn offer(read: &dyn Read, tenant: &TenantId, id: &ComponentId) -> Result<Option<
         Some(entry) => offered(read, Some(entry)),
         None => offered(read, read.newest_with(tenant, id)?),
     }
+}
+
+/// The newest entry of each manifest id that is offered, in order of manifest id.
+pub(crate) fn newest_offered(read: &dyn Read, tenant: &TenantId) -> Result<Vec<CatalogueEntry>, StoreError> {
+    let mut newest: BTreeMap<ComponentId, CatalogueEntry> = BTreeMap::new();
+    for entry in read.catalogue(tenant)?.into_iter().filter(|entry| entry.withdrawn.is_none()) {
+        // The catalogue is in order of sequence number.
+        newest.insert(entry.manifest.clone(), entry);
+    }
+    let mut offers = Vec::with_capacity(newest.len());
+    for entry in newest.into_values() {
+        offers.extend(offered(read, Some(entry))?);
+    }
+    Ok(offers)
 }
 
 /// The entry, if its provider is enabled and may still publish it, and its domain is not deleted.

@@ -6,6 +6,7 @@ use tamarack_agent::{
 use tamarack_channel::{Enrolment, Failure, NameKind, OtrpSeed, Profile, Proof};
 use tamarack_crypto::{Provider, PublicKey};
 use tamarack_model::{OwnerId, codes};
+use tamarack_tee::Persona;
 use tamarack_tee_sandbox::enrol::{DeviceConfig, OtrpConfig};
 use tamarack_x509::Name;
 
@@ -25,10 +26,10 @@ pub(crate) fn config(profile: &Profile) -> DeviceConfig {
     }
 }
 
-/// What the Agent seals: each TAM gets a random Owner id (security rule K1).
+/// What the Agent seals: each TAM gets a random Owner id (security rule K1), and the next persona (E5).
 pub(crate) fn seed(enrolment: &Enrolment, provider: &Provider) -> Result<Seed, Failure> {
     let mut tams = Vec::new();
-    for tam in &enrolment.tams {
+    for (tam, persona) in enrolment.tams.iter().zip(0..) {
         let mut owner = [0; 16];
         provider.random.fill(&mut owner).map_err(|e| Failure::new(codes::INTERNAL, e.to_string()))?;
         tams.push(TamAnchor {
@@ -41,6 +42,7 @@ pub(crate) fn seed(enrolment: &Enrolment, provider: &Provider) -> Result<Seed, F
             require_binding: tam.require_binding,
             domains: tam.domains,
             domain_quota: tam.domain_quota,
+            persona: Persona(persona),
             state: AnchorState::Active,
         });
     }

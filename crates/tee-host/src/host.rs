@@ -8,6 +8,7 @@ use tamarack_channel::{
 };
 use tamarack_cose::thumbprint;
 use tamarack_crypto::Provider;
+use tamarack_model::permission::{Role, permits};
 use tamarack_model::{ComponentId, Outcome, UnixTime, codes};
 use tamarack_tee::{Params, Persona, Platform, TaError};
 use tamarack_tee_sandbox::isolation::Report;
@@ -54,6 +55,8 @@ pub(crate) struct Host {
     pid: u32,
     provider: Provider,
     follow: Follow,
+    /// Whether trust anchors were sealed.
+    enrolled: bool,
 }
 
 /// What the app that is waiting wants to see.
@@ -76,12 +79,34 @@ impl Follow {
 impl Host {
     pub(crate) fn new(device: Result<Device, Failure>, report: Report, pid: u32, provider: Provider) -> Self {
         let device = device.unwrap_or_else(Device::Unusable);
-        Self { device, report, pid, provider, follow: Follow::default() }
+        let enrolled = matches!(&device, Device::Made(agent) if agent.status().is_ok());
+        Self { device, report, pid, provider, follow: Follow::default(), enrolled }
     }
 
     /// Answers one request.
     pub(crate) fn handle(&mut self, request: Request) -> Reply {
-        self.answer(request).unwrap_or_else(Reply::failed)
+        self.permit(&request).and_then(|()| self.answer(request)).unwrap_or_else(Reply::failed)
+    }
+
+    /// Whoever holds the channel of a device that is not enrolled is its maker; afterwards it is a Broker, for good.
+    fn permit(&mut self, request: &Request) -> Result<(), Failure> {
+        let role = match &self.device {
+            Device::Unusable(_) => return Ok(()),
+            Device::Blank { .. } => Role::Maker,
+            Device::Made(_) if self.enrolled => Role::Broker,
+            Device::Made(_) => Role::Maker,
+        };
+        let action = request.action();
+        match (permits(role, action).is_some(), role) {
+            (true, _) => Ok(()),
+            (false, Role::Maker) => {
+                Err(Failure::new(codes::CONFIG_INVALID, "the device has not been enrolled"))
+            }
+            (false, _) => {
+                let text = format!("a Broker may not do this ({})", action.id());
+                Err(Failure::new(codes::NOT_PERMITTED, text))
+            }
+        }
     }
 
     fn answer(&mut self, request: Request) -> Result<Reply, Failure> {
@@ -114,7 +139,11 @@ impl Host {
                 .with_agent(|agent, now| agent.close_session(now, SessionId(session)).map(|()| Value::Done)),
             Request::Status => self.status().map(|status| Reply::value(Value::Status(Box::new(status)))),
             Request::Csr(profile) => self.csr(&profile),
-            Request::Enrol(enrolment) => self.enrol(&enrolment).map(|()| Reply::done()),
+            Request::Enrol(enrolment) => {
+                self.enrol(&enrolment)?;
+                self.enrolled = true;
+                Ok(Reply::done())
+            }
             Request::AnnounceTa { .. } => Err(Failure::new(codes::USAGE, "this is for the Broker to answer")),
             Request::ChangeAnchor(order) => {
                 self.with_agent(|agent, _| agent.change_anchor(&order).map(|()| Value::Done))

@@ -222,11 +222,7 @@ fn enrolment_survives_restarts() {
         (again.state_digest, again.state_epoch, again.enrolled),
         (sealed.state_digest, sealed.state_epoch, true)
     );
-    assert_eq!(
-        tee.refused(Request::Enrol(enrolment(&csr))),
-        codes::CONFIG_INVALID,
-        "anchors are sealed once"
-    );
+    assert_eq!(tee.refused(Request::Enrol(enrolment(&csr))), codes::NOT_PERMITTED, "anchors are sealed once");
 
     let (result, actions) = tee.ask(Request::RequestTa { component: component.clone(), tam_uri: None });
     assert_eq!(result, Ok(Value::Done));

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey, Secret, Sign};
 use tamarack_eat::{
     Claims, Confirmation, DebugStatus, HardwareVersion, LAYERS, Manifest, OemId, PlatformClaims, Profile,
-    SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE,
+    SOFTWARE_TEE_PROFILE,
 };
 use tamarack_tee::{
     BlobId, Change, Error, Evidence, EvidenceRequest, FirmwareSignature, Identity, NOTES, OtrpIdentity, Pair,
@@ -397,9 +397,11 @@ impl Platform for MemoryPlatform {
             }),
             ..Claims::default()
         };
+        let (claims, format) =
+            tamarack_eat::as_requested(claims, request.components, request.ta).map_err(|_| Error::Crypto)?;
         let chain = &self.chains[persona.0 as usize];
         let payload = tamarack_eat::sign(&claims, &*keys.attestation, chain).map_err(|_| Error::Crypto)?;
-        Ok(Evidence { format: SOFTWARE_TEE_FORMAT.into(), payload })
+        Ok(Evidence { format: format.into(), payload })
     }
 
     fn otrp(&self, persona: Persona) -> Option<&dyn OtrpIdentity> {

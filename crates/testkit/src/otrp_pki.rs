@@ -69,20 +69,20 @@ impl OtrpPki {
             let key = provider.keys.load_pkcs8(&pkcs8).expect("a P-256 key").public_key();
             let firmware = firmware_key(provider, seed, persona).public_key();
             OtrpChains {
-                chain: chain(&self.tee, key, Role::OtrpTee, &device_name(seed)),
-                firmware_chain: chain(&self.firmware, firmware, Role::Firmware, &device_name(seed)),
+                chain: chain(&self.tee, key, Role::OtrpTee, &device_name()),
+                firmware_chain: chain(&self.firmware, firmware, Role::Firmware, &device_name()),
             }
         });
         OtrpDevice { name: "test TEE".into(), personas: personas.collect() }
     }
 
-    /// Certificates of the key that signs the Evidence of the device number `seed`, for
+    /// Certificates of a key that signs Evidence, for
     /// [`crate::memory_platform::MemoryPlatform::with_certificate_chain`].
     ///
     /// # Panics
     /// If a certificate cannot be made.
-    pub fn attestation_chain(&self, key: PublicKey, seed: u8) -> Vec<Vec<u8>> {
-        chain(&self.tee, key, Role::Tee, &device_name(seed))
+    pub fn attestation_chain(&self, key: PublicKey) -> Vec<Vec<u8>> {
+        chain(&self.tee, key, Role::Tee, &device_name())
     }
 }
 
@@ -142,8 +142,9 @@ fn root(role: Role, name: &str) -> Authority {
     Authority::create(role, name, KeyType::P256, VALIDITY).expect("a root")
 }
 
-fn device_name(seed: u8) -> Name {
-    Name::Uri(format!("urn:test:device:{seed}"))
+/// Every device has the same: a name of its own would tell it to all Owners (security rule E5).
+fn device_name() -> Name {
+    Name::Uri("urn:test:device".into())
 }
 
 /// Leaf and root, DER.

@@ -288,7 +288,7 @@ impl Transaction {
             Precedence::Same => {
                 let AuthenticEnvelope { envelope, manifest } = planned.envelope.value();
                 let report = reports::unchanged(envelope, manifest, self.nonce.as_deref());
-                self.reports.push(reports::sign(&report, platform)?);
+                self.reports.push(reports::sign(&report, platform, self.tam.persona)?);
                 self.effects.push(Effect::Unchanged { manifest: planned.id.clone() });
                 return Ok(());
             }
@@ -364,6 +364,7 @@ impl Transaction {
                 journal: &self.journal,
                 staging: &mut self.staging,
                 owner: &tam.owner,
+                persona: tam.persona,
                 manifest: &active.id,
                 may_name: &may_name,
                 uninstalling: false,
@@ -387,7 +388,7 @@ impl Transaction {
                     return Err(Refused::Manifest {
                         code: failure.code,
                         detail: alloc::format!("{}: {failure}", active.id),
-                        report: Some(reports::sign(&report, &*device.platform)?),
+                        report: Some(reports::sign(&report, &*device.platform, self.tam.persona)?),
                     });
                 }
             }
@@ -448,7 +449,8 @@ impl Transaction {
         counters::put(&mut self.journal, &owner, &id, Counter { epoch, sequence, digest, tombstone: false });
         ta::objects::prepare(&mut self.journal, platform, device.provider, &owner, &id)?;
         notes::forget_request(&mut self.journal, platform, &id)?;
-        self.reports.push(reports::sign(&machine.report(self.nonce.as_deref()), platform)?);
+        let report = machine.report(self.nonce.as_deref());
+        self.reports.push(reports::sign(&report, platform, self.tam.persona)?);
         self.effects.push(Effect::Installed { manifest: id, sequence });
         Ok(())
     }
@@ -494,7 +496,8 @@ impl Transaction {
 
     fn refuse(&self, device: &Device<'_>, refusal: ManifestRefusal) -> Refused {
         let report = reports::refused(&refusal, self.nonce.as_deref());
-        let report = report.and_then(|report| reports::sign(&report, &*device.platform).ok());
+        let report =
+            report.and_then(|report| reports::sign(&report, &*device.platform, self.tam.persona).ok());
         Refused::Manifest { code: refusal.code, detail: refusal.detail, report }
     }
 

@@ -97,6 +97,7 @@ impl Transaction {
             journal: &self.journal,
             staging: &mut self.staging,
             owner: &tam.owner,
+            persona: tam.persona,
             manifest: id,
             may_name: &may_name,
             uninstalling: true,
@@ -107,7 +108,7 @@ impl Transaction {
             Step::Fetch(_) => Err((codes::SUIT_UNAUTHORISED, "an uninstallation fetches nothing".into())),
         };
         let report = machine.report(self.nonce.as_deref());
-        let report = reports::sign(&report, &*device.platform)?;
+        let report = reports::sign(&report, &*device.platform, self.tam.persona)?;
         match result {
             Ok(()) => {
                 self.reports.push(report);

@@ -143,7 +143,7 @@ impl<P: Platform> Agent<P> {
         mut request: SealedRequest,
         pending: &mut Pending,
     ) -> Result<Vec<Intent>, Refusal> {
-        let identity = self.identity()?;
+        let identity = self.identity(tam)?;
         let common = request.common();
         if common.tee != identity.name() {
             return Err(Refusal::new(ErrorCode::RequestInvalid, "the request is for another TEE"));
@@ -223,9 +223,9 @@ impl<P: Platform> Agent<P> {
     /// The response, with a DSI of the device as it will be if one is wanted; the journal remembers both. The DSI that the
     /// command referred to is used up, whatever the command came to (rule R10).
     fn answer(&self, tam: &TamAnchor, journal: &mut Journal, pending: &Pending) -> Result<Vec<u8>, Refusal> {
-        let identity = self.identity()?;
+        let identity = self.identity(tam)?;
         let view = views::get(journal, &self.platform, &tam.owner)?.unwrap_or_default();
-        let mut answer = Answer::new(self.did()?);
+        let mut answer = Answer::new(self.did(tam)?);
         answer.sdname.clone_from(&pending.sdname);
         let (mut epoch, mut told) = (view.epoch, None);
         if pending.nextdsi {
@@ -235,7 +235,9 @@ impl<P: Platform> Agent<P> {
             let about = Told {
                 journal,
                 store: &store,
+                provider: &self.provider,
                 platform: &self.platform,
+                sessions: &self.sessions,
                 identity,
                 tam,
                 tam_uri: &tam_uri,
@@ -285,9 +287,9 @@ impl<P: Platform> Agent<P> {
 
     /// Tells a TAM that its command failed: nothing changed, and what it was told before still holds.
     fn refuse_command(&mut self, tam: &TamAnchor, refusal: &Refusal, pending: &Pending) -> Result<(), Error> {
-        let answer = Answer { reason: Some(refusal.reason()), ..Answer::new(self.did()?) };
+        let answer = Answer { reason: Some(refusal.reason()), ..Answer::new(self.did(tam)?) };
         let recipient = recipient(&pending.speaker).map_err(|_| Error::Signing)?;
-        let sealing = self.sealing(self.identity()?, &recipient);
+        let sealing = self.sealing(self.identity(tam)?, &recipient);
         let Pending { command, rid, tid, .. } = pending;
         let message = response::seal(*command, rid, tid, &answer, &sealing).map_err(|_| Error::Signing)?;
         self.transmit_otrp(tam, message);
@@ -295,9 +297,9 @@ impl<P: Platform> Agent<P> {
         Ok(())
     }
 
-    /// SHA-256 of the TEE's certificate.
-    fn did(&self) -> Result<[u8; 32], Error> {
-        let leaf = self.identity()?.chain().first().ok_or(Error::NoOtrp)?;
+    /// SHA-256 of the TEE's certificate, as this TAM knows it.
+    fn did(&self, tam: &TamAnchor) -> Result<[u8; 32], Error> {
+        let leaf = self.identity(tam)?.chain().first().ok_or(Error::NoOtrp)?;
         Ok(self.provider.sha256(leaf))
     }
 }

@@ -2,20 +2,20 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_crypto::PublicKey;
+use tamarack_crypto::{Provider, PublicKey};
 use tamarack_jose::jwk::{Jwk, KeyUse};
 use tamarack_model::ComponentId;
 use tamarack_otrp::{
     Aik, Dsi, EXTENSION_H1, MessageId, RequestedTa, SecurityDomain, Ta, TeeState, TfwData, UnneededTa, taid,
 };
-use tamarack_tee::{EvidenceRequest, OtrpIdentity, Persona, Platform};
+use tamarack_tee::{EvidenceRequest, OtrpIdentity, Platform};
 
 use super::refusal::Refusal;
 use crate::domains::{self, Domain};
 use crate::journal::Journal;
-use crate::record::{self, UEID};
+use crate::ta::sessions::Sessions;
 use crate::trust::{TamAnchor, TrustStore};
-use crate::{Error, aik, notes, slots};
+use crate::{Error, aik, notes, shown, slots};
 
 /// Last segment of a manifest's id that has a name in OTrP.
 const MANIFEST: &[u8] = b"suit";
@@ -23,7 +23,10 @@ const MANIFEST: &[u8] = b"suit";
 /// What telling needs of its surroundings.
 pub(crate) struct Told<'a> {
     pub journal: &'a Journal,
+    pub provider: &'a Provider,
     pub platform: &'a dyn Platform,
+    /// The TAs in memory.
+    pub sessions: &'a Sessions,
     pub identity: &'a dyn OtrpIdentity,
     pub store: &'a TrustStore,
     pub tam: &'a TamAnchor,
@@ -113,20 +116,17 @@ pub(crate) fn with_evidence(told: &Told<'_>, tee: TeeState, tid: &MessageId) -> 
         None
     };
     let eat = if (8..=64).contains(&tid.len()) {
-        let ueid = told.platform.get(&record::owned(UEID, &told.tam.owner)).map_err(Error::from)?;
-        let ueid = ueid.ok_or(Error::Corrupt("Owner without ueid"))?;
-        let confirm = Some(told.identity.signer().public_key());
-        let trust_store_sequence = told.store.sequence;
+        let Told { platform, provider, sessions, tam, .. } = told;
         let request = EvidenceRequest {
             nonce: tid,
-            ueid: &ueid,
-            trust_store_sequence,
-            confirm,
-            state: told.platform.state_root(),
-            components: &[],
+            ueid: &shown::ueid(*platform, &tam.owner)?,
+            trust_store_sequence: told.store.sequence,
+            confirm: Some(told.identity.signer().public_key()),
+            state: shown::state_root(*platform, provider, &tam.owner)?,
+            components: &shown::components(*platform, sessions, &tam.owner)?,
             ta: None,
         };
-        Some(told.platform.evidence(Persona(0), &request).map_err(Error::from)?.payload)
+        Some(platform.evidence(tam.persona, &request).map_err(Error::from)?.payload)
     } else {
         None
     };

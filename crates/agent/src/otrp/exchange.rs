@@ -9,7 +9,7 @@ use tamarack_jose::jws::{Purpose, SignHeaders, Signer, VerificationKey};
 use tamarack_model::{Outcome, Protocol, UnixTime, codes};
 use tamarack_otrp::request::GetDeviceState;
 use tamarack_otrp::{Command, ErrorCode, Mode, Reason, Request, Sealing, SignedRequest, response};
-use tamarack_tee::{OtrpIdentity, Persona, Platform};
+use tamarack_tee::{OtrpIdentity, Platform};
 
 use super::dsi::{self, Told};
 use super::receive::{self, ALGORITHMS, Received, Speaker, Unreceived};
@@ -28,10 +28,13 @@ impl<P: Platform> Agent<P> {
     /// and nothing is stored for anybody else (security rule E5).
     pub(crate) fn process_otrp(&mut self, now: UnixTime, message: &[u8]) -> Result<(), Error> {
         self.not_processing()?;
-        if self.platform.otrp(Persona(0)).is_none_or(|identity| identity.chain().is_empty()) {
+        let store = TrustStore::load(&self.platform)?;
+        let certified = |tam: &TamAnchor| {
+            self.platform.otrp(tam.persona).is_some_and(|identity| !identity.chain().is_empty())
+        };
+        if !store.tams.iter().any(certified) {
             return Err(Error::NoOtrp);
         }
-        let store = TrustStore::load(&self.platform)?;
         let Self { platform, provider, config, otrp, .. } = self;
         let received = match receive::receive(platform, provider, config, otrp, &store, now, message) {
             Ok(received) => received,
@@ -102,7 +105,7 @@ impl<P: Platform> Agent<P> {
                 notes::raise_floor(&mut floor, &self.platform, &tam.owner, statuses.produced_at)?;
                 floor.commit(&mut self.platform)?;
                 let supported = (refusal.error == ErrorCode::UnsupportedCryptoAlg).then_some(&ALGORITHMS[..]);
-                let message = self.fail_state(&request, &refusal, supported)?;
+                let message = self.fail_state(tam, &request, &refusal, supported)?;
                 self.transmit_otrp(tam, message);
                 self.finish(Outcome::Refused(refusal.code), refusal.to_string());
                 Ok(())
@@ -129,10 +132,20 @@ impl<P: Platform> Agent<P> {
             return Err(Refusal::with(ErrorCode::TeeFail, codes::OVERLOADED, "asked for too often"));
         }
         let tam_uri = self.asked_at(store, tam);
-        let identity = self.identity()?;
+        let identity = self.identity(tam)?;
         let view = views::get(journal, &self.platform, &tam.owner)?.unwrap_or_default();
         let epoch = view.epoch.saturating_add(1);
-        let told = Told { journal, platform: &self.platform, identity, store, tam, tam_uri: &tam_uri, epoch };
+        let told = Told {
+            journal,
+            provider: &self.provider,
+            platform: &self.platform,
+            sessions: &self.sessions,
+            identity,
+            store,
+            tam,
+            tam_uri: &tam_uri,
+            epoch,
+        };
         let dsi = dsi::with_evidence(&told, dsi::state(&told)?, &request.tid)?.serialize();
         let recipient = recipient(speaker)?;
         let sealing = self.sealing(identity, &recipient);
@@ -145,12 +158,13 @@ impl<P: Platform> Agent<P> {
 
     fn fail_state(
         &self,
+        tam: &TamAnchor,
         request: &GetDeviceState,
         refusal: &Refusal,
         supported: Option<&[SignatureAlgorithm]>,
     ) -> Result<Vec<u8>, Error> {
         let (command, reason) = (Command::GetDeviceState, refusal.reason());
-        let signer = Signer::Es256(self.identity()?.signer());
+        let signer = Signer::Es256(self.identity(tam)?.signer());
         response::failure(command, &request.rid, &request.tid, &reason, supported, signer)
             .map_err(|_| Error::Signing)
     }
@@ -242,8 +256,9 @@ impl<P: Platform> Agent<P> {
         }
     }
 
-    pub(super) fn identity(&self) -> Result<&dyn OtrpIdentity, Error> {
-        self.platform.otrp(Persona(0)).ok_or(Error::NoOtrp)
+    /// What the device is to this TAM.
+    pub(super) fn identity(&self, tam: &TamAnchor) -> Result<&dyn OtrpIdentity, Error> {
+        self.platform.otrp(tam.persona).ok_or(Error::NoOtrp)
     }
 
     pub(super) fn sealing<'a>(

@@ -2,6 +2,7 @@ use alloc::vec::Vec;
 
 use tamarack_cose::KeyId;
 use tamarack_crypto::{ConstantTimeEq, HashAlgorithm, Provider};
+use tamarack_eat::TaIdentity;
 use tamarack_model::{ComponentId, OwnerId};
 use tamarack_suit::{
     EffectError, EffectErrorKind, Effects, IdentifierKind, Machine, Measured, Operation, Procedure, Step,
@@ -12,6 +13,7 @@ use super::objects::Scope;
 use super::sessions::Instance;
 use crate::authority::{self, Use};
 use crate::journal::Journal;
+use crate::teep::state::Rate;
 use crate::trust::{AnchorState, TrustStore};
 use crate::{AgentConfig, Error, domains, measure, slots};
 
@@ -37,9 +39,8 @@ pub(crate) fn load(
     let store = TrustStore::load(platform)?;
     let store = domains::with_signers(&journal, platform, &store, &owner)?;
     let tam = store.tams.iter().find(|tam| tam.owner == owner);
-    if tam.is_none_or(|tam| tam.state == AnchorState::Revoked) {
-        return Err(Error::Unauthorised("its TAM is not trusted any more".into()));
-    }
+    let tam = tam.filter(|tam| tam.state != AnchorState::Revoked);
+    let tam = tam.ok_or_else(|| Error::Unauthorised("its TAM is not trusted any more".into()))?;
     let authorised = authority::authenticate(
         &manifest.envelope,
         &store,
@@ -56,7 +57,9 @@ pub(crate) fn load(
         return Err(Error::Unauthorised("its manifest is not the one that was installed".into()));
     }
 
-    let mut effects = Invocation { platform, provider, owner, id, module: &module, invoked: Vec::new() };
+    let persona = tam.persona;
+    let mut effects =
+        Invocation { platform, provider, owner, persona, id, module: &module, invoked: Vec::new() };
     let mut machine = Machine::new(authorised.envelope, Procedure::Invocation, config.manifest)
         .map_err(|e| Error::Unauthorised(alloc::format!("{e}")))?;
     match machine.run(&mut effects, provider) {
@@ -68,8 +71,17 @@ pub(crate) fn load(
         return Err(Error::Unauthorised("its manifest starts another component".into()));
     }
 
+    let identity = TaIdentity {
+        manifest: component.manifest.clone(),
+        digest: component.digest.0,
+        sequence: manifest.sequence,
+        domain: component.manifest.domain().to_vec(),
+        component: id.clone(),
+        provider: manifest.provider.clone(),
+    };
     let scope = Scope::open(&journal, platform, owner, &manifest.provider, component.manifest)?;
-    Ok(Instance { ta: platform.load_ta(&module, &config.ta)?, scope })
+    let ta = platform.load_ta(&module, &config.ta)?;
+    Ok(Instance { ta, scope, identity, attested: Rate::default() })
 }
 
 /// What a manifest can do when one of its TAs starts: look, and say what to run.
@@ -77,6 +89,7 @@ struct Invocation<'a> {
     platform: &'a dyn Platform,
     provider: &'a Provider,
     owner: OwnerId,
+    persona: Persona,
     /// The TA, and the buffer that will be instantiated.
     id: &'a ComponentId,
     module: &'a [u8],
@@ -100,7 +113,7 @@ fn read_only() -> EffectError {
 
 impl Effects for Invocation<'_> {
     fn matches(&self, kind: IdentifierKind, _component: &ComponentId, id: &[u8]) -> bool {
-        self.platform.identity(Persona(0)).is_ok_and(|identity| measure::identifies(identity, kind, id))
+        self.platform.identity(self.persona).is_ok_and(|identity| measure::identifies(identity, kind, id))
     }
 
     fn slot(&self, _component: &ComponentId) -> Option<u64> {

@@ -2,28 +2,40 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_cbor::Encoder;
-use tamarack_crypto::{KeyType, Provider, PublicKey, Secret, Sign};
+use tamarack_cbor::{Encoder, Limits};
+use tamarack_cose::{Encrypted, thumbprint};
+use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey, Secret, Sign};
+use tamarack_eat::TaIdentity;
 use tamarack_model::{ComponentId, OwnerId, UnixTime};
 use tamarack_tee::{Platform, TaLimits, TaReturn, TaServices};
 
+use super::attest;
 use super::peripheral::{self, Binding};
-use crate::Error;
 use crate::journal::Journal;
 use crate::record::{self, BINDING, PERIPHERAL, SALT, TA_DATA};
+use crate::teep::state::Rate;
+use crate::{AgentConfig, Error};
 
 /// Kinds of things that a TA keeps, the byte before the name in a key.
 const OBJECT: u8 = b'o';
 const KEY: u8 = b'k';
+const AGREEMENT: u8 = b'a';
 
 /// Name of the object that holds what the TAM personalized the TA with.
 const PERSONALIZATION: &[u8] = b"personalization";
+
+/// The use for which others encrypt to a TA, in COSE's key derivation.
+const TA_ENCRYPTION: &str = "TA Encryption";
 
 /// Most bytes of a name.
 const MAX_NAME: usize = 64;
 /// Most lines of log in one call, and most bytes of one.
 const MAX_LINES: usize = 64;
 const MAX_LINE: usize = 1024;
+/// Most characters of a question to the person at the device.
+const MAX_QUESTION: usize = 512;
+/// Sizes of a nonce of Evidence (RFC 9711 section 4.1).
+const NONCE_SIZES: core::ops::RangeInclusive<usize> = 8..=64;
 
 /// Whose data a TA sees: the principal (Owner, provider, manifest id) of security rules K1 and L3.
 pub(crate) struct Scope {
@@ -98,6 +110,10 @@ pub(crate) struct Services<'a> {
     pub now: UnixTime,
     pub journal: Journal,
     pub log: Vec<String>,
+    /// Which TA it is, for its Evidence.
+    identity: &'a TaIdentity,
+    attested: &'a mut Rate,
+    evidence_per_minute: u32,
 }
 
 impl<'a> Services<'a> {
@@ -105,10 +121,23 @@ impl<'a> Services<'a> {
         platform: &'a dyn Platform,
         provider: &'a Provider,
         scope: &'a Scope,
-        limits: &'a TaLimits,
+        config: &'a AgentConfig,
         now: UnixTime,
+        identity: &'a TaIdentity,
+        attested: &'a mut Rate,
     ) -> Self {
-        Self { platform, provider, scope, limits, now, journal: Journal::default(), log: Vec::new() }
+        Self {
+            platform,
+            provider,
+            scope,
+            limits: &config.ta,
+            now,
+            journal: Journal::default(),
+            log: Vec::new(),
+            identity,
+            attested,
+            evidence_per_minute: config.evidence_per_minute,
+        }
     }
 
     fn read(&self, kind: u8, name: &[u8]) -> Result<Secret<Vec<u8>>, TaReturn> {
@@ -140,6 +169,30 @@ impl<'a> Services<'a> {
     fn load(&self, name: &[u8]) -> Result<Box<dyn Sign>, TaReturn> {
         let pkcs8 = self.read(KEY, name)?;
         self.provider.keys.load_pkcs8(pkcs8.expose()).map_err(|_| TaReturn::GENERIC)
+    }
+
+    fn load_agreement(&self, name: &[u8]) -> Result<Box<dyn KeyAgree>, TaReturn> {
+        let pkcs8 = self.read(AGREEMENT, name)?;
+        self.provider.agree.load_pkcs8(pkcs8.expose()).map_err(|_| TaReturn::GENERIC)
+    }
+
+    /// Makes a key of a kind; one name has one key, whatever its kind.
+    fn generate(&mut self, kind: u8, name: &[u8], key_type: KeyType) -> Result<(), TaReturn> {
+        for kind in [KEY, AGREEMENT] {
+            match self.read(kind, name) {
+                Ok(_) => return Err(TaReturn::ACCESS_CONFLICT),
+                Err(TaReturn::ITEM_NOT_FOUND) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let pkcs8 = self.provider.keys.generate_pkcs8(key_type).map_err(|_| TaReturn::GENERIC)?;
+        self.write(kind, name, pkcs8.expose())
+    }
+
+    /// The key of [`TaServices::seal`]: an object of 32 bytes.
+    fn object_key(&self, name: &[u8]) -> Result<Secret<[u8; 32]>, TaReturn> {
+        let key = self.read(OBJECT, name)?;
+        key.expose().as_slice().try_into().map(Secret::new).map_err(|_| TaReturn::BAD_PARAMETERS)
     }
 }
 
@@ -200,25 +253,78 @@ impl TaServices for Services<'_> {
     }
 
     fn generate_key(&mut self, name: &[u8], key_type: KeyType) -> Result<(), TaReturn> {
-        match self.read(KEY, name) {
-            Ok(_) => return Err(TaReturn::ACCESS_CONFLICT),
-            Err(TaReturn::ITEM_NOT_FOUND) => {}
-            Err(e) => return Err(e),
-        }
-        let pkcs8 = self.provider.keys.generate_pkcs8(key_type).map_err(|_| TaReturn::GENERIC)?;
-        self.write(KEY, name, pkcs8.expose())
+        self.generate(KEY, name, key_type)
     }
 
     fn public_key(&mut self, name: &[u8]) -> Result<PublicKey, TaReturn> {
-        self.load(name).map(|key| key.public_key())
+        match self.load(name) {
+            Err(TaReturn::ITEM_NOT_FOUND) => self.load_agreement(name).map(|key| key.public_key()),
+            key => key.map(|key| key.public_key()),
+        }
     }
 
     fn sign(&mut self, name: &[u8], message: &[u8]) -> Result<[u8; 64], TaReturn> {
         self.load(name)?.sign(message).map_err(|_| TaReturn::GENERIC)
     }
 
+    fn generate_agreement_key(&mut self, name: &[u8]) -> Result<(), TaReturn> {
+        self.generate(AGREEMENT, name, KeyType::P256)
+    }
+
+    fn decrypt(&mut self, name: &[u8], message: &[u8]) -> Result<Vec<u8>, TaReturn> {
+        let key = self.load_agreement(name)?;
+        let encrypted =
+            Encrypted::parse(message, &Limits::default()).map_err(|_| TaReturn::BAD_PARAMETERS)?;
+        let kid = thumbprint(&key.public_key(), self.provider);
+        let plain = encrypted.decrypt(&*key, Some(&kid.0), TA_ENCRYPTION, self.provider);
+        plain.map(|plain| plain.expose().clone()).map_err(|_| TaReturn::MAC_INVALID)
+    }
+
+    fn seal(&mut self, name: &[u8], context: &[u8], data: &[u8]) -> Result<Vec<u8>, TaReturn> {
+        let key = self.object_key(name)?;
+        let mut nonce = [0; 12];
+        self.random(&mut nonce)?;
+        let sealed = self.provider.aead.seal(key.expose(), &nonce, context, data);
+        Ok([&nonce[..], &sealed.map_err(|_| TaReturn::GENERIC)?].concat())
+    }
+
+    fn unseal(&mut self, name: &[u8], context: &[u8], data: &[u8]) -> Result<Vec<u8>, TaReturn> {
+        let key = self.object_key(name)?;
+        let (nonce, ciphertext) = data.split_first_chunk::<12>().ok_or(TaReturn::MAC_INVALID)?;
+        let plain = self.provider.aead.open(key.expose(), nonce, context, ciphertext);
+        plain.map_err(|_| TaReturn::MAC_INVALID)
+    }
+
+    fn attest(&mut self, nonce: &[u8], key: Option<&[u8]>) -> Result<Vec<u8>, TaReturn> {
+        let key = key.map(|name| self.public_key(name)).transpose()?;
+        if !NONCE_SIZES.contains(&nonce.len()) {
+            return Err(TaReturn::BAD_PARAMETERS);
+        }
+        if !self.attested.allows(self.now, self.evidence_per_minute) {
+            return Err(TaReturn::BUSY);
+        }
+        let Self { platform, provider, scope, identity, .. } = self;
+        attest::evidence(*platform, provider, &scope.owner, identity, nonce, key)
+            .map_err(|_| TaReturn::GENERIC)
+    }
+
+    fn confirm(&mut self, text: &str) -> Result<bool, TaReturn> {
+        // Who asks is not the TA's to say.
+        let TaIdentity { provider, manifest, .. } = self.identity;
+        let text = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let text: String = text.take(MAX_QUESTION).collect();
+        match self.platform.confirm(&alloc::format!("{provider} ({manifest}) asks: {text}")) {
+            Ok(answer) => Ok(answer),
+            Err(tamarack_tee::Error::NoPanel) => Err(TaReturn::NOT_SUPPORTED),
+            Err(_) => Err(TaReturn::GENERIC),
+        }
+    }
+
     fn delete_key(&mut self, name: &[u8]) -> Result<(), TaReturn> {
-        self.remove(KEY, name)
+        match self.remove(KEY, name) {
+            Err(TaReturn::ITEM_NOT_FOUND) => self.remove(AGREEMENT, name),
+            removed => removed,
+        }
     }
 
     fn random(&mut self, out: &mut [u8]) -> Result<(), TaReturn> {

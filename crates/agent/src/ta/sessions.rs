@@ -4,11 +4,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_crypto::Provider;
+use tamarack_eat::TaIdentity;
 use tamarack_model::{ComponentId, OwnerId, UnixTime};
-use tamarack_tee::{Params, Platform, TaError, TaInstance, TaLimits, TaServices};
+use tamarack_tee::{Params, Platform, TaError, TaInstance, TaServices};
 
 use super::objects::{Scope, Services};
-use crate::Error;
+use crate::teep::state::Rate;
+use crate::{AgentConfig, Error};
 
 /// Most sessions that are open at once, with all TAs together.
 const MAX_SESSIONS: usize = 64;
@@ -50,6 +52,10 @@ pub(crate) struct Sessions {
 pub(crate) struct Instance {
     pub ta: Box<dyn TaInstance>,
     pub scope: Scope,
+    /// Which TA it is, with the digest of the buffer that was instantiated.
+    pub identity: TaIdentity,
+    /// How often it asked for Evidence (security rule C7).
+    pub attested: Rate,
 }
 
 struct Session {
@@ -61,7 +67,7 @@ struct Session {
 pub(crate) struct Surroundings<'a> {
     pub platform: &'a mut dyn Platform,
     pub provider: &'a Provider,
-    pub limits: &'a TaLimits,
+    pub config: &'a AgentConfig,
     pub now: UnixTime,
     /// Where the lines go that the TA logs.
     pub log: &'a mut dyn FnMut(&ComponentId, String),
@@ -70,6 +76,11 @@ pub(crate) struct Surroundings<'a> {
 impl Sessions {
     pub fn count(&self) -> usize {
         self.open.len()
+    }
+
+    /// Which TA is in memory as this component, if any.
+    pub fn identity(&self, owner: &OwnerId, component: &ComponentId) -> Option<&TaIdentity> {
+        self.instances.get(&(*owner, component.clone())).map(|instance| &instance.identity)
     }
 
     pub fn is_loaded(&self, instance: &(OwnerId, ComponentId)) -> bool {
@@ -157,9 +168,10 @@ fn call<R>(
     instance: &mut Instance,
     f: impl FnOnce(&mut dyn TaInstance, &mut dyn TaServices) -> Result<R, TaError>,
 ) -> Result<R, Error> {
-    let Surroundings { platform, provider, limits, now, log } = surroundings;
-    let mut services = Services::new(&**platform, provider, &instance.scope, limits, *now);
-    let result = f(&mut *instance.ta, &mut services);
+    let Surroundings { platform, provider, config, now, log } = surroundings;
+    let Instance { ta, scope, identity, attested } = instance;
+    let mut services = Services::new(&**platform, provider, scope, config, *now, identity, attested);
+    let result = f(&mut **ta, &mut services);
     let Services { journal, log: lines, .. } = services;
     let lines: Vec<String> = lines;
     lines.into_iter().for_each(|line| log(&instance.scope.manifest, line));

@@ -75,6 +75,7 @@ impl<P: Platform> Agent<P> {
         let (tam_uri, asked_at) = (self.answer_to(tam), self.asked_at(store, tam));
         let asked = Asked {
             platform: &self.platform,
+            sessions: &self.sessions,
             provider: &self.provider,
             config: &self.config,
             now,
@@ -85,7 +86,7 @@ impl<P: Platform> Agent<P> {
         let answer = query::answer(&mut self.teep, &asked, query)?;
         let attested =
             matches!(&answer, Message::QueryResponse(response) if response.attestation_payload.is_some());
-        let message = reply::sign(&self.platform, &self.provider, &answer)?;
+        let message = reply::sign(&self.platform, tam.persona, &answer)?;
         self.outputs.push_back(Output::Progress(Progress::Answered { attested }));
         self.outputs.push_back(Output::Transmit { tam_uri, protocol: Protocol::Teep, message });
         Ok(())
@@ -136,7 +137,7 @@ impl<P: Platform> Agent<P> {
     fn end_exchange(&mut self, tam: &TamAnchor, update: &Update, code: Code) -> Result<(), Refusal> {
         if update.token.is_some() {
             let success = reply::success(update.token.clone(), Vec::new());
-            let message = reply::sign(&self.platform, &self.provider, &success)?;
+            let message = reply::sign(&self.platform, tam.persona, &success)?;
             self.transmit(tam, message);
         }
         let text = update.err_msg.clone().unwrap_or_default();
@@ -154,7 +155,7 @@ impl<P: Platform> Agent<P> {
         let tam = transaction.tam().clone();
         let reports = core::mem::take(&mut transaction.reports);
         let success = reply::success(pending.token.clone(), reports);
-        let message = reply::sign(&self.platform, &self.provider, &success)?;
+        let message = reply::sign(&self.platform, tam.persona, &success)?;
         let mut left = Vec::new();
         for id in &transaction.concerned {
             left.push((id.clone(), counters::get(&transaction.journal, &self.platform, &tam.owner, id)?));
@@ -205,7 +206,7 @@ impl<P: Platform> Agent<P> {
             return Ok(None);
         }
         let error = reply::error(&self.platform, refusal, pending.token);
-        let message = reply::sign(&self.platform, &self.provider, &error)?;
+        let message = reply::sign(&self.platform, tam.persona, &error)?;
         let mut journal = Journal::default();
         let mut left = Vec::new();
         for id in concerned {
@@ -226,7 +227,7 @@ impl<P: Platform> Agent<P> {
     /// Answers a TAM of this device with an Error that is not kept.
     fn refuse(&mut self, tam: &TamAnchor, refusal: Refusal, token: Option<Token>) -> Result<(), Error> {
         let error = reply::error(&self.platform, &refusal, token);
-        let message = reply::sign(&self.platform, &self.provider, &error)?;
+        let message = reply::sign(&self.platform, tam.persona, &error)?;
         self.transmit(tam, message);
         self.finish(Outcome::Refused(refusal.code()), refusal.to_string());
         Ok(())

@@ -1,19 +1,20 @@
 use alloc::vec::Vec;
 
+use tamarack_cose::{Recipient, encrypt};
 use tamarack_crypto::Provider;
 use tamarack_model::{ComponentId, OwnerId, Sha256Digest, TcEntry, UnixTime};
-use tamarack_tee::{EvidenceRequest, Persona, Platform};
+use tamarack_tee::{Evidence, EvidenceRequest, Persona, Platform};
 use tamarack_teep::{
-    DataItems, Message, QueryRequest, QueryResponse, RequestedTc, UPDATE_BINDING_EXTENSION, VERSION,
-    freshness,
+    CHALLENGE_HEADER, DataItems, EVIDENCE_CONTEXT, Message, QueryRequest, QueryResponse, RequestedTc,
+    UPDATE_BINDING_EXTENSION, VERSION, freshness,
 };
 
 use super::reply::{self, Refusal};
 use super::state::Teep;
 use crate::journal::Journal;
-use crate::record::{self, UEID};
+use crate::ta::sessions::Sessions;
 use crate::trust::{DEVICE_DOMAIN, TamAnchor};
-use crate::{AgentConfig, Error, notes, slots};
+use crate::{AgentConfig, Error, notes, shown, slots};
 
 /// Sizes of eat_nonce (RFC 9711 section 4.1).
 const NONCE_SIZES: core::ops::RangeInclusive<usize> = 8..=64;
@@ -21,6 +22,8 @@ const NONCE_SIZES: core::ops::RangeInclusive<usize> = 8..=64;
 /// What answering needs of its surroundings.
 pub(crate) struct Asked<'a> {
     pub platform: &'a dyn Platform,
+    /// The TAs in memory.
+    pub sessions: &'a Sessions,
     pub provider: &'a Provider,
     pub config: &'a AgentConfig,
     pub now: UnixTime,
@@ -40,26 +43,12 @@ pub(crate) fn answer(teep: &mut Teep, asked: &Asked<'_>, query: &QueryRequest) -
         if !teep.may_attest(asked.tam.owner, asked.now, asked.config.evidence_per_minute) {
             return Err(Refusal::TooOften);
         }
-        let ueid = ueid(asked.platform, &asked.tam.owner)?;
-        let trust_store_sequence = asked.trust_store_sequence;
-        let request = EvidenceRequest {
-            nonce,
-            ueid: &ueid,
-            trust_store_sequence,
-            confirm: None,
-            state: asked.platform.state_root(),
-            components: &[],
-            ta: None,
-        };
-        Some(asked.platform.evidence(Persona(0), &request).map_err(Error::from)?)
+        Some(evidence(asked, query, nonce)?)
     } else {
         None
     };
     let (format, payload) = evidence.map(|e| (e.format, e.payload)).unzip();
     let owner = &asked.tam.owner;
-    let when = |item, list: fn(&dyn Platform, &OwnerId) -> Result<Vec<TcEntry>, Error>| {
-        if items.contains(item) { list(asked.platform, owner) } else { Ok(Vec::new()) }
-    };
     let requested = notes::requested(asked.platform, asked.tam_uri)?;
     let requested = requested.into_iter().filter(|id| asked.tam.covers(id)).map(|component_id| RequestedTc {
         component_id,
@@ -72,7 +61,10 @@ pub(crate) fn answer(teep: &mut Teep, asked: &Asked<'_>, query: &QueryRequest) -
         attestation_payload_format: format,
         attestation_payload: payload,
         suit_reports: Vec::new(),
-        tc_list: when(DataItems::TRUSTED_COMPONENTS, held)?,
+        tc_list: match items.contains(DataItems::TRUSTED_COMPONENTS) {
+            true => held(asked.platform, asked.tam.persona, owner)?,
+            false => Vec::new(),
+        },
         requested_tc_list: requested.collect(),
         unneeded_manifest_list: notes::unneeded(asked.platform, owner)?,
         ext_list: Vec::from_iter(items.contains(DataItems::EXTENSIONS).then_some(UPDATE_BINDING_EXTENSION)),
@@ -105,14 +97,30 @@ fn fresh_nonce(query: &QueryRequest) -> Result<&[u8], Refusal> {
     nonce.filter(|nonce| NONCE_SIZES.contains(&nonce.len())).ok_or(Refusal::Freshness)
 }
 
-/// The ueid that this Owner sees, made at enrolment (security rule E5).
-fn ueid(platform: &dyn Platform, owner: &OwnerId) -> Result<Vec<u8>, Error> {
-    platform.get(&record::owned(UEID, owner))?.ok_or(Error::Corrupt("Owner without ueid"))
+/// Evidence for this TAM, encrypted if it names a key for that: then whoever carries it sees the challenge, by which the TAM
+/// knows that it has asked, and nothing of the device (security rule E5; draft section "EATs and SUIT Reports").
+fn evidence(asked: &Asked<'_>, query: &QueryRequest, nonce: &[u8]) -> Result<Evidence, Error> {
+    let Asked { platform, provider, tam, .. } = asked;
+    let request = EvidenceRequest {
+        nonce,
+        ueid: &shown::ueid(*platform, &tam.owner)?,
+        trust_store_sequence: asked.trust_store_sequence,
+        confirm: None,
+        state: shown::state_root(*platform, provider, &tam.owner)?,
+        components: &shown::components(*platform, asked.sessions, &tam.owner)?,
+        ta: None,
+    };
+    let evidence = platform.evidence(tam.persona, &request)?;
+    let Some(key) = &query.evidence_key else { return Ok(evidence) };
+    let recipient = Recipient { key, kid: None };
+    let header = [(CHALLENGE_HEADER, nonce.to_vec())];
+    let payload = encrypt(&evidence.payload, &[recipient], EVIDENCE_CONTEXT, &header, provider);
+    Ok(Evidence { payload: payload.map_err(|_| Error::Encryption)?, ..evidence })
 }
 
 /// tc-list: the Agent and the firmware, then what this Owner has installed, components and manifests.
-fn held(platform: &dyn Platform, owner: &OwnerId) -> Result<Vec<TcEntry>, Error> {
-    let identity = platform.identity(Persona(0))?;
+fn held(platform: &dyn Platform, persona: Persona, owner: &OwnerId) -> Result<Vec<TcEntry>, Error> {
+    let identity = platform.identity(persona)?;
     let own = [("agent", identity.agent_digest), ("firmware", identity.firmware_digest)];
     let mut held = Vec::new();
     for (name, digest) in own {

@@ -2,7 +2,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use tamarack_cose::{SignOptions, thumbprint};
+use tamarack_cose::SignOptions;
 use tamarack_crypto::{Provider, Sign};
 use tamarack_model::{Code, codes};
 use tamarack_tee::{Persona, Platform};
@@ -191,7 +191,7 @@ pub(crate) fn anonymous_error(
         Message::Error(error) => Message::Error(ErrorMessage { err_msg: None, err_lang: None, ..error }),
         other => other,
     };
-    sign_with(&message, &*key, provider)
+    sign_with(&message, &*key)
 }
 
 /// The Success that answers an Update.
@@ -199,17 +199,12 @@ pub(crate) fn success(token: Option<Token>, suit_reports: Vec<Vec<u8>>) -> Messa
     Message::Success(Success { token, msg: None, suit_reports })
 }
 
-/// Signs a message as this device; kid is the thumbprint of its TEEP key.
-pub(crate) fn sign(
-    platform: &dyn Platform,
-    provider: &Provider,
-    message: &Message,
-) -> Result<Vec<u8>, Error> {
-    sign_with(message, platform.teep_key(Persona(0))?, provider)
+/// Signs a message with the TEEP key of a persona. Without a kid: a TAM knows by the token, or by the Evidence, whose it is,
+/// and whoever carries the message learns nothing from it (security rule E5).
+pub(crate) fn sign(platform: &dyn Platform, persona: Persona, message: &Message) -> Result<Vec<u8>, Error> {
+    sign_with(message, platform.teep_key(persona)?)
 }
 
-fn sign_with(message: &Message, key: &dyn Sign, provider: &Provider) -> Result<Vec<u8>, Error> {
-    let kid = thumbprint(&key.public_key(), provider);
-    let options = SignOptions { kid: Some(&kid.0), ..SignOptions::default() };
-    tamarack_teep::sign(message, key, &options).map_err(|_| Error::Signing)
+fn sign_with(message: &Message, key: &dyn Sign) -> Result<Vec<u8>, Error> {
+    tamarack_teep::sign(message, key, &SignOptions::default()).map_err(|_| Error::Signing)
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, ErrorKind};
 use tamarack_cose::CoseKey;
 use tamarack_model::{OwnerId, Protocol};
+use tamarack_tee::Persona;
 use tamarack_x509::Name;
 
 use super::{
@@ -116,7 +117,7 @@ pub(super) struct Tam(pub TamAnchor);
 impl Encode for Tam {
     fn encode(&self, e: &mut Encoder) {
         let tam = &self.0;
-        e.array(9).item(&tam.state).item(&tam.principal);
+        e.array(10).item(&tam.state).item(&tam.principal);
         match &tam.uri {
             Some(uri) => e.text(uri),
             None => e.null(),
@@ -131,7 +132,7 @@ impl Encode for Tam {
             Protocol::Teep => 0,
             Protocol::Otrp => 1,
         });
-        e.uint(tam.domains.into()).uint(tam.domain_quota);
+        e.uint(tam.domains.into()).uint(tam.domain_quota).uint(tam.persona.0.into());
     }
 }
 
@@ -154,10 +155,11 @@ impl<'b> Decode<'b> for Tam {
             protocol: Protocol::Teep,
             domains: 0,
             domain_quota: 0,
+            persona: Persona(0),
         };
         match count {
             5 => {}
-            9 => {
+            9 | 10 => {
                 tam.otrp = match d.peek() {
                     tamarack_cbor::Kind::Null => d.null().map(|()| None)?,
                     _ => Some(OtrpPrincipal::decode(d)?),
@@ -169,6 +171,9 @@ impl<'b> Decode<'b> for Tam {
                 };
                 tam.domains = u32::try_from(d.uint()?).map_err(|_| wrong("a number of domains"))?;
                 tam.domain_quota = d.uint()?;
+                if count == 10 {
+                    tam.persona = Persona(u32::try_from(d.uint()?).map_err(|_| wrong("a persona"))?);
+                }
             }
             _ => return Err(wrong("a TAM anchor")),
         }

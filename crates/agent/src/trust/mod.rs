@@ -13,7 +13,7 @@ use tamarack_cbor::{Decode, Encode};
 use tamarack_cose::{CoseKey, Purpose, Sign1, VerificationKey};
 use tamarack_crypto::{Provider, PublicKey};
 use tamarack_model::{ComponentId, OwnerId, Protocol};
-use tamarack_tee::Platform;
+use tamarack_tee::{Persona, Platform};
 use tamarack_x509::Name;
 
 pub(crate) use codec::Number;
@@ -69,7 +69,8 @@ pub struct OtrpPrincipal {
 }
 
 /// A TAM that the device obeys: one Owner. Stored under its Owner id as `[state, principal, uri / null, scopes,
-/// require_binding, otrp / null, protocol, domains, domain_quota]`, in older stores without the last four.
+/// require_binding, otrp / null, protocol, domains, domain_quota, persona]`, in older stores without the last one or the last
+/// five.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TamAnchor {
     /// The opaque id of this Owner on this device (security rule K1).
@@ -90,6 +91,8 @@ pub struct TamAnchor {
     pub domains: u32,
     /// Most bytes that the components in one of these domains may take.
     pub domain_quota: u64,
+    /// The face that the device shows it, and no other Owner (security rule E5).
+    pub persona: Persona,
     /// What it is good for now.
     pub state: AnchorState,
 }
@@ -209,6 +212,7 @@ impl TrustStore {
             return Err(Error::Seed("there is no TAM anchor"));
         }
         let (mut owners, mut names, mut keys) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut personas = BTreeSet::new();
         let authority = self.authority.as_slice();
         let tam_keys = self.tams.iter().flat_map(|tam| tam.principal.keys());
         let signer_keys: BTreeSet<_> = self.signers.iter().flat_map(|s| s.principal.keys()).collect();
@@ -220,6 +224,9 @@ impl TrustStore {
         for tam in &self.tams {
             if !owners.insert(tam.owner) {
                 return Err(Error::Seed("two TAM anchors have the same Owner id"));
+            }
+            if !personas.insert(tam.persona) {
+                return Err(Error::Seed("two TAM anchors have the same persona"));
             }
             // One name under one root is one principal, and so one anchor, whichever protocol it speaks.
             let mut own = BTreeSet::new();

@@ -1,5 +1,6 @@
 //! The Agent on a platform in memory, with a scripted TAM that signs real messages and a clock of its own.
 
+mod attestation;
 mod emitted;
 mod exchange;
 mod lifecycle;

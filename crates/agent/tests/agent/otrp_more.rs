@@ -10,7 +10,7 @@ use tamarack_otrp::ErrorCode;
 use tamarack_otrp::request::{Changes, Content, CreateSd, DeleteSd, DeleteTa, InstallTa, UpdateSd};
 use tamarack_otrp::response::ResponseBody;
 use tamarack_otrp::ta_package::{self, EncryptedTa, Protection, TaPackage};
-use tamarack_tee::{Param, Params};
+use tamarack_tee::{Param, Params, Persona};
 use tamarack_teep::ErrCode;
 use tamarack_testkit::otrp_pki::OtrpPki;
 
@@ -47,6 +47,7 @@ fn tams(pki: &OtrpPki) -> Seed {
         require_binding: true,
         domains: u32::from(PROVIDERS) + 1,
         domain_quota: 1 << 16,
+        persona: Persona(tam as u32),
         state: AnchorState::Active,
     };
     let tams = (0..pki.tams.len()).map(anchor).collect();
@@ -404,8 +405,7 @@ fn firmware_that_is_not_the_devices_is_not_vouched_for() {
     let part = otrp.read_part(&reply.bytes);
     let ResponseBody::Failed { reason, .. } = part.body_unverified() else { panic!("a DSI") };
     assert_eq!(reason.code, ErrorCode::TfwNotTrusted);
-    let tee =
-        tamarack_x509::unvalidated_key(&otrp.world.otrp.as_ref().unwrap().personas[0].chain[0]).unwrap();
+    let tee = otrp.tee_public_key();
     part.verify(&VerificationKey::of(&tee, Purpose::OtrpResponse).unwrap(), &provider()).unwrap();
     assert_eq!(otrp.digest(), before);
 

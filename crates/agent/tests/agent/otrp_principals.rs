@@ -7,6 +7,7 @@ use tamarack_otrp::request::{Changes, Content, DeleteSd, DeleteTa, InstallTa, Up
 use tamarack_otrp::ta_information::TaQuery;
 use tamarack_otrp::{ErrorCode, MessageId};
 use tamarack_pki::{Authority, Validity, certificates_from_pem};
+use tamarack_tee::Persona;
 use tamarack_testkit::memory_platform::MemoryStorage;
 use tamarack_testkit::otrp_pki::{OtrpPki, TestTam};
 use tamarack_x509::{Name, NameKind, Role};
@@ -402,11 +403,16 @@ fn both_protocols_are_one_owner_only_by_their_anchor() {
     let pki = OtrpPki::new(&provider(), 2);
     let mut seed = otrp_seed(&pki);
     seed.signers = crate::world::seed().signers;
-    let only_otrp =
-        TamAnchor { owner: OwnerId([3; 16]), principal: Principal::Keys(Vec::new()), ..seed.tams[0].clone() };
+    let only_otrp = TamAnchor {
+        owner: OwnerId([3; 16]),
+        principal: Principal::Keys(Vec::new()),
+        persona: Persona(2),
+        ..seed.tams[0].clone()
+    };
     (seed.tams[0].otrp, seed.tams[0].protocol) = (None, Protocol::Teep);
     seed.tams.push(only_otrp);
     let mut otrp = Otrp::with(pki, &seed);
+    otrp.persona = Some(2);
     otrp.install_wallet(1);
     assert!(otrp.state().tee.sdlist.is_empty());
     otrp.create_sd(SD, SP).expect_pass();
@@ -457,7 +463,7 @@ fn e5_what_apps_ask_of_one_tam_is_not_told_to_another_in_its_place() {
 }
 
 #[test]
-fn e5_two_tams_see_different_devices_but_for_the_tee_certificate() {
+fn e5_two_tams_see_different_devices_in_otrp_too() {
     let mut otrp = Otrp::new();
     let ueid = |otrp: &mut Otrp| {
         let eat = otrp.state().tee.eat.unwrap();
@@ -469,15 +475,15 @@ fn e5_two_tams_see_different_devices_but_for_the_tee_certificate() {
         );
         let claims = claims.unwrap();
         assert_eq!(claims.eat_nonce, [otrp.tid.as_str().as_bytes().to_vec()]);
-        let device =
-            tamarack_x509::unvalidated_key(&otrp.world.otrp.as_ref().unwrap().personas[0].chain[0]).unwrap();
-        assert_eq!(claims.cnf, Some(tamarack_eat::Confirmation::Key(device)));
-        claims.ueid.unwrap()
+        assert_eq!(claims.cnf, Some(tamarack_eat::Confirmation::Key(otrp.tee_public_key())));
+        (claims.ueid.unwrap(), otrp.did(), claims.platform.unwrap().state_root)
     };
     let first = ueid(&mut otrp);
-    assert_eq!(ueid(&mut otrp), first);
+    let again = ueid(&mut otrp);
+    assert_eq!((&again.0, again.1), (&first.0, first.1));
     otrp.tam = 1;
-    assert_ne!(ueid(&mut otrp), first);
+    let other = ueid(&mut otrp);
+    assert!(other.0 != first.0 && other.1 != first.1 && other.2 != again.2);
 }
 
 #[test]
@@ -505,7 +511,7 @@ fn a_device_without_certificate_says_so_to_its_driver() {
     let mut otrp = Otrp::new();
     let request = otrp.state_request();
     let message = otrp.sign_state(&request);
-    otrp.world.otrp.as_mut().unwrap().personas[0].chain.clear();
+    otrp.world.otrp.as_mut().unwrap().personas.iter_mut().for_each(|persona| persona.chain.clear());
     otrp.restart();
     let now = otrp.now;
     let input = tamarack_agent::Input::ProcessOtrpMessage(message);

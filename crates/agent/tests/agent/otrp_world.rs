@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
 
 use tamarack_agent::{Agent, Input, OtrpPrincipal, Seed, TamAnchor};
-use tamarack_crypto::{KeyType, Sign};
+use tamarack_crypto::{KeyType, PublicKey, Sign};
 use tamarack_jose::json::{self, Json};
 use tamarack_jose::jwe::{self, DecryptionKey, Enc, Recipient};
 use tamarack_jose::jwk::KeyUse;
@@ -40,6 +40,8 @@ pub struct Otrp {
     pub nextdsi: bool,
     /// Whether commands carry the TAM's certificates.
     pub x5c: bool,
+    /// The face of the device that speaks, if it is not the one with the TAM's number.
+    pub persona: Option<usize>,
     /// Instead of the staple of the TAM.
     pub staple: Option<Vec<Vec<u8>>>,
     number: u32,
@@ -144,6 +146,7 @@ impl Otrp {
             dsi: None,
             nextdsi: true,
             x5c: true,
+            persona: None,
             staple: None,
             number: 0,
         }
@@ -238,13 +241,20 @@ impl Otrp {
     }
 
     pub fn tee_key(&self) -> Recipient {
-        let key =
-            tamarack_x509::unvalidated_key(&self.world.otrp.as_ref().unwrap().personas[0].chain[0]).unwrap();
-        Recipient::from_spki(&key.to_spki()).unwrap()
+        Recipient::from_spki(&self.tee_public_key().to_spki()).unwrap()
+    }
+
+    pub fn tee_public_key(&self) -> PublicKey {
+        tamarack_x509::unvalidated_key(self.tee_certificate()).unwrap()
+    }
+
+    /// The certificate of the TEE as the TAM that speaks knows it.
+    fn tee_certificate(&self) -> &[u8] {
+        &self.world.otrp.as_ref().unwrap().personas[self.persona.unwrap_or(self.tam)].chain[0]
     }
 
     pub fn did(&self) -> [u8; 32] {
-        provider().sha256(&self.world.otrp.as_ref().unwrap().personas[0].chain[0])
+        provider().sha256(self.tee_certificate())
     }
 
     /// The request that carries `content`, signed.
@@ -290,9 +300,7 @@ impl Otrp {
     pub fn read_answer(&self, message: &[u8]) -> Answered {
         let parsed = response::parse(message, &Mode::Strict, &Limits::default()).unwrap();
         let Incoming::Response(signed) = parsed else { panic!("not an answer to a command") };
-        let tee =
-            tamarack_x509::unvalidated_key(&self.world.otrp.as_ref().unwrap().personas[0].chain[0]).unwrap();
-        let tee = VerificationKey::of(&tee, Purpose::OtrpResponse).unwrap();
+        let tee = VerificationKey::of(&self.tee_public_key(), Purpose::OtrpResponse).unwrap();
         let mut authentic = signed.verify(&tee, &provider()).expect("the TEE's signature");
         let key = DecryptionKey::Agree(&*self.tam().agreement);
         let content = authentic.open(key, &provider()).unwrap().expect("content");

@@ -12,7 +12,7 @@ use tamarack_crypto::{KeyType, Provider, Sign};
 use tamarack_model::{Code, ComponentId, Outcome, OwnerId, Protocol, UnixTime};
 use tamarack_suit::author::{Builder, Component, Payload};
 use tamarack_suit::{Report, SignedReport};
-use tamarack_tee::{Param, Params, TaError, TaInstance, TaReturn, TaServices};
+use tamarack_tee::{Param, Params, Persona, TaError, TaInstance, TaReturn, TaServices};
 use tamarack_teep::{
     CipherSuite, DataItems, ErrCode, ErrorMessage, Message, QueryRequest, QueryResponse, SignedMessage,
     SuitCoseProfile, Update,
@@ -44,6 +44,7 @@ pub fn wallet(kind: &str) -> ComponentId {
     id("com.acme", WALLET, kind)
 }
 
+/// The anchor of a TAM. An Owner's persona is one less than the number that its id consists of.
 pub fn tam_anchor(owner: OwnerId, signer: &dyn Sign, uri: &str) -> TamAnchor {
     TamAnchor {
         owner,
@@ -55,6 +56,7 @@ pub fn tam_anchor(owner: OwnerId, signer: &dyn Sign, uri: &str) -> TamAnchor {
         require_binding: true,
         domains: 0,
         domain_quota: 0,
+        persona: Persona(u32::from(owner.0[0]) - 1),
         state: AnchorState::Active,
     }
 }
@@ -289,6 +291,7 @@ impl World {
             attestation_payload_format: None,
             attestation_payload: None,
             suit_reports: Vec::new(),
+            evidence_key: None,
             supported_teep_cipher_suites: CipherSuite::MANDATORY.to_vec(),
             supported_suit_cose_profiles: SuitCoseProfile::LISTED.to_vec(),
             data_item_requested: DataItems::ALL,
@@ -385,6 +388,16 @@ impl World {
         self.agent.close_session(self.now, session)
     }
 
+    /// Has the wallet do something with `inputs`; gives what comes out.
+    pub fn prove(&mut self, command: u32, inputs: &[&[u8]]) -> Result<Vec<u8>, tamarack_agent::Error> {
+        let mut params: Params = inputs.iter().map(|input| Param::MemrefInput(input.to_vec())).collect();
+        self.call(command, &mut params)?;
+        match params.pop() {
+            Some(Param::MemrefOutput { data, .. }) => Ok(data),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Adds one to the wallet's counter and gives it.
     #[track_caller]
     pub fn count(&mut self) -> u32 {
@@ -441,9 +454,54 @@ pub const SIGN: u32 = 6;
 /// Memory output: what it was personalized with.
 pub const PERSONALIZATION: u32 = 7;
 
+/// Makes the key "a" that others encrypt to, if there is none. Memory inputs: a nonce, the name of a key or nothing; memory
+/// output: Evidence.
+pub const ATTEST: u32 = 8;
+/// Memory inputs: the name of a key, a message to it; memory output: what is in it.
+pub const DECRYPT: u32 = 9;
+/// Memory input: a question; value output: the answer.
+pub const CONFIRM: u32 = 10;
+/// Memory input: the name of a key; memory output: a signature of it over nothing.
+pub const SIGN_WITH: u32 = 11;
+/// Memory inputs: an object's name and content.
+pub const KEEP: u32 = 12;
+/// Memory inputs: the name of an object that is a key, a context, data; the data comes back sealed, or unsealed if it opens.
+pub const SEAL: u32 = 13;
+
 /// A TA in Rust.
 struct FakeTa {
     module: Vec<u8>,
+}
+
+/// What a TA does to prove itself, and with what is meant for it alone.
+fn proving(services: &mut dyn TaServices, command: u32, params: &mut Params) -> Result<(), TaReturn> {
+    let inputs: Vec<Vec<u8>> = params
+        .iter()
+        .filter_map(|param| match param {
+            Param::MemrefInput(data) => Some(data.clone()),
+            _ => None,
+        })
+        .collect();
+    let data = match (command, &inputs[..]) {
+        (ATTEST, [nonce, key]) => {
+            match services.generate_agreement_key(b"a") {
+                Ok(()) | Err(TaReturn::ACCESS_CONFLICT) => {}
+                Err(e) => return Err(e),
+            }
+            services.attest(nonce, (!key.is_empty()).then_some(key))?
+        }
+        (DECRYPT, [key, message]) => services.decrypt(key, message)?,
+        (CONFIRM, [question]) => vec![u8::from(services.confirm(std::str::from_utf8(question).unwrap())?)],
+        (SIGN_WITH, [key]) => services.sign(key, b"")?.to_vec(),
+        (KEEP, [name, content]) => services.write_object(name, content).map(|()| Vec::new())?,
+        (SEAL, [key, context, data]) => match services.unseal(key, context, data) {
+            Err(TaReturn::MAC_INVALID) => services.seal(key, context, data)?,
+            opened => opened?,
+        },
+        _ => return Err(TaReturn::BAD_PARAMETERS),
+    };
+    params.push(Param::MemrefOutput { capacity: 4096, data });
+    Ok(())
 }
 
 fn count(services: &mut dyn TaServices) -> Result<u32, TaError> {
@@ -503,6 +561,9 @@ impl TaInstance for FakeTa {
             PERSONALIZATION => {
                 let data = services.read_object(b"personalization").map_err(TaError::Returned)?;
                 params[0] = Param::MemrefOutput { capacity: 64, data };
+            }
+            ATTEST | DECRYPT | CONFIRM | SIGN_WITH | KEEP | SEAL => {
+                return proving(services, command, params).map_err(TaError::Returned);
             }
             _ => return Err(TaError::Returned(TaReturn::NOT_SUPPORTED)),
         }

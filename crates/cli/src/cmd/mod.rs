@@ -11,6 +11,7 @@ mod explain;
 mod inspect;
 mod manifest;
 mod pki;
+mod policy;
 mod reference;
 pub mod ta;
 mod tam;
@@ -39,6 +40,8 @@ pub enum Command {
     Manifest(manifest::Args),
     /// Make development keys, authorities and certificates
     Pki(pki::Args),
+    /// Say which devices are given what, and ask what that would do
+    Policy(policy::Args),
     /// Say what devices should run, and ask which of it is in force
     Reference(reference::Args),
     /// Make and serve a verifier, have Evidence appraised, check Attestation Results
@@ -47,7 +50,7 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Measure this machine
     Bench(bench::Args),
-    /// Explain an error code
+    /// Explain an error code, or who may do what
     Explain(explain::Args),
     /// Print shell completions
     Completions(completions::Args),
@@ -66,6 +69,7 @@ impl Command {
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
             Self::Pki(args) => pki::run(args),
+            Self::Policy(args) => policy::run(args),
             Self::Reference(args) => reference::run(args),
             Self::Verifier(args) => verifier::run(args),
             Self::Inspect(args) => inspect::run(args),

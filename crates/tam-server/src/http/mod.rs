@@ -12,7 +12,7 @@ use axum::Router;
 use axum::routing::{any, get};
 use tamarack_service::{BodyError, read_body};
 
-pub(crate) use api::Idempotency;
+pub(crate) use api::{Idempotency, Refusals};
 
 use crate::app::App;
 

@@ -52,11 +52,13 @@ impl Request<'_> {
         let mut authentic = response.verify(&key, crypto).map_err(|e| malformed(e.code(), &e))?;
 
         let told = told_of(&device, &record);
+        let recorded = self.read.recorded(self.tenant, &device.id).map_err(store)?;
         let burn = StoreOp::TakePending { tenant: self.tenant.clone(), token_hash: pending.token_hash };
         let standing = Standing {
             subject,
             session: pending.session,
             device: Device { last_seen: self.now, ..device },
+            recorded,
             told,
             dsihash: [0; 32],
             tid,

@@ -8,12 +8,13 @@ use alloc::string::{String, ToString};
 use tamarack_attest::{Appraisal, Expectations, Hints, Refusal, appraise, hints_unverified};
 use tamarack_cose::{Encrypted, KeyId, Purpose, VerificationKey, Verified, thumbprint};
 use tamarack_model::{Code, UnixTime, codes};
-use tamarack_store::{Device, Held, Proof, Read, StateMark, StoreError, TeepKey, TenantId};
+use tamarack_store::{Device, Held, Proof, Read, Recorded, StateMark, StoreError, TeepKey, TenantId};
 use tamarack_teep::{CHALLENGE_HEADER, DataItems, EVIDENCE_CONTEXT, Message, QueryResponse, SignedMessage};
 
 use crate::Tam;
 use crate::challenge::{Challenge, Invalid, Question};
 use crate::history::{state_fault, summary};
+use crate::release::recorded;
 
 /// How a COSE_Encrypt begins: tag 96.
 const ENCRYPTED: [u8; 2] = [0xd8, 0x60];
@@ -43,6 +44,8 @@ pub(crate) struct Believed {
     /// What was asked for.
     pub items: DataItems,
     pub device: Box<Device>,
+    /// What it proved itself by.
+    pub recorded: Box<Recorded>,
     /// Why it gets nothing all the same.
     pub refused: Option<Code>,
 }
@@ -91,12 +94,13 @@ pub(crate) fn believe(
         appraise(format, &payload, &expected, &policy, &tam.crypto).map_err(Disbelief::Evidence)?;
     let known = read.device(tenant, &appraisal.device)?;
     let was_quarantined = known.as_ref().is_some_and(|device| device.quarantine.is_some());
+    let recorded = Box::new(recorded(tenant, now, false, format, &payload, &appraisal));
     let device = device_row(known, tenant, now, &appraisal, (key, teep_key), &response)?;
     let refused = device.quarantine.is_some().then_some(match was_quarantined {
         true => codes::DEVICE_QUARANTINED,
         false => codes::EVIDENCE_ROLLED_BACK,
     });
-    Ok(Believed { response, challenge, items, device: Box::new(device), refused })
+    Ok(Believed { response, challenge, items, device: Box::new(device), recorded, refused })
 }
 
 /// The Evidence itself. What is encrypted names the challenge on the outside: only for one of ours is it decrypted. Nobody

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use tamarack_model::{Code, Sha256Digest, TcEntry, UnixTime, View, codes};
 use tamarack_store::{
-    Conflict, Device, PendingUpdate, Read, Session, SessionOutcome, StoreError, StoreOp, TenantId,
+    Conflict, Device, PendingUpdate, Read, Recorded, Session, SessionOutcome, StoreError, StoreOp, TenantId,
 };
 use tamarack_teep::http::Situation;
 use tamarack_teep::{
@@ -19,6 +19,7 @@ use super::outcome::{self, Conclusion};
 use super::reply::{self, Event, Reply, Subject, failed, refuse, refusing_update};
 use crate::challenge::{Challenge, Question};
 use crate::planner::{Plan, Problem, plan};
+use crate::release::told;
 use crate::{Tam, random};
 
 /// What the driver tells an [`Exchange`].
@@ -237,16 +238,18 @@ impl Request<'_> {
     /// The device is who it says: decide what it gets.
     fn plan(&self, believed: Believed, suite: Option<CipherSuite>) -> Result<Step, Reply> {
         let subject = Subject::QueryResponse;
-        let Believed { response, challenge, items, device, refused } = believed;
+        let Believed { response, challenge, items, device, recorded, refused } = believed;
         if !items.contains(DataItems::TRUSTED_COMPONENTS) || response.tc_list.is_empty() {
             let event = Event::new(subject, "the component list that was asked for is missing");
             return Err(refuse(Situation::Malformed, codes::TEEP_MALFORMED, event));
         }
         let session = random(&self.tam.crypto).map_err(|e| failed(subject, codes::INTERNAL, e))?;
-        let draft = Draft { session, device: *device, challenge, suite, agent_nonce: response.agent_nonce };
+        let agent_nonce = response.agent_nonce;
+        let mut draft = Draft { session, device: *device, recorded: None, challenge, suite, agent_nonce };
         if let Some(code) = refused {
             return self.refused_device(draft, code);
         }
+        draft.recorded = Some(*recorded);
         let view = View {
             held: response.tc_list,
             requested: response
@@ -258,10 +261,16 @@ impl Request<'_> {
         };
         let store = |e: StoreError| failed(subject, codes::STORE_FAILED, e);
         let mut plan = plan(self.read, self.tenant, &view).map_err(store)?;
+        self.tam
+            .withhold(self.read, &draft.device, &view, &mut draft.recorded, &mut plan, self.now)
+            .map_err(store)?;
         let envelopes = self.envelopes(&mut plan).map_err(store)?;
         let text = describe(&plan);
         if plan.is_empty() {
-            return Ok(self.nothing_to_do(draft, &plan, text));
+            return match told(&plan.problems, reply::MESSAGE_LIMIT) {
+                Some(message) => self.nothing_released(draft, &plan, message, text),
+                None => Ok(self.nothing_to_do(draft, &plan, text)),
+            };
         }
         self.update(draft, plan, envelopes, text)
     }
@@ -293,6 +302,26 @@ impl Request<'_> {
         let reply = refusal(self.tam, code, agent_nonce, suite.as_ref(), event);
         let ops = draft.ops(self, Some((SessionOutcome::Refused, Some(code))), reason);
         Ok(Step::Persist { ops, reply, suite, agent_nonce })
+    }
+
+    /// The release policy let none of it through: the device is told so.
+    fn nothing_released(
+        &self,
+        draft: Draft,
+        plan: &Plan,
+        message: String,
+        text: String,
+    ) -> Result<Step, Reply> {
+        let subject = Subject::QueryResponse;
+        let withheld = plan.problems.iter().find(|problem| matches!(problem, Problem::Withheld { .. }));
+        let code = withheld.map_or(codes::RELEASE_DENIED, Problem::code);
+        let (suite, agent_nonce) = (draft.suite.clone(), draft.agent_nonce);
+        let update = Update { err_msg: Some(message), ..refusing_update(code, agent_nonce) };
+        let message =
+            reply::sign_update(self.tam, update, suite.as_ref()).map_err(|e| failed(subject, e.code(), e))?;
+        let event = Event { code: Some(code), ..draft.event(text.clone()) };
+        let ops = draft.ops(self, Some((SessionOutcome::Refused, Some(code))), text);
+        Ok(Step::Persist { ops, reply: Reply::Transmit { message, event }, suite, agent_nonce })
     }
 
     fn nothing_to_do(&self, draft: Draft, plan: &Plan, text: String) -> Step {
@@ -336,6 +365,8 @@ impl Request<'_> {
             unneeded_manifest_list: plan.remove,
             manifest_list,
             agent_nonce: draft.agent_nonce,
+            // Without err-code: what else it asks for is meant.
+            err_msg: told(&plan.problems, reply::MESSAGE_LIMIT),
             ..Update::default()
         };
         let (suite, agent_nonce) = (draft.suite.clone(), draft.agent_nonce);
@@ -452,6 +483,8 @@ impl Request<'_> {
 struct Draft {
     session: [u8; 16],
     device: Device,
+    /// What it proved itself by; none of a device in quarantine, of which everything stays as it was.
+    recorded: Option<Recorded>,
     challenge: Challenge,
     suite: Option<CipherSuite>,
     agent_nonce: Option<[u8; 16]>,
@@ -486,7 +519,7 @@ impl Draft {
             code: end.and_then(|(_, code)| code),
             reason: Some(reason),
         };
-        alloc::vec![
+        let mut ops = alloc::vec![
             StoreOp::AdvanceTime(now),
             StoreOp::BurnChallenge {
                 tenant,
@@ -496,7 +529,9 @@ impl Draft {
             },
             StoreOp::PutDevice(Box::new(self.device)),
             StoreOp::InsertSession(session),
-        ]
+        ];
+        ops.extend(self.recorded.map(|recorded| StoreOp::Record(Box::new(recorded))));
+        ops
     }
 }
 

@@ -11,6 +11,7 @@ mod outcome;
 mod planning;
 mod publish;
 mod reference;
+mod release;
 mod request;
 mod world;
 

@@ -3,7 +3,7 @@ use tamarack_cbor::{Decoder, Encoder, Limits};
 use tamarack_crypto::{PublicKey, Sign};
 use tamarack_eat::{
     Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, OemId, PlatformClaims, Profile,
-    SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, layer,
+    SOFTWARE_TEE_PROFILE, layer,
 };
 use tamarack_tee::{Error, Evidence, EvidenceRequest, Identity};
 
@@ -64,8 +64,10 @@ pub(super) fn evidence(
         }),
         ..Claims::default()
     };
+    let (claims, format) =
+        tamarack_eat::as_requested(claims, request.components, request.ta).map_err(|_| Error::Crypto)?;
     let payload = tamarack_eat::sign(&claims, key, chain).map_err(|_| Error::Crypto)?;
-    Ok(Evidence { format: SOFTWARE_TEE_FORMAT.into(), payload })
+    Ok(Evidence { format: format.into(), payload })
 }
 
 /// The layers as the claim names them. Namespaces count only together: an own user namespace hides no file.

@@ -25,7 +25,19 @@ fn find(call: &Call) -> Result<Device, Problem> {
 }
 
 pub(super) fn get(call: &Call) -> Done {
-    Ok(Answer::ok(view::device(&find(call)?)))
+    let device = find(call)?;
+    let recorded = call.app.store.recorded(call.tenant(), &device.id)?;
+    let mut shown = view::device(&device);
+    shown["release"] = recorded.as_ref().map(view::release).into();
+    Ok(Answer::ok(shown))
+}
+
+/// What the device last proved itself by, as it came.
+pub(super) fn evidence(call: &Call) -> Done {
+    let device = find(call)?;
+    let recorded = call.app.store.recorded(call.tenant(), &device.id)?;
+    let recorded = recorded.ok_or_else(|| Problem::not_found("recorded Evidence of this device"))?;
+    Ok(Answer::ok(view::evidence(&device, &recorded)))
 }
 
 /// Ends a quarantine (security rule R9): the next Evidence sets the device's state epoch anew.

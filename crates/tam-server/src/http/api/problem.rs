@@ -44,13 +44,15 @@ impl Problem {
             codes::API_CONFLICT
             | codes::PUBLISH_ROLLBACK
             | codes::REFERENCE_ROLLBACK
+            | codes::REFERENCE_PROVIDER
             | codes::REFERENCE_CONFLICT => 409,
             codes::HTTP_TOO_LARGE => 413,
             codes::OVERLOADED => 429,
             codes::INTERNAL => 500,
             codes::STORE_FAILED => 503,
             codes::API_INVALID | codes::HTTP_BAD_REQUEST => 400,
-            // What is left is wrong with an envelope or a CoRIM: wire, COSE and SUIT codes, PUBLISH_PAYLOAD, and those of reference values.
+            // What is left is wrong with an envelope or a CoRIM: wire, COSE and SUIT codes, PUBLISH_PAYLOAD, and those of reference values and
+            // release policies.
             _ => 422,
         })
     }

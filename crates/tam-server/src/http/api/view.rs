@@ -1,10 +1,11 @@
 //! Rows as JSON. Digests are hexadecimal, times seconds since 1970, component ids in their text form.
 
+use base64::Engine;
 use serde_json::{Value, json};
 use tamarack_model::{Hex, TcEntry};
 use tamarack_store::{
     ApiToken, AuditRecord, CatalogueEntry, Device, Domain, Held, OtrpDevice, Personalization, Policy,
-    Provider, Session,
+    Provider, Recorded, Session,
 };
 
 use super::Problem;
@@ -71,6 +72,36 @@ pub(super) fn device(row: &Device) -> Value {
         "last_seen": row.last_seen,
         "reported": row.reported.as_ref().map(held),
         "attested": row.attested.as_ref().map(held),
+    })
+}
+
+/// What was decided about a device when it was appraised last.
+pub(super) fn release(row: &Recorded) -> Value {
+    let withheld: Vec<Value> = row
+        .withheld
+        .iter()
+        .map(|row| {
+            json!({
+                "manifest": row.manifest.to_string(),
+                "sequence": row.sequence,
+                "code": row.code.to_string(),
+                "reason": row.reason,
+            })
+        })
+        .collect();
+    json!({ "appraised": row.at, "policy": row.policy, "withheld": withheld })
+}
+
+/// Evidence as it came, in base64, for whoever appraises it elsewhere.
+pub(super) fn evidence(device: &Device, row: &Recorded) -> Value {
+    json!({
+        "device": Hex(&row.device.0).to_string(),
+        "protocol": if row.otrp { "otrp" } else { "teep" },
+        "first_seen": device.first_seen,
+        "at": row.at,
+        "format": row.format,
+        "evidence": base64::engine::general_purpose::STANDARD.encode(&row.evidence),
+        "found": base64::engine::general_purpose::STANDARD.encode(&row.shown),
     })
 }
 

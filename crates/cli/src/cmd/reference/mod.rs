@@ -1,5 +1,7 @@
 //! Reference values: what devices should run, signed by who released it.
 
+mod provider;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -42,6 +44,11 @@ enum Action {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Who may give reference values to this tenant
+    Provider {
+        #[command(subcommand)]
+        action: provider::Action,
     },
     /// Take reference values out of force; nothing older comes back
     Deactivate {
@@ -118,6 +125,7 @@ pub fn run(args: Args) -> Outcome {
             }
             out::lines(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))
         }
+        Action::Provider { action } => provider::run(action),
         Action::Deactivate { id, connection } => {
             Rest::new(&connection)?.delete(&format!("/references/{}", encode(&id)))?;
             out::lines(&format!("deactivated {id}"))
