@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tamarack_attest::Policy;
-use tamarack_crypto::{KeyAgree, KeyType, Provider};
+use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey};
 use tamarack_model::codes;
 use tamarack_pki::{certificates_from_pem, load_agreement_key, load_key};
 use tamarack_policy_cel::CelRules;
@@ -24,6 +24,7 @@ use crate::gate::Gate;
 use crate::http::{Idempotency, Refusals};
 use crate::lists::Lists;
 use crate::staple::Staples;
+use crate::verifier::{self, Remote};
 use crate::{Error, domains, otrp, reference, telemetry};
 
 pub(crate) struct App {
@@ -38,6 +39,8 @@ pub(crate) struct App {
     pub idempotency: Idempotency,
     pub refusals: Refusals,
     pub metrics: PrometheusHandle,
+    /// The verifier that is asked, if one is.
+    pub remote: Option<Arc<Remote>>,
     /// The status of the TAM's own certificates, if it speaks OTrP.
     staples: Option<Staples>,
     /// Revocation lists of the CAs of TEEs and of trusted firmware.
@@ -72,6 +75,10 @@ impl App {
         tam.release_rules = Some(Box::new(CelRules::default()));
         tam.challenge_keys.previous = keys.previous;
         tam.evidence_key = evidence_key(config)?;
+        let own: Vec<PublicKey> = tam.signers.iter().map(TamSigner::public_key).collect();
+        tam.results = verifier::results(config, &tam, &own, &crypto)?;
+        let remote = Remote::open(config)?;
+        tam.remote_verifier = remote.is_some();
         tam.challenge_ttl = *config.evidence.challenge_ttl.get_ref();
         tam.limits.bytes = config.limits.body;
         tam.update_limit = config.limits.body - config.limits.body.min(16 * 1024) / 2;
@@ -93,6 +100,7 @@ impl App {
             idempotency: Idempotency::default(),
             refusals: Refusals::default(),
             metrics: telemetry::metrics(),
+            remote: remote.map(Arc::new),
             staples,
             tee_lists,
             firmware_lists,

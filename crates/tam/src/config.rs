@@ -3,10 +3,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_attest::release::ReleaseRules;
-use tamarack_attest::{Grade, Policy, ReferenceProvider};
+use tamarack_attest::{Grade, Policy, ReferenceProvider, ResultPolicy};
 use tamarack_cbor::Limits;
 use tamarack_cose::{KeyId, thumbprint};
-use tamarack_crypto::{KeyAgree, Provider, Secret, Sign};
+use tamarack_crypto::{KeyAgree, Provider, PublicKey, Secret, Sign};
 use tamarack_model::UnixTime;
 use tamarack_x509::Anchor;
 
@@ -18,6 +18,11 @@ pub struct TamConfig {
     pub evidence: Policy,
     /// The P-256 key that Agents are asked to encrypt Evidence to; without it they send it in the clear (security rule E5).
     pub evidence_key: Option<Box<dyn KeyAgree>>,
+    /// Whose Attestation Results are accepted; without it none is, and all Evidence is appraised here.
+    pub results: Option<ResultPolicy>,
+    /// Ask a verifier about Evidence in TEEP instead of appraising it here: an output of the engine, whose answer must be by
+    /// one of [`TamConfig::results`].
+    pub remote_verifier: bool,
     /// Who may give reference values. Each tenant has its own values; these are the operator's.
     pub reference_providers: Vec<ReferenceProvider>,
     /// The best grade of a device that only a tenant's own provider of reference values vouches for.
@@ -58,6 +63,8 @@ impl TamConfig {
             signers,
             evidence,
             evidence_key: None,
+            results: None,
+            remote_verifier: false,
             reference_providers: Vec::new(),
             tenant_provider_cap: Grade::None,
             release_rules: None,
@@ -177,6 +184,11 @@ impl TamSigner {
     pub fn new(key: Box<dyn Sign>, x5chain: Vec<Vec<u8>>, crypto: &Provider) -> Self {
         let kid = thumbprint(&key.public_key(), crypto);
         Self { key, kid, x5chain }
+    }
+
+    /// Its public half.
+    pub fn public_key(&self) -> PublicKey {
+        self.key.public_key()
     }
 }
 
