@@ -195,6 +195,13 @@ table! {
     DEVICE_BUSY = 5012, "Another exchange is in progress", "The Agent handles one exchange at a time.", "Try again when it has ended.";
     TEE_LAUNCHER = 5013, "The TEE's launcher refused or failed", "The process that holds the root of trust did not do what the Agent needs.", "The message says what; start the device again.";
     TEE_NO_PANEL = 5014, "Nobody can be asked at the device", "The device has no panel, or none is connected to it.", "Start it with --panel, and `tamarack panel` at the other end.";
+    OWNER_REFUSED = 5020, "The device owner refuses this", "A rule of the device's owner denies the TAM, the provider or the component.", "`tamarack owner show` lists the rules; only the owner's key changes them.";
+    OWNER_DEFERRED = 5021, "This waits for the device owner's consent", "A rule of the device's owner wants every installation of this kind to be approved.", "`tamarack owner approve`; it is installed at the next policy check after that.";
+    OWNER_ORDER = 5022, "The owner's order is not accepted", "It is not signed by the owner's key, answers no question of this device, was used before, or says something that cannot be.", "The message names what; each order is made for one device and one time.";
+    OWNER_NONE = 5023, "The device has no owner", "It was made without the key of an owner, so nobody can give it rules.", "Make the device with `tamarack agent init --owner KEY.pub`.";
+    PACKAGE_INVALID = 5024, "The app package cannot be read", "It is no folder or tar archive with a dependency file as docs/app-packages.md has it, or it exceeds a limit.", "The message names the part; `tamarack app pack` makes packages.";
+    PACKAGE_UNMET = 5025, "A TA that the app needs cannot be had", "No TAM brings it, or none in a version that the app accepts.", "The message names the TA and what came of each TAM.";
+    BUNDLE_REFUSED = 5026, "The bundled TA is not the one that the TAM grants", "Its digest is not the one in the manifest that the TAM sent: it was altered, or the TAM has another version.", "Use the provider's own package, or install with --no-bundle, which downloads the TA.";
 
     // 60xx: OTrP. 6001 to 6020 are the codes of the draft, one each; then what is found on one's own side.
     OTRP_DEV_STATE_MISMATCH = 6001, "ERR_DEV_STATE_MISMATCH: the device's state is not the one the TAM knows", "The dsihash is not that of the last DSI told to this TAM, or something changed since.", "Nothing to do: the TAM asks for the state again and plans anew.";

@@ -39,6 +39,7 @@ mod challenge;
 mod config;
 mod history;
 mod otrp;
+pub mod personal;
 mod planner;
 mod policy;
 mod reference;
