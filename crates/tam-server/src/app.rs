@@ -23,6 +23,7 @@ use crate::config::{Config, Limits, SignerFiles};
 use crate::gate::Gate;
 use crate::http::{Idempotency, Refusals};
 use crate::lists::Lists;
+use crate::memo::Memo;
 use crate::staple::Staples;
 use crate::verifier::{self, Remote};
 use crate::{Error, domains, otrp, reference, telemetry};
@@ -71,6 +72,7 @@ impl App {
         let mut tam = TamConfig::new(signers, policy, keys.current, challenges.replay_group);
         tam.reference_providers =
             reference::providers(config.document(), &config.reference_providers, &crypto)?;
+        tam.reference_memo = Some(Box::new(Memo::default()));
         tam.tenant_provider_cap = config.evidence.tenant_provider_cap.into();
         tam.release_rules = Some(Box::new(CelRules::default()));
         tam.challenge_keys.previous = keys.previous;

@@ -19,6 +19,7 @@ mod domains;
 mod http;
 mod init;
 mod maintenance;
+mod memo;
 mod otrp;
 mod staple;
 mod telemetry;

@@ -10,6 +10,8 @@ use tamarack_crypto::{KeyAgree, Provider, PublicKey, Secret, Sign};
 use tamarack_model::UnixTime;
 use tamarack_x509::Anchor;
 
+use crate::ReferenceMemo;
+
 /// What an operator decides. Everything else is in the store.
 pub struct TamConfig {
     /// The keys that sign TEEP messages, one per cipher suite, of which both are served (Ed25519 and ESP256).
@@ -29,6 +31,8 @@ pub struct TamConfig {
     pub tenant_provider_cap: Grade,
     /// What reads the tenants' release policies. Without it a tenant that has one gives its devices nothing new.
     pub release_rules: Option<Box<dyn ReleaseRules>>,
+    /// Remembers reference values that were verified; without it their signatures are verified at each appraisal.
+    pub reference_memo: Option<Box<dyn ReferenceMemo>>,
     /// The keys of stateless challenges.
     pub challenge_keys: ChallengeKeys,
     /// Names the TAM instances that share a replay table. A store that was restored, or took over, gets a new id and a new
@@ -66,6 +70,7 @@ impl TamConfig {
             results: None,
             remote_verifier: false,
             reference_providers: Vec::new(),
+            reference_memo: None,
             tenant_provider_cap: Grade::None,
             release_rules: None,
             challenge_keys: ChallengeKeys { current: challenge_key, previous: None },

@@ -51,7 +51,7 @@ pub use config::{
 };
 pub use otrp::OtrpExchange;
 pub use planner::{Plan, Problem, plan};
-pub use reference::Addition;
+pub use reference::{Addition, ReferenceMemo, ReferenceState};
 pub use release::{MOST_EVIDENCE, Preview, Previewed, facts};
 pub use teep::{AppraisalRequest, Event, Exchange, Input, Output, Reply, Subject};
 
