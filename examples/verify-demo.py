@@ -5,9 +5,9 @@ Needs the modules cbor2 and cryptography (Debian: python3-cbor2 python3-cryptogr
 
 It reads every TEEP and OTrP message, certificate, manifest, report and receipt of the folder and checks who signed what, that
 every answer belongs to its question, that Evidence is fresh and vouches for the key that is used, that payloads are those
-that the manifests name, and that each attack has the answer it must have. What OTrP encrypts stays closed here: of that it
-checks who signed it, that nothing in clear tells which device it is, and that no initialization vector is used twice. Exit
-code 0 only if everything holds.
+that the manifests name, and that each attack has the answer it must have. Evidence in TEEP is encrypted to the TAM, whose key
+for that the demo leaves. What OTrP encrypts stays closed here: of that it checks who signed it, that nothing in clear tells
+which device it is, and that no initialization vector is used twice. Exit code 0 only if everything holds.
 """
 
 import base64
@@ -22,6 +22,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 
 # COSE header parameters and algorithms (RFC 9052, 9360, 9864).
 ALG, KID, X5CHAIN = 1, 4, 33
@@ -29,7 +32,9 @@ ESP256, ED25519 = -9, -19
 # TEEP message types and options (draft-ietf-teep-protocol), and the private option that binds an Update to an exchange.
 QUERY_REQUEST, QUERY_RESPONSE, UPDATE, SUCCESS, ERROR = 1, 2, 3, 5, 6
 CHALLENGE, EVIDENCE, TC_LIST, MANIFESTS, ERR_MSG, UNNEEDED, REPORTS, TOKEN, ERR_CODE = 2, 7, 8, 10, 12, 15, 19, 20, 23
-AGENT_NONCE = 256
+AGENT_NONCE, EVIDENCE_KEY = 256, 257
+# COSE_Encrypt (RFC 9052, RFC 9053), and the private header parameter that names the challenge outside of encrypted Evidence.
+IV, EPHEMERAL, A128GCM, A128KW, ECDH_ES_A128KW, CHALLENGE_HEADER = 5, -1, 1, -3, -29, -77062
 # EAT claims (RFC 9711, RFC 8747).
 CNF, EAT_NONCE = 8, 10
 
@@ -68,6 +73,20 @@ def verify_raw(key, alg, message, signature):
         return False
 
 
+def decrypt(tag, key):
+    """What a COSE_Encrypt to one recipient holds, by ECDH-ES+A128KW and A128GCM."""
+    protected, header, ciphertext, recipients = tag.value
+    demand(load(protected) == {ALG: A128GCM} and len(recipients) == 1, "not A128GCM to one recipient")
+    inner, recipient, wrapped = recipients[0]
+    demand(load(inner) == {ALG: ECDH_ES_A128KW} and KID not in recipient, "not ECDH-ES+A128KW, or it names its recipient")
+    shared = key.exchange(ec.ECDH(), cose_key(recipient[EPHEMERAL]))
+    none = [None, None, None]
+    info = cbor2.dumps([A128KW, none, none, [128, inner, b"EAT Encryption"]])
+    kek = HKDF(hashes.SHA256(), 16, None, info).derive(shared)
+    aad = cbor2.dumps(["Encrypt", protected, b""])
+    return AESGCM(aes_key_unwrap(kek, wrapped)).decrypt(header[IV], ciphertext, aad)
+
+
 Signature = collections.namedtuple("Signature", "alg chain over signature")
 
 
@@ -79,7 +98,8 @@ class Signed:
         if isinstance(tagged, cbor2.CBORTag) and tagged.tag == 61:
             tagged = tagged.value
         demand(isinstance(tagged, cbor2.CBORTag) and tagged.tag in (18, 98), "not a tagged COSE signature")
-        body, _, payload, rest = tagged.value
+        body, unprotected, payload, rest = tagged.value
+        self.kid = {**unprotected, **(load(body) if body else {})}.get(KID)
         self.payload = detached if payload is None else payload
         if tagged.tag == 18:
             structure = ["Signature1", body, b"", self.payload]
@@ -165,6 +185,9 @@ class Folder:
             for name, file in self.summary["certs"].items()
             if file
         }
+        self.evidence_key = None
+        if self.summary.get("evidence_key"):
+            self.evidence_key = serialization.load_pem_private_key(self.read(self.summary["evidence_key"]), None)
         self.counts = collections.Counter()
         self.failures = []
         self.teep_keys = {}
@@ -227,6 +250,7 @@ class Message:
         self.__dict__.update({key.replace("-", "_"): value for key, value in entry.items()})
         self.data = folder.read(self.file)
         self.signed, self.kind, self.options, self.body = None, None, {}, None
+        self.evidence_key = folder.evidence_key
         try:
             self.signed = Signed(self.data)
             self.body = load(self.signed.payload)
@@ -239,7 +263,8 @@ class Message:
         return self.options.get(TOKEN)
 
     def evidence(self):
-        return Signed(self.options[EVIDENCE])
+        payload = load(self.options[EVIDENCE])
+        return Signed(decrypt(payload, self.evidence_key) if payload.tag == 96 else self.options[EVIDENCE])
 
     def claims(self):
         return load(self.evidence().payload)
@@ -293,6 +318,12 @@ def check_signature(folder, m, before):
 
 def check_evidence(folder, m, request):
     """Evidence under the TEE CA by the device's own certificate, over the challenge, for the key that signed the message."""
+    demand(request is not None, "answers nothing")
+    if EVIDENCE_KEY in request.options:
+        outside = load(m.options[EVIDENCE])
+        demand(outside.tag == 96, "Evidence goes in the clear")
+        demand(outside.value[1].get(CHALLENGE_HEADER) == request.options[CHALLENGE], "names another challenge outside")
+    demand(m.signed.kid is None, "the message names the device's key in the clear")
     evidence = m.evidence()
     demand(evidence.certified(folder.certs["tee_ca"]), "Evidence is not signed under the TEE CA")
     chain = evidence.signatures[0].chain

@@ -14,6 +14,9 @@
 //! policy has [`References`], every component that it shows is compared with what makers and TA signers released: a device
 //! that runs anything else is refused, and so is one that shows what nobody speaks of.
 //!
+//! What it comes to is said for the TEE and, apart, for each TA that it shows ([`Assessment`]); a verifier says it to others as
+//! an EAR ([`result`]).
+//!
 //! The grade of a device is the lower of what its TEE CA is capped at and what its claims say (security rule E1): claims
 //! alone prove nothing.
 #![no_std]
@@ -25,6 +28,8 @@ mod ear;
 mod format;
 mod reference;
 pub mod release;
+pub mod result;
+mod ta;
 
 use alloc::format;
 use alloc::string::String;
@@ -39,14 +44,17 @@ use tamarack_model::{Code, DeviceId, UnixTime, codes};
 use tamarack_x509::Anchor;
 
 pub use ear::TrustResult;
-pub use tamarack_eat::ear::{Tier, TrustVector, claim};
 pub use format::psa_token;
 pub use format::software_tee::SoftwareTee;
+pub use format::ta_evidence::TaEvidence;
 pub use format::{EvidenceFormat, FORMATS, find};
 pub use reference::{
     Added, ComponentFinding, Endorsed, Finding, Floor, PROFILE as REFERENCE_PROFILE, ProviderRole,
     REPLACED as REFERENCE_REPLACED, ReferenceEntry, ReferenceProvider, References, StoredReference,
 };
+pub use result::{AcceptedResult, ResultExpectations, ResultPolicy, Verifier};
+pub use ta::{ShownTa, TaAppraisal, TaProof};
+pub use tamarack_eat::ear::{Tier, TrustVector, claim};
 
 /// How far a device's isolation can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +65,18 @@ pub enum Grade {
     Software,
     /// A TEE in hardware.
     Hardware,
+}
+
+impl Grade {
+    /// The grade of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "none" => Some(Self::None),
+            "software" => Some(Self::Software),
+            "hardware" => Some(Self::Hardware),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Grade {
@@ -120,8 +140,9 @@ impl Policy {
 pub struct Expectations<'a> {
     /// The nonce that was asked for.
     pub nonce: &'a [u8],
-    /// Thumbprint of the key that verified the TEEP message around the Evidence.
-    pub teep_key: KeyId,
+    /// Thumbprint of the key that verified the TEEP message around the Evidence. None for whoever is shown Evidence without
+    /// a message around it: then nobody proves to be its sender, and the key is in the result.
+    pub teep_key: Option<KeyId>,
     /// Time of the appraisal.
     pub now: UnixTime,
 }
@@ -143,6 +164,8 @@ pub struct Appraisal {
     pub components: Vec<ComponentFinding>,
     /// What providers say of its environment besides.
     pub endorsed: Vec<Endorsed>,
+    /// Each TA that it shows, appraised apart.
+    pub tas: Vec<TaAppraisal>,
     /// What it comes to.
     pub result: TrustResult,
 }
@@ -150,10 +173,14 @@ pub struct Appraisal {
 /// Evidence that was looked at for somebody who decides for himself, such as a relying party of a verifier.
 #[derive(Clone, Debug)]
 pub struct Assessment {
-    /// What it comes to. Never affirming if the Evidence is refused.
+    /// What the TEE comes to. Never affirming if the Evidence is refused for what it says of the TEE.
     pub result: TrustResult,
+    /// Each TA that the Evidence shows, appraised apart.
+    pub tas: Vec<TaAppraisal>,
     /// The Evidence, or why it is refused.
     pub outcome: Result<Appraisal, Refusal>,
+    /// The Evidence, if it is genuine, fresh and bound, even if it is refused for what it shows.
+    pub genuine: Option<Genuine>,
 }
 
 /// Evidence that was refused.
@@ -189,8 +216,8 @@ pub fn hints_unverified(format: Option<&str>, evidence: &[u8]) -> Result<Hints, 
 
 /// Appraises `evidence`, whose attestation-payload-format is `format`.
 ///
-/// An absent format means an Attestation Result of the TEEP profile; as no verifier of such results can be configured
-/// here, it is refused like any format that has no row in [`FORMATS`].
+/// An absent format means an Attestation Result, which is for [`ResultPolicy::accept`]; here it is refused like any format that
+/// has no row in [`FORMATS`].
 pub fn appraise(
     format: Option<&str>,
     evidence: &[u8],
@@ -217,7 +244,7 @@ pub fn assess(
             let instance_identity = untrusted.then_some(claim::UNRECOGNIZED_INSTANCE);
             let vector = TrustVector { instance_identity, ..TrustVector::default() };
             let result = TrustResult::new(vector, Vec::new(), alloc::vec![refusal.reason.clone()]);
-            Assessment { result, outcome: Err(refusal) }
+            Assessment { result, tas: Vec::new(), outcome: Err(refusal), genuine: None }
         }
     }
 }
@@ -235,53 +262,78 @@ pub struct Genuine {
     pub reasons: Vec<String>,
     /// Whose measurements it shows, and which.
     pub shown: Triple,
+    /// The TAs that it shows.
+    pub tas: Vec<ShownTa>,
 }
 
 /// The second step: what is genuine is compared with what was released.
 fn compare(genuine: Genuine, policy: &Policy, now: UnixTime) -> Assessment {
-    let Genuine { device, grade, claims, mut reasons, shown } = genuine;
+    let Genuine { device, grade, shown, .. } = &genuine;
+    let mut reasons = genuine.reasons.clone();
     let mut vector = TrustVector {
         instance_identity: Some(claim::RECOGNIZED_INSTANCE),
-        hardware: (grade == Grade::Hardware).then_some(claim::GENUINE_HARDWARE),
+        hardware: (*grade == Grade::Hardware).then_some(claim::GENUINE_HARDWARE),
         ..TrustVector::default()
     };
-    let Some(references) = &policy.references else {
-        let result = TrustResult::new(vector, Vec::new(), reasons.clone());
-        let (components, endorsed) = (Vec::new(), Vec::new());
-        let appraisal =
-            Appraisal { device, grade, claims, reasons, shown, components, endorsed, result: result.clone() };
-        return Assessment { result, outcome: Ok(appraisal) };
-    };
-    let components = references.compare(&shown, now);
-    let endorsed = references.endorsed(&shown.environment, now);
-    let worst = components.iter().max_by_key(|component| Tier::of_claim(component.finding.executables()));
-    vector.executables = worst.map(|component| component.finding.executables());
-    reasons.extend(components.iter().map(|component| format!("{component}")));
-    if worst.is_none() {
-        reasons.push("the Evidence shows no measured component".into());
+    let (mut components, mut endorsed, mut policies) = (Vec::new(), Vec::new(), Vec::new());
+    if let Some(references) = &policy.references {
+        components = references.compare(shown, now);
+        endorsed = references.endorsed(&shown.environment, now);
+        let worst = components.iter().map(|component| component.finding.executables());
+        vector.executables = worst.max_by_key(|claim| Tier::of_claim(*claim));
+        reasons.extend(components.iter().map(|component| format!("{component}")));
+        if components.is_empty() {
+            reasons.push("the Evidence shows no measured component".into());
+        }
+        policies.push(String::from(REFERENCE_PROFILE));
     }
-    let policies = alloc::vec![String::from(REFERENCE_PROFILE)];
     let result = TrustResult::new(vector, policies, reasons.clone());
-    // The component decides which code; the status decides whether.
-    let refusal = match worst {
+    let tas: Vec<TaAppraisal> = genuine
+        .tas
+        .iter()
+        .map(|ta| TaAppraisal::new(ta, result.status, policy.references.as_ref(), now))
+        .collect();
+    let refusal = match &policy.references {
+        None => None,
+        Some(_) => platform_refusal(&components, &result).or_else(|| {
+            // Evidence of a TA is about the TA; what other Evidence says of TAs decides nothing about the device.
+            let own = tas.iter().find(|ta| ta.shown.proof.is_some());
+            own.and_then(TaAppraisal::refusal)
+        }),
+    };
+    let outcome = match refusal {
+        Some(refusal) => Err(refusal),
+        None => Ok(Appraisal {
+            device: *device,
+            grade: *grade,
+            claims: genuine.claims.clone(),
+            reasons,
+            shown: shown.clone(),
+            components,
+            endorsed,
+            tas: tas.clone(),
+            result: result.clone(),
+        }),
+    };
+    Assessment { result, tas, outcome, genuine: Some(genuine) }
+}
+
+/// Why what a TEE runs is not accepted. The worst component decides which code; the status decides whether.
+fn platform_refusal(components: &[ComponentFinding], result: &TrustResult) -> Option<Refusal> {
+    let worst = components.iter().max_by_key(|c| Tier::of_claim(c.finding.executables()));
+    let code = match worst {
         None => Some(codes::MEASUREMENT_UNKNOWN),
         Some(worst) => worst.finding.code(),
     };
-    let outcome = match (refusal, result.status) {
-        (None, Tier::Affirming) => {
-            let result = result.clone();
-            Ok(Appraisal { device, grade, claims, reasons, shown, components, endorsed, result })
-        }
-        (code, _) => {
-            let unreleased = components.iter().filter(|component| component.finding.code().is_some());
-            let mut why: Vec<String> = unreleased.map(|component| format!("{component}")).collect();
-            if why.is_empty() {
-                why.extend(reasons.pop());
-            }
-            Err(Refusal { code: code.unwrap_or(codes::EVIDENCE_POLICY), reason: why.join("; ") })
-        }
-    };
-    Assessment { result, outcome }
+    if code.is_none() && result.status == Tier::Affirming {
+        return None;
+    }
+    let unreleased = components.iter().filter(|component| component.finding.code().is_some());
+    let mut why: Vec<String> = unreleased.map(|component| format!("{component}")).collect();
+    if why.is_empty() {
+        why.extend(result.reasons.last().cloned());
+    }
+    Some(Refusal { code: code.unwrap_or(codes::EVIDENCE_POLICY), reason: why.join("; ") })
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ impl World {
 
     fn appraise_as(&self, format: Option<&str>, evidence: &[u8]) -> Result<Appraisal, Refusal> {
         let teep_key = thumbprint(&self.teep_key, &self.provider);
-        let expected = Expectations { nonce: &NONCE, teep_key, now: NOW };
+        let expected = Expectations { nonce: &NONCE, teep_key: Some(teep_key), now: NOW };
         appraise(format, evidence, &expected, &self.policy, &self.provider)
     }
 
@@ -308,7 +308,7 @@ proptest! {
         let provider = provider();
         let policy = Policy::new(Vec::new(), Grade::None);
         let teep_key = tamarack_cose::KeyId([0; 32]);
-        let expected = Expectations { nonce: &bytes, teep_key, now: NOW };
+        let expected = Expectations { nonce: &bytes, teep_key: Some(teep_key), now: NOW };
         for format in [None, Some(SOFTWARE_TEE_FORMAT), Some(format.as_str())] {
             for tag in [&[][..], &[0xd2, 0x84], &[0xd8, 0x3d, 0xd2, 0x84]] {
                 let evidence = [tag, &bytes].concat();

@@ -256,15 +256,11 @@ pub(crate) fn decode_nonces(d: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Error> 
 }
 
 pub(crate) fn encode_nonces(map: &mut MapEncoder, nonces: &[Vec<u8>]) {
-    match nonces {
-        [] => {}
-        [nonce] => drop(map.int(label::EAT_NONCE, |e| e.bytes(nonce))),
-        nonces => {
-            drop(map.int(label::EAT_NONCE, |e| {
-                nonces.iter().fold(e.array(nonces.len()), |e, nonce| e.bytes(nonce))
-            }))
-        }
-    }
+    let one_or_many = (!nonces.is_empty()).then_some(nonces);
+    map.optional(label::EAT_NONCE, one_or_many, |e, nonces| match nonces {
+        [nonce] => e.bytes(nonce),
+        nonces => nonces.iter().fold(e.array(nonces.len()), |e, nonce| e.bytes(nonce)),
+    });
 }
 
 fn at_least_one<'b, T: Decode<'b>>(d: &mut Decoder<'b>, expected: &'static str) -> Result<Vec<T>, Error> {

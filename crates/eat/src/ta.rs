@@ -10,8 +10,6 @@ use crate::claims::{label, sized};
 use crate::measured::{decode_id, encode_id};
 use crate::{Claims, MeasuredComponent, Measurement, Profile, SOFTWARE_TEE_FORMAT, TA_FORMAT, TA_PROFILE};
 
-/// Name of the submodule that is a TA.
-const SUBMODULE: &str = "ta";
 /// What separates the nonce of TA Evidence from every other hash.
 const NONCE_LABEL: &[u8] = b"Tamarack TA evidence";
 /// Which TA it is, in the registry's range for private use.
@@ -67,6 +65,9 @@ pub struct TaIdentity {
 }
 
 impl TaClaims {
+    /// Name of the submodule that is a TA.
+    pub const SUBMODULE: &str = "ta";
+
     /// eat_nonce that Evidence with the submodule `encoded` must have at its top level: SHA-256 over a label and the bytes
     /// of the submodule. It binds the whole submodule and cannot be chosen.
     pub fn top_level_nonce(encoded: &[u8], provider: &Provider) -> [u8; 32] {
@@ -82,7 +83,7 @@ impl TaClaims {
 
     /// The same with the nonce that the platform has, for one that was asked with the right one.
     fn frame(encoded: &[u8], mut platform: Claims) -> Claims {
-        platform.submods.insert(SUBMODULE.into(), encoded.to_vec());
+        platform.submods.insert(Self::SUBMODULE.into(), encoded.to_vec());
         Claims { eat_profile: Some(Profile::Uri(TA_PROFILE.into())), cnf: None, ..platform }
     }
 
@@ -96,7 +97,7 @@ impl TaClaims {
         if claims.cnf.is_some() {
             return Err(TaEvidenceError::Confirmation);
         }
-        let encoded = claims.submods.get(SUBMODULE).ok_or(TaEvidenceError::Submodule)?;
+        let encoded = claims.submods.get(Self::SUBMODULE).ok_or(TaEvidenceError::Submodule)?;
         let expected = Self::top_level_nonce(encoded, provider);
         match claims.eat_nonce.as_slice() {
             [nonce] if bool::from(nonce.ct_eq(&expected)) => {}

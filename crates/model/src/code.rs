@@ -147,6 +147,14 @@ table! {
     MEASUREMENT_MISMATCH = 3111, "The device runs something that nobody released", "A measured component has a digest that is not among its reference values.", "Install released software; if it is a new release, add its reference values.";
     MEASUREMENT_UNKNOWN = 3112, "There are no reference values for this", "No active reference value speaks of this device and component.", "Add the maker's reference values.";
     MEASUREMENT_OUTDATED = 3113, "The device runs an outdated release", "The security version of a measured component is below the least that its provider accepts.", "Update the device.";
+    RESULT_MALFORMED = 3120, "The Attestation Result is malformed", "It is not a signed EAR, or a member of it has the wrong type or size.", "The message names member and position; `tamarack verifier check` shows an EAR.";
+    RESULT_UNTRUSTED = 3121, "No trusted verifier signed this Attestation Result", "No configured verifier's key verifies the EAR.", "Add the verifier's public key, if you trust it; it serves nothing else.";
+    RESULT_SCOPE = 3122, "The verifier may not speak of this device", "The EAR is about a maker or model outside the scope that the operator gave the verifier, or names none.", "Widen the verifier's scope, or ask a verifier that is responsible.";
+    RESULT_STALE = 3123, "The Attestation Result is not fresh", "It has expired, is older than what is accepted, comes from the future, or was made for another nonce.", "Get a new one for the nonce that was asked for; check the clocks.";
+    RESULT_BINDING = 3124, "The Attestation Result is not about who shows it", "It has no cnf, or its cnf is not the key that signed the message around it.", "Show the result that was made for Evidence with this key.";
+    RESULT_STATUS = 3125, "The verifier does not affirm the device", "The EAR's status is none, warning or contraindicated, or its grade is below the least that is accepted.", "The reasons say what was found; update the device, or add reference values at the verifier.";
+    VERIFIER_UNAVAILABLE = 3126, "The verifier did not answer", "It could not be reached, took too long, or answered with an error.", "Check the address and the verifier's log; the device may try again.";
+    VERIFIER_KEY = 3127, "A verifier's key serves something else", "It is the key of a TEE CA, of another verifier, or of a provider of reference values.", "Give the verifier a key of its own: `tamarack pki key`.";
 
     // 4xxx: TAM and store.
     API_UNAUTHENTICATED = 4001, "The request carries no valid token", "The bearer token is missing, unknown or revoked.", "Send Authorization: Bearer with a token made by `tamarack tam init` or `tamarack tam token`.";

@@ -71,10 +71,7 @@ impl Tam {
         let others = self.reference_providers(read, &row.tenant).map_err(failed)?;
         let others: Vec<ReferenceProvider> = others
             .into_iter()
-            .filter(|other| {
-                let is_operators = self.config.reference_providers.iter().any(|own| own.name == other.name);
-                other.name != row.name || is_operators
-            })
+            .filter(|other| other.name != row.name || self.is_operators_provider(&other.name))
             .collect();
         if let Some(why) = collision(&self.tenant_provider(row.clone()), &others) {
             return Err(refuse(why));
@@ -90,7 +87,13 @@ impl Tam {
         Ok(())
     }
 
-    fn tenant_provider(&self, row: TenantReferenceProvider) -> ReferenceProvider {
+    /// Whether the operator has a provider of this name.
+    pub fn is_operators_provider(&self, name: &str) -> bool {
+        self.config.reference_providers.iter().any(|provider| provider.name == name)
+    }
+
+    /// A tenant's provider as it counts.
+    pub fn tenant_provider(&self, row: TenantReferenceProvider) -> ReferenceProvider {
         let key = |key: &PublicKey| VerificationKey::new(*key, Purpose::ReferenceValues, &self.crypto);
         ReferenceProvider {
             name: row.name,

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::Secret;
 use tamarack_model::{Code, ComponentId, DomainChanges, Intent, Sha256Digest, codes};
-use tamarack_owner::Effect as Verdict;
 use tamarack_suit::{Envelope, Machine, Reason, TrustedKeys};
 use tamarack_tee::TaReturn;
 
@@ -64,17 +63,6 @@ impl Transaction {
         Ok(())
     }
 
-    /// A provider that the device's owner denies gets neither domain nor signers.
-    fn check_provider(&self, provider: &str) -> Result<(), Refused> {
-        match self.policy.effect(&self.tam, Some(provider), []) {
-            Verdict::Deny => {
-                let detail = alloc::format!("the device's owner denies {provider}");
-                Err(refused(codes::OWNER_REFUSED, detail))
-            }
-            Verdict::Allow | Verdict::Consent => Ok(()),
-        }
-    }
-
     fn ensure_domain(
         &mut self,
         device: &Device<'_>,
@@ -85,7 +73,6 @@ impl Transaction {
     ) -> Result<(), Refused> {
         let owner = self.tam.owner;
         check_names([&name, &provider])?;
-        self.check_provider(&provider)?;
         let label = name.as_bytes().to_vec();
         let quota = self.tam.domain_quota;
         let mut domain = Domain { label, name, provider, quota, signers: Vec::new(), implied: false };
@@ -129,7 +116,6 @@ impl Transaction {
         let before = domain.provider.clone();
         if let Some(provider) = provider.filter(|provider| *provider != domain.provider) {
             check_names([&provider])?;
-            self.check_provider(&provider)?;
             // The TAs and their data are those of a principal that includes the provider (security rule K1).
             if !domains::manifests(&self.journal, device.platform, &owner, &domain.label)?.is_empty() {
                 let detail = "a domain changes its provider only when it is empty";
@@ -140,9 +126,6 @@ impl Transaction {
         if !added.is_empty() && !self.tam.may_make_domain(&domain.label) {
             let detail = "the TAM's anchor does not let it introduce signers";
             return Err(refused(codes::OTRP_TAM_NOT_AUTHORIZED, detail));
-        }
-        if !added.is_empty() {
-            self.check_provider(&domain.provider)?;
         }
         self.forget_signers(device, &mut domain)?;
         add_signers(device, store, &mut domain, added)?;
@@ -199,6 +182,10 @@ impl Transaction {
     pub(super) fn personalize(&mut self, device: &Device<'_>) -> Result<(), Refused> {
         let owner = self.tam.owner;
         for Personalization { of, data } in core::mem::take(&mut self.personalizations) {
+            let signed = match &of {
+                PersonalizationOf::Manifest(_) => None,
+                PersonalizationOf::Component { reference, .. } => Some(reference.clone()),
+            };
             let id = self.personalized(device, of)?;
             let Some(manifest) = slots::manifest(&self.journal, device.platform, &owner, &id)? else {
                 return Err(refused(codes::OTRP_TA_NOT_FOUND, alloc::format!("{id} is not installed")));
@@ -206,13 +193,20 @@ impl Transaction {
             let platform = &*device.platform;
             let scope = Scope::open(&self.journal, platform, owner, &manifest.provider, id.clone())?;
             let (provider, limits) = (device.provider, &device.config.ta);
-            objects::personalize(&mut self.journal, platform, provider, &scope, limits, data.expose())
-                .map_err(|code| match code {
-                    TaReturn::STORAGE_NO_SPACE => {
-                        refused(codes::OTRP_TEE_RESOURCE_FULL, "the personalization data is too large")
-                    }
-                    _ => Error::Corrupt("TA data").into(),
-                })?;
+            let journal = &mut self.journal;
+            let written = objects::personalize(journal, platform, provider, &scope, limits, data.expose());
+            let too_large = "the personalization data is too large";
+            match (written, signed) {
+                (Ok(()), _) => {}
+                (Err(TaReturn::STORAGE_NO_SPACE), None) => {
+                    return Err(refused(codes::OTRP_TEE_RESOURCE_FULL, too_large));
+                }
+                (Err(TaReturn::STORAGE_NO_SPACE), Some(reference)) => {
+                    let refusal = ManifestRefusal::new(codes::SUIT_LIMIT, Reason::OperationFailed, too_large);
+                    return Err(self.refuse(device, ManifestRefusal { reference, ..refusal }));
+                }
+                (Err(_), _) => return Err(Error::Corrupt("TA data").into()),
+            }
             self.effects.push(Effect::Personalized { manifest: id });
         }
         Ok(())

@@ -46,7 +46,7 @@ fn l4_a_ta_chooses_neither_eat_nonce_nor_cnf() {
     let (claims, ta) = attested(&mut world, &challenge, b"a");
     assert_eq!(ta.nonce, challenge);
     assert!(ta.key.is_some());
-    assert_ne!(claims.eat_nonce, [challenge.clone()]);
+    assert!(!claims.eat_nonce.contains(&challenge));
     assert_eq!(claims.cnf, None);
     // Nor has it the face of Evidence about the device, whichever format is claimed for it.
     let platform = evidence(&world.query());
@@ -171,7 +171,7 @@ fn e2_evidence_measures_the_tas_of_its_owner() {
         digest: provider().sha256(b"wallet 3"),
         loaded: false,
     };
-    assert_eq!(tas(&mut world), [expected.clone()]);
+    assert_eq!(tas(&mut world), std::slice::from_ref(&expected));
     world.count();
     assert_eq!(tas(&mut world), [MeasuredTa { loaded: true, ..expected.clone() }]);
     world.install_wallet(4);

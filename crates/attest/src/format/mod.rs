@@ -1,5 +1,6 @@
 pub mod psa_token;
 pub(crate) mod software_tee;
+pub(crate) mod ta_evidence;
 
 use alloc::format;
 
@@ -29,15 +30,15 @@ pub trait EvidenceFormat: Sync {
 
 /// Every format. A TPM quote is a file beside `software_tee` and a row here; formats that can only hash a nonce travel as a
 /// submodule of claims for which the Agent's signature stands (security rule C3).
-pub const FORMATS: &[&dyn EvidenceFormat] = &[&software_tee::SoftwareTee, &psa_token::PsaToken];
+pub const FORMATS: &[&dyn EvidenceFormat] =
+    &[&software_tee::SoftwareTee, &psa_token::PsaToken, &ta_evidence::TaEvidence];
 
 /// The format that an attestation-payload-format names.
 pub fn find(format: Option<&str>) -> Result<&'static dyn EvidenceFormat, Refusal> {
     let unsupported = |reason| Refusal { code: codes::EVIDENCE_FORMAT, reason };
     let Some(format) = format else {
         return Err(unsupported(
-            "no attestation-payload-format, which means an Attestation Result, and no verifier is configured"
-                .into(),
+            "no attestation-payload-format, which means an Attestation Result and no Evidence".into(),
         ));
     };
     FORMATS

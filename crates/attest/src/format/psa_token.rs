@@ -168,8 +168,9 @@ impl EvidenceFormat for PsaToken {
         if !bool::from(wrapped.challenge.ct_eq(expected.nonce)) {
             return Err(refusal(codes::EVIDENCE_STALE, "the nonce is not the one that was asked for"));
         }
-        if thumbprint(&wrapped.teep_key, provider) != expected.teep_key {
-            let reason = format!("the Evidence vouches for another key than {}", expected.teep_key);
+        let teep_key = thumbprint(&wrapped.teep_key, provider);
+        if let Some(expected) = expected.teep_key.filter(|expected| *expected != teep_key) {
+            let reason = format!("the Evidence vouches for another key than {expected}");
             return Err(refusal(codes::EVIDENCE_KEY_BINDING, reason));
         }
         let signed = verify_token(wrapped.token, expected, policy, provider)?;
@@ -179,7 +180,7 @@ impl EvidenceFormat for PsaToken {
 
         check_binding(&claims, &wrapped, provider)?;
         reasons.push("fresh: bound to the nonce that was asked for".into());
-        reasons.push(format!("bound to the TEEP key {}", expected.teep_key));
+        reasons.push(format!("bound to the TEEP key {teep_key}"));
         let (claimed, debug) = standing(claims.lifecycle)?;
         if debug < policy.debug {
             let reason = format!("life cycle {} allows debugging", claims.lifecycle);
@@ -202,7 +203,7 @@ impl EvidenceFormat for PsaToken {
             cnf: Some(Confirmation::Key(wrapped.teep_key)),
             ..Claims::default()
         };
-        Ok(Genuine { device, grade, claims, reasons, shown })
+        Ok(Genuine { device, grade, claims, reasons, shown, tas: Vec::new() })
     }
 }
 

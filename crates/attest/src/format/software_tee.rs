@@ -7,17 +7,17 @@ use tamarack_corim::{Class, ClassId, Digest, DigestAlgorithm, Environment, Insta
 use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::{ConstantTimeEq, Provider};
 use tamarack_eat::{
-    Claims, Confirmation, Manifest, OemId, PlatformClaims, Profile, SOFTWARE_TEE_FORMAT,
-    SOFTWARE_TEE_PROFILE, TeepClaims, Token,
+    Claims, Confirmation, Manifest, MeasuredTa, Measurement as EatMeasurement, OemId, PlatformClaims,
+    Profile, SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, TeepClaims, Token,
 };
-use tamarack_model::{Code, DeviceId, Hex, codes};
+use tamarack_model::{Code, DeviceId, Hex, UnixTime, codes};
 use tamarack_x509::{Anchor, Role, crl, validate};
 
 use crate::reference::component;
-use crate::{EvidenceFormat, Expectations, Genuine, Grade, Hints, Policy, Refusal};
+use crate::{EvidenceFormat, Expectations, Genuine, Grade, Hints, Policy, Refusal, ShownTa};
 
 /// Largest Evidence that is read, in bytes.
-const LIMITS: Limits = Limits { bytes: 16 << 10, depth: 12, items: 1024 };
+pub(super) const LIMITS: Limits = Limits { bytes: 16 << 10, depth: 12, items: 1024 };
 
 /// Evidence of the software TEE (security rule E2): a CWT signed by the attestation key, whose certificates in the
 /// protected header lead to a TEE CA.
@@ -46,49 +46,102 @@ impl EvidenceFormat for SoftwareTee {
         policy: &Policy,
         provider: &Provider,
     ) -> Result<Genuine, Refusal> {
-        let token = Token::parse(evidence, &LIMITS).map_err(malformed)?;
-        let mut reasons = Vec::new();
-
-        // The key counts only once its chain does (security rule K4).
-        if token.x5chain().is_empty() {
-            return Err(untrusted("no certificates in the protected header".into()));
-        }
-        let anchors: Vec<Anchor> = policy.tee_cas.iter().map(|ca| ca.anchor.clone()).collect();
-        let chain = validate(token.x5chain(), &anchors, Role::Tee, expected.now, provider)
-            .map_err(|e| untrusted(format!("attestation key: {e}")))?;
-        let Some(ca) = policy.tee_cas.get(chain.anchor_index()) else {
-            return Err(untrusted("the chain leads to no TEE CA".into()));
-        };
-        if let Some(lists) = policy.crls.get(chain.anchor_index()).filter(|lists| !lists.is_empty()) {
-            crl::check(&chain.path(), lists, expected.now, provider)
-                .map_err(|e| untrusted(format!("attestation key: {e}")))?;
-        }
-        let key = VerificationKey::new(*chain.leaf_key(), Purpose::Evidence, provider);
-        let device = DeviceId(key.id().0);
-        let verified = token.verify(&[key], Purpose::Evidence, provider).map_err(|e| match e {
-            tamarack_eat::Error::Claims(_) => malformed(e),
-            _ => untrusted(e.to_string()),
-        })?;
-        reasons.push(format!("signed by attestation key {device} under TEE CA {}", chain.anchor_index()));
-
-        let claims = verified.into_value();
+        let Attested { device, cap, claims, mut reasons } =
+            authenticate(evidence, expected.now, policy, provider)?;
         let platform = check_profile(&claims)?;
-        check_freshness(&claims, expected)?;
+        check_nonce(single_nonce(&claims)?, expected)?;
+        check_expiry(&claims, expected.now)?;
         reasons.push("fresh: carries the nonce that was asked for".into());
-        check_key(&claims, expected, provider)?;
-        reasons.push(format!("vouches for the TEEP key {}", expected.teep_key));
+        check_key(&claims, expected, provider, &mut reasons)?;
         check_debug(&claims, policy)?;
-
-        let grade = ca.cap.min(claimed_grade(platform, policy, &mut reasons));
-        reasons.push(format!("grade {grade}: the TEE CA is capped at {}", ca.cap));
-        if grade < policy.minimum {
-            let why = reasons.split_off(reasons.len().saturating_sub(2)).join("; ");
-            let reason = format!("grade {grade} is below the minimum {}: {why}", policy.minimum);
-            return Err(refusal(codes::EVIDENCE_POLICY, reason));
-        }
+        let grade = grade(platform, cap, policy, &mut reasons)?;
         let shown = shown(&claims, &device);
-        Ok(Genuine { device, grade, claims, reasons, shown })
+        let tas = measured_tas(&claims)?;
+        Ok(Genuine { device, grade, claims, reasons, shown, tas })
     }
+}
+
+/// Claims that a TEE signed whose maker is trusted.
+pub(super) struct Attested {
+    /// Thumbprint of the attestation key.
+    pub device: DeviceId,
+    /// The best grade that the TEE CA allows.
+    pub cap: Grade,
+    pub claims: Claims,
+    /// Who signed, in words.
+    pub reasons: Vec<String>,
+}
+
+/// Chain, revocation and signature. What the claims say is for the format to check.
+pub(super) fn authenticate(
+    evidence: &[u8],
+    now: UnixTime,
+    policy: &Policy,
+    provider: &Provider,
+) -> Result<Attested, Refusal> {
+    let token = Token::parse(evidence, &LIMITS).map_err(malformed)?;
+    // The key counts only once its chain does (security rule K4).
+    if token.x5chain().is_empty() {
+        return Err(untrusted("no certificates in the protected header".into()));
+    }
+    let anchors: Vec<Anchor> = policy.tee_cas.iter().map(|ca| ca.anchor.clone()).collect();
+    let chain = validate(token.x5chain(), &anchors, Role::Tee, now, provider)
+        .map_err(|e| untrusted(format!("attestation key: {e}")))?;
+    let Some(ca) = policy.tee_cas.get(chain.anchor_index()) else {
+        return Err(untrusted("the chain leads to no TEE CA".into()));
+    };
+    if let Some(lists) = policy.crls.get(chain.anchor_index()).filter(|lists| !lists.is_empty()) {
+        crl::check(&chain.path(), lists, now, provider)
+            .map_err(|e| untrusted(format!("attestation key: {e}")))?;
+    }
+    let key = VerificationKey::new(*chain.leaf_key(), Purpose::Evidence, provider);
+    let device = DeviceId(key.id().0);
+    let verified = token.verify(&[key], Purpose::Evidence, provider).map_err(|e| match e {
+        tamarack_eat::Error::Claims(_) => malformed(e),
+        _ => untrusted(e.to_string()),
+    })?;
+    let reasons =
+        alloc::vec![format!("signed by attestation key {device} under TEE CA {}", chain.anchor_index())];
+    Ok(Attested { device, cap: ca.cap, claims: verified.into_value(), reasons })
+}
+
+/// The lower of what the TEE CA is capped at and what the claims say (security rule E1), if that is enough.
+pub(super) fn grade(
+    platform: &PlatformClaims,
+    cap: Grade,
+    policy: &Policy,
+    reasons: &mut Vec<String>,
+) -> Result<Grade, Refusal> {
+    let grade = cap.min(claimed_grade(platform, policy, reasons));
+    reasons.push(format!("grade {grade}: the TEE CA is capped at {cap}"));
+    if grade < policy.minimum {
+        let why = reasons.split_off(reasons.len().saturating_sub(2)).join("; ");
+        let reason = format!("grade {grade} is below the minimum {}: {why}", policy.minimum);
+        return Err(refusal(codes::EVIDENCE_POLICY, reason));
+    }
+    Ok(grade)
+}
+
+/// The TAs among the measurements. In our profile there is nothing else, and each stands there once: an entry that is stepped
+/// over would run unseen.
+pub(super) fn measured_tas(claims: &Claims) -> Result<Vec<ShownTa>, Refusal> {
+    let fail = |reason: String| refusal(codes::EAT_MALFORMED, reason);
+    let mut tas: Vec<ShownTa> = Vec::new();
+    for (index, measurement) in claims.measurements.iter().enumerate() {
+        let measured = match measurement {
+            EatMeasurement::Component(component) => {
+                MeasuredTa::try_from(component).map_err(|e| fail(format!("measurement {index}: {e}")))?
+            }
+            EatMeasurement::Other { format, .. } => {
+                return Err(fail(format!("measurement {index}: content format {format} is not a TA's")));
+            }
+        };
+        if tas.iter().any(|ta| ta.measured.component == measured.component) {
+            return Err(fail(format!("measurement {index}: {} stands there twice", measured.component)));
+        }
+        tas.push(ShownTa { measured, proof: None });
+    }
+    Ok(tas)
 }
 
 /// What a software TEE shows, as makers speak of it:
@@ -101,7 +154,7 @@ impl EvidenceFormat for SoftwareTee {
 /// | instance | SHA-256 thumbprint of the attestation key |
 ///
 /// Each entry of the manifests claim is a measured element whose name is its URI.
-fn shown(claims: &Claims, device: &DeviceId) -> Triple {
+pub(crate) fn shown(claims: &Claims, device: &DeviceId) -> Triple {
     let (class_id, vendor) = match claims.oemid {
         Some(OemId::Random(bytes)) => (Some(ClassId::Uuid(bytes)), Some(Hex(&bytes).to_string())),
         Some(OemId::Ieee(bytes)) => (Some(ClassId::Bytes(bytes.to_vec())), Some(Hex(&bytes).to_string())),
@@ -136,11 +189,11 @@ fn shown(claims: &Claims, device: &DeviceId) -> Triple {
     Triple { environment, measurements: claims.manifests.iter().map(measured).collect() }
 }
 
-fn refusal(code: Code, reason: String) -> Refusal {
+pub(super) fn refusal(code: Code, reason: String) -> Refusal {
     Refusal { code, reason }
 }
 
-fn malformed(error: tamarack_eat::Error) -> Refusal {
+pub(super) fn malformed(error: tamarack_eat::Error) -> Refusal {
     refusal(codes::EAT_MALFORMED, error.to_string())
 }
 
@@ -167,6 +220,12 @@ fn check_profile(claims: &Claims) -> Result<&PlatformClaims, Refusal> {
         None => return Err(fail("the claim eat_profile is missing".into())),
     }
     TeepClaims::try_from(claims).map_err(|e| fail(e.to_string()))?;
+    platform(claims)
+}
+
+/// What the TEE says about itself.
+pub(super) fn platform(claims: &Claims) -> Result<&PlatformClaims, Refusal> {
+    let fail = |reason: String| refusal(codes::EAT_MALFORMED, reason);
     let platform = claims.platform.as_ref().ok_or_else(|| fail("the platform claim is missing".into()))?;
     if platform.class != PlatformClaims::SOFTWARE_TEE {
         return Err(fail(format!("class {} is not {}", platform.class, PlatformClaims::SOFTWARE_TEE)));
@@ -174,27 +233,36 @@ fn check_profile(claims: &Claims) -> Result<&PlatformClaims, Refusal> {
     Ok(platform)
 }
 
-fn check_freshness(claims: &Claims, expected: &Expectations<'_>) -> Result<(), Refusal> {
-    let stale = |reason: &str| Err(refusal(codes::EVIDENCE_STALE, reason.into()));
-    if !bool::from(single_nonce(claims)?.ct_eq(expected.nonce)) {
-        return stale("the nonce is not the one that was asked for");
+pub(super) fn check_nonce(nonce: &[u8], expected: &Expectations<'_>) -> Result<(), Refusal> {
+    if bool::from(nonce.ct_eq(expected.nonce)) {
+        return Ok(());
     }
+    Err(refusal(codes::EVIDENCE_STALE, "the nonce is not the one that was asked for".into()))
+}
+
+pub(super) fn check_expiry(claims: &Claims, now: UnixTime) -> Result<(), Refusal> {
     match claims.exp {
-        Some(exp) if exp <= expected.now => stale("the Evidence has expired"),
+        Some(exp) if exp <= now => Err(refusal(codes::EVIDENCE_STALE, "the Evidence has expired".into())),
         _ => Ok(()),
     }
 }
 
-fn check_key(claims: &Claims, expected: &Expectations<'_>, provider: &Provider) -> Result<(), Refusal> {
-    let confirmed = claims.cnf.as_ref().is_some_and(|cnf| cnf.confirms(&expected.teep_key, provider));
-    if confirmed {
+fn check_key(
+    claims: &Claims,
+    expected: &Expectations<'_>,
+    provider: &Provider,
+    reasons: &mut Vec<String>,
+) -> Result<(), Refusal> {
+    let Some(teep_key) = expected.teep_key else { return Ok(()) };
+    if claims.cnf.as_ref().is_some_and(|cnf| cnf.confirms(&teep_key, provider)) {
+        reasons.push(format!("vouches for the TEEP key {teep_key}"));
         return Ok(());
     }
-    let reason = format!("the Evidence vouches for another key than {}", expected.teep_key);
+    let reason = format!("the Evidence vouches for another key than {teep_key}");
     Err(refusal(codes::EVIDENCE_KEY_BINDING, reason))
 }
 
-fn check_debug(claims: &Claims, policy: &Policy) -> Result<(), Refusal> {
+pub(super) fn check_debug(claims: &Claims, policy: &Policy) -> Result<(), Refusal> {
     let Some(status) = claims.dbgstat else {
         return Err(refusal(codes::EAT_MALFORMED, "the claim dbgstat is missing".into()));
     };

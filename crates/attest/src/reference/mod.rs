@@ -302,4 +302,4 @@ fn malformed(error: tamarack_corim::Error) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

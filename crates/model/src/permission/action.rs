@@ -1,5 +1,5 @@
 use super::{Place, Role};
-use Role::{App, Auditor, Broker, Developer, Maker, Operator, Provider, TeeCa};
+use Role::{App, Auditor, Broker, Developer, DeviceOwner, Maker, Operator, Provider, TeeCa};
 
 /// One row of the matrix.
 pub(super) struct Row {
@@ -86,11 +86,21 @@ actions! {
     ReferenceAdd = "reference.add", Rest, &[Operator], own &[], "add signed reference values", TABLE;
     ReferenceShow = "reference.show", Rest, &[Operator, Auditor], own &[], "see reference values", TABLE;
     ReferenceDeactivate = "reference.deactivate", Rest, &[Operator], own &[], "take reference values out of force", TABLE;
+    ReferenceProviderList = "reference-provider.list", Rest, &[Operator, Auditor], own &[], "list who may give reference values", TABLE;
+    ReferenceProviderSet = "reference-provider.set", Rest, &[Operator], own &[], "let somebody give reference values to the tenant", TABLE;
+    ReferenceProviderRemove = "reference-provider.remove", Rest, &[Operator], own &[], "end that", TABLE;
+    ReleasePolicyShow = "release-policy.show", Rest, &[Operator, Auditor], own &[], "see the release policy", TABLE;
+    ReleasePolicySet = "release-policy.set", Rest, &[Operator], own &[], "set the release policy", TABLE;
+    ReleasePolicyList = "release-policy.list", Rest, &[Operator, Auditor], own &[], "list the versions of the release policy", TABLE;
+    ReleaseAsk = "release.ask", Rest, &[Operator, Auditor], own &[], "ask what a release policy would do", TABLE;
+    EvidenceShow = "evidence.show", Rest, &[Operator, Auditor], own &[], "see the last Evidence of a device", TABLE;
     DeviceList = "device.list", Rest, &[Operator, Auditor], own &[], "list devices", TABLE;
     DeviceShow = "device.show", Rest, &[Operator, Auditor], own &[], "see a device", TABLE;
     DeviceRelease = "device.release", Rest, &[Operator], own &[], "end a device's quarantine", TABLE;
     PersonalizationList = "personalization.list", Rest, &[Operator, Auditor], own &[], "list what a device is given for single TAs", TABLE;
     PersonalizationSet = "device.personalize", Rest, &[Operator], own &[], "give a device data for a TA, over OTrP", TABLE;
+    DecryptionKeyShow = "device.decryption-key", Rest, &[Operator, Provider, Auditor], own &[], "see the key that a device decrypts with, and the Evidence that shows it", TABLE;
+    PersonalizationSeal = "device.seal", Rest, &[Operator], own &[Provider], "give a device data for a TA that nobody on the way can read, over TEEP", TABLE;
     SessionList = "session.list", Rest, &[Operator, Auditor], own &[], "list exchanges with devices", TABLE;
     SessionShow = "session.show", Rest, &[Operator, Auditor], own &[], "see an exchange", TABLE;
     AuditList = "audit.list", Rest, &[Operator, Auditor], own &[], "read the audit log", TABLE;
@@ -116,6 +126,9 @@ actions! {
     StatusRead = "status.read", Socket, &[App, Broker, Maker], own &[], "ask the device how it is", TABLE;
     OtrpInformation = "otrp.information", Socket, &[App, Broker], own &[], "ask what is known of an installed TA (GetTAInformation)", TABLE;
     OtrpCarry = "otrp.carry", Socket, &[App, Broker], own &[], "carry a TAM's OTrP message to the TEE", TABLE;
+    BundleOffer = "bundle.offer", Socket, &[App], own &[], "bring the content of a TA along, for a TAM to grant", TABLE;
+    OwnerAsk = "owner.ask", Socket, &[App, Broker], own &[], "have the TEE's question that an owner's order answers", TABLE;
+    OwnerCarry = "owner.carry", Socket, &[App, Broker], own &[], "carry a signed order of the device's owner to the TEE", TABLE;
     OrderCarry = "order.carry", Socket, &[App, Broker], own &[], "carry a signed order of the device authority to the TEE", TABLE;
     TeepCarry = "teep.carry", Socket, &[Broker], own &[], "carry a TAM's TEEP message to the TEE", TABLE;
     ExchangeFail = "exchange.fail", Socket, &[Broker], own &[], "report that an exchange failed", TABLE;
@@ -132,6 +145,7 @@ actions! {
     DomainMake = "device.domain", Device, &[Operator], own &[], "make a Security Domain on a device (OTrP)", "`agent/otrp`: a TAM anchor with domains vouches for the key, purpose OTrP message";
     ManifestSign = "manifest.sign", Device, &[Developer], own &[], "sign a manifest that a device installs and runs", "`agent/authority.rs`: a signer anchor covers key and prefixes, purpose SUIT manifest (rule K7)";
     AnchorChange = "anchor.change", Device, &[Maker], own &[], "activate, restrict, revoke or re-key a TAM's or a signer's anchor", "`agent/trust/mod.rs`: the device authority's key, purpose device authority (rule R8)";
+    OwnerOrder = "owner.order", Device, &[DeviceOwner], own &[], "allow and deny TAMs, providers and TAs, want consent, approve, give the ownership on", "`agent/owner/order.rs`: the owner's key, purpose device owner; answers this device's question once";
 
     // Signed objects that the TAM judges.
     EvidenceSign = "evidence.sign", Tam, &[], own &[], "sign Evidence of a device", "`attest`: a TEE CA vouches for the attestation key, which only the TEE has";

@@ -86,7 +86,7 @@ pub(crate) fn believe(
     if read.is_burned(&challenge.id)? {
         return Err(Disbelief::Burned);
     }
-    let expected = Expectations { nonce: &nonce, teep_key, now };
+    let expected = Expectations { nonce: &nonce, teep_key: Some(teep_key), now };
     // The verified message is the one that was parsed before, so what was decrypted is its payload too.
     let format = response.attestation_payload_format.as_deref();
     let policy = tam.evidence_policy(read, tenant)?;
@@ -197,5 +197,6 @@ fn device_row(
         last_seen: now,
         reported: Some(attested.clone()),
         attested: Some(attested),
+        held_back: response.owner_policy.clone(),
     })
 }

@@ -275,12 +275,13 @@ fn generate_key(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), E
     let [name, name_length, key_type, ..] = args;
     host.burn(KEY_FUEL)?;
     let name = host.name(name, name_length)?;
-    Ok(match key_type {
-        TYPE_ECDSA_KEYPAIR => host.services.generate_key(&name, KeyType::P256)?,
-        TYPE_ED25519_KEYPAIR => host.services.generate_key(&name, KeyType::Ed25519)?,
-        TYPE_ECDH_KEYPAIR => host.services.generate_agreement_key(&name)?,
-        _ => return Err(TaReturn::NOT_SUPPORTED.into()),
-    })
+    let made = match key_type {
+        TYPE_ECDSA_KEYPAIR => host.services.generate_key(&name, KeyType::P256),
+        TYPE_ED25519_KEYPAIR => host.services.generate_key(&name, KeyType::Ed25519),
+        TYPE_ECDH_KEYPAIR => host.services.generate_agreement_key(&name),
+        _ => Err(TaReturn::NOT_SUPPORTED),
+    };
+    Ok(made?)
 }
 
 fn public_key(host: &mut Host<'_>, args: [u32; MAX_ARGUMENTS]) -> Result<(), End> {

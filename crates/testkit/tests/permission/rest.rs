@@ -14,7 +14,7 @@ use tamarack_crypto::{KeyType, Sign};
 use tamarack_model::permission::{Action, Grant, Place, Role};
 use tamarack_model::{ComponentId, DeviceId};
 use tamarack_pki::{Authority, Subject, Validity};
-use tamarack_store::{Device, Session, Store, StoreOp};
+use tamarack_store::{Device, Recorded, Session, Store, StoreOp};
 use tamarack_store_sqlite::SqliteStore;
 use tamarack_suit::author::{Builder, Component, Payload};
 use tamarack_tam_server::{
@@ -319,6 +319,24 @@ impl World {
                 let method = if action == Action::ReferenceShow { "GET" } else { "DELETE" };
                 done(call(method, &format!("/references/{}", added["id"].as_str().unwrap()), ""))
             }
+            Action::ReferenceProviderList => done(call("GET", "/reference-providers", "")),
+            Action::ReferenceProviderSet => {
+                done(call("PUT", &format!("/reference-providers/p{n}"), &reference_provider()))
+            }
+            Action::ReferenceProviderRemove => {
+                let path = format!("/reference-providers/p{n}");
+                self.operate("PUT", &path, &reference_provider());
+                let removed = done(call("DELETE", &path, ""));
+                if !removed {
+                    self.operate("DELETE", &path, "");
+                }
+                removed
+            }
+            Action::ReleasePolicyShow => done(call("GET", "/release-policy", "")),
+            Action::ReleasePolicySet => done(call("PUT", "/release-policy", r#"{"policy":"true"}"#)),
+            Action::ReleasePolicyList => done(call("GET", "/release-policy/history", "")),
+            Action::ReleaseAsk => done(call("POST", "/release-policy/test", r#"{"policy":"true"}"#)),
+            Action::EvidenceShow => done(call("GET", &format!("/devices/{}/evidence", device(1)), "")),
             Action::DeviceList => done(call("GET", "/devices", "")),
             Action::DeviceShow => done(call("GET", &format!("/devices/{}", device(1)), "")),
             Action::DeviceRelease => {
@@ -435,6 +453,12 @@ impl World {
     }
 }
 
+/// The body that lets somebody new give reference values.
+fn reference_provider() -> String {
+    let key = pem(&*new_key(KeyType::P256));
+    json!({ "role": "maker", "keys": [key], "scope": [{ "model": "m1" }] }).to_string()
+}
+
 fn device(number: u8) -> String {
     hex::encode([number; 32])
 }
@@ -461,6 +485,17 @@ fn prepare(data: &std::path::Path) {
             attested: None,
         })));
     }
+    ops.push(StoreOp::Record(Box::new(Recorded {
+        tenant: TenantId::default(),
+        device: DeviceId([1; 32]),
+        at: 1,
+        otrp: false,
+        format: None,
+        evidence: vec![1],
+        shown: vec![1],
+        policy: None,
+        withheld: Vec::new(),
+    })));
     ops.push(StoreOp::InsertSession(Session {
         tenant: TenantId::default(),
         id: [1; 16],

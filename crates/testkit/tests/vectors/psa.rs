@@ -227,7 +227,7 @@ fn refusal(token: &[u8], endorsed: &PublicKey) -> tamarack_attest::Refusal {
     let teep_key = provider.keys.load_pkcs8(pkcs8.expose()).expect("a key").public_key();
     let challenge = [9; 32];
     let evidence = wrap(&challenge, &teep_key, token);
-    let teep_key = thumbprint(&teep_key, &provider);
+    let teep_key = Some(thumbprint(&teep_key, &provider));
     let expected = Expectations { nonce: &challenge, teep_key, now: NOW };
     let references = Some(Keys::endorsed(endorsed));
     let policy = Policy { references, ..Policy::new(Vec::new(), Grade::Hardware) };

@@ -135,7 +135,7 @@ impl Device {
 
     fn appraise(&self, evidence: &[u8]) -> Result<Appraisal, Refusal> {
         let expected =
-            Expectations { nonce: &NONCE, teep_key: thumbprint(&self.teep_key, &provider()), now: NOW };
+            Expectations { nonce: &NONCE, teep_key: Some(thumbprint(&self.teep_key, &provider())), now: NOW };
         appraise(Some(FORMAT), evidence, &expected, &self.policy, &provider())
     }
 
@@ -194,8 +194,11 @@ fn only_keys_that_a_maker_endorses_for_this_device_count() {
     let device = Device::new();
     let other = Device::new();
     let code = |policy: Policy, token: &Token| {
-        let expected =
-            Expectations { nonce: &NONCE, teep_key: thumbprint(&device.teep_key, &provider()), now: NOW };
+        let expected = Expectations {
+            nonce: &NONCE,
+            teep_key: Some(thumbprint(&device.teep_key, &provider())),
+            now: NOW,
+        };
         let evidence = device.evidence(token);
         let appraisal = appraise(Some(FORMAT), &evidence, &expected, &policy, &provider());
         appraisal.map(|a| a.grade).map_err(|r| r.code)
@@ -293,7 +296,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let policy = Policy::new(Vec::new(), Grade::None);
-        let expected = Expectations { nonce: &bytes, teep_key: tamarack_cose::KeyId([0; 32]), now: NOW };
+        let expected = Expectations { nonce: &bytes, teep_key: Some(tamarack_cose::KeyId([0; 32])), now: NOW };
         let _ = PsaClaims::from_cbor(&bytes, &Limits::default());
         let wrapped = wrap(&NONCE, &PublicKey::Ed25519([1; 32]), &bytes);
         for evidence in [&bytes, &wrapped] {

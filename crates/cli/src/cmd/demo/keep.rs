@@ -28,6 +28,8 @@ pub fn keep(world: &World, folder: &Path, results: &Json) -> Result<()> {
         "tam_oid": tas::TAM_OID,
         "other_tam_oid": tas::OTHER_OID,
         "certs": certificates(world, folder)?,
+        // A private key, of a TAM that is gone when the demo ends: without it nobody can look at the Evidence.
+        "evidence_key": copy(world, folder, "tam/keys/evidence.key", "keys/tam-evidence.key")?,
         "devices": devices(world, folder)?,
         "messages": messages,
         "reports": reports,

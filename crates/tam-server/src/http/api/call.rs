@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, LINK, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, LINK, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use serde::de::DeserializeOwned;
@@ -27,6 +27,7 @@ pub(super) struct Call {
     pub body: Bytes,
     uri: Uri,
     path: Vec<(String, String)>,
+    if_match: Option<String>,
 }
 
 /// What an action gives.
@@ -41,19 +42,25 @@ pub(super) struct Answer {
     status: u16,
     json: Option<Value>,
     link: Option<String>,
+    etag: Option<String>,
 }
 
 impl Answer {
     pub fn ok(json: Value) -> Self {
-        Self { status: 200, json: Some(json), link: None }
+        Self { status: 200, json: Some(json), link: None, etag: None }
     }
 
     pub fn created(json: Value) -> Self {
-        Self { status: 201, json: Some(json), link: None }
+        Self { status: 201, json: Some(json), link: None, etag: None }
     }
 
     pub fn nothing() -> Self {
-        Self { status: 204, json: None, link: None }
+        Self { status: 204, json: None, link: None, etag: None }
+    }
+
+    /// With an ETag, quotes included.
+    pub fn with_etag(self, etag: String) -> Self {
+        Self { etag: Some(etag), ..self }
     }
 }
 
@@ -68,6 +75,11 @@ impl Call {
     /// A parameter of the path.
     pub fn path(&self, name: &str) -> &str {
         self.path.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// The If-Match header.
+    pub fn if_match(&self) -> Option<&str> {
+        self.if_match.as_deref()
     }
 
     /// A parameter of the query.
@@ -221,7 +233,10 @@ pub(super) async fn run(
             Ok(body) => {
                 let key = head.headers.get("idempotency-key").and_then(|value| value.to_str().ok());
                 let key = key.filter(|_| head.method == Method::POST).map(str::to_string);
-                let call = Call { now: app.clock.now(), app: app.clone(), token, body, uri: head.uri, path };
+                let if_match = head.headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
+                let if_match = if_match.map(str::to_string);
+                let (now, uri) = (app.clock.now(), head.uri);
+                let call = Call { now, app: app.clone(), token, body, uri, path, if_match };
                 let done = tokio::task::spawn_blocking(move || {
                     let done = act(&call, rule.handler, key);
                     if let Err(problem) = &done
@@ -269,8 +284,8 @@ fn body_problem(error: BodyError, most: usize) -> Problem {
 
 /// The response to what was done, and its log line.
 pub(super) fn respond(done: Done, method: &Method, instance: &str, id: &str, label: &str) -> Response {
-    let (status, media_type, json, link) = match done {
-        Ok(Answer { status, json, link }) => (status, "application/json", json, link),
+    let (status, media_type, json, link, etag) = match done {
+        Ok(Answer { status, json, link, etag }) => (status, "application/json", json, link, etag),
         Err(problem) => {
             let json = problem.to_json(instance, id);
             let (code, detail) = (problem.code, &problem.detail);
@@ -278,7 +293,7 @@ pub(super) fn respond(done: Done, method: &Method, instance: &str, id: &str, lab
                 target: "tamarack::api", %method, path = instance, request_id = id, caller = label,
                 status = problem.status(), %code, "{detail}"
             );
-            (problem.status(), "application/problem+json", Some(json), None)
+            (problem.status(), "application/problem+json", Some(json), None, None)
         }
     };
     if status < 400 {
@@ -304,6 +319,9 @@ pub(super) fn respond(done: Done, method: &Method, instance: &str, id: &str, lab
     }
     if let Some(link) = link {
         set(LINK, &link);
+    }
+    if let Some(etag) = etag {
+        set(ETAG, &etag);
     }
     response
 }

@@ -13,8 +13,10 @@ mod domains;
 mod policies;
 mod problem;
 mod providers;
+mod reference_providers;
 mod references;
 mod refusal;
+mod release_policy;
 mod sessions;
 mod tokens;
 mod view;
@@ -63,14 +65,39 @@ const ROUTES: &[Row] = &[
     (MethodFilter::POST, "/references", Action::ReferenceAdd, references::add),
     (MethodFilter::GET, "/references/{id}", Action::ReferenceShow, references::get),
     (MethodFilter::DELETE, "/references/{id}", Action::ReferenceDeactivate, references::deactivate),
+    (MethodFilter::GET, "/reference-providers", Action::ReferenceProviderList, reference_providers::list),
+    (
+        MethodFilter::PUT,
+        "/reference-providers/{name}",
+        Action::ReferenceProviderSet,
+        reference_providers::set,
+    ),
+    (
+        MethodFilter::DELETE,
+        "/reference-providers/{name}",
+        Action::ReferenceProviderRemove,
+        reference_providers::remove,
+    ),
+    (MethodFilter::GET, "/release-policy", Action::ReleasePolicyShow, release_policy::get),
+    (MethodFilter::PUT, "/release-policy", Action::ReleasePolicySet, release_policy::set),
+    (MethodFilter::GET, "/release-policy/history", Action::ReleasePolicyList, release_policy::history),
+    (MethodFilter::POST, "/release-policy/test", Action::ReleaseAsk, release_policy::test),
     (MethodFilter::GET, "/devices", Action::DeviceList, devices::list),
     (MethodFilter::GET, "/devices/{id}", Action::DeviceShow, devices::get),
+    (MethodFilter::GET, "/devices/{id}/evidence", Action::EvidenceShow, devices::evidence),
     (MethodFilter::POST, "/devices/{id}/release", Action::DeviceRelease, devices::release),
+    (MethodFilter::GET, "/devices/{id}/decryption-key", Action::DecryptionKeyShow, devices::decryption_key),
     (
         MethodFilter::GET,
         "/devices/{id}/personalization",
         Action::PersonalizationList,
         devices::personalizations,
+    ),
+    (
+        MethodFilter::POST,
+        "/devices/{id}/personalization",
+        Action::PersonalizationSeal,
+        devices::personalize_sealed,
     ),
     (
         MethodFilter::PUT,

@@ -48,7 +48,7 @@ impl FakeDevice {
                 let claims = Claims {
                     eat_nonce: vec![nonce],
                     cnf: Some(Confirmation::Key(cnf)),
-                    ..claims(&self.like)?
+                    ..claims(world, &self.like)?
                 };
                 let signed = tamarack_eat::sign(&claims, &*self.attestation, &self.chain);
                 Some(signed.map_err(|e| anyhow::anyhow!("{e}"))?)

@@ -9,9 +9,10 @@ use serde_json::Value as Json;
 use tamarack_broker::SOCKET_NAME;
 use tamarack_cbor::Limits;
 use tamarack_channel::{Message as Frame, Request};
+use tamarack_cose::Encrypted;
 use tamarack_eat::{Confirmation, Token};
 use tamarack_model::ComponentId;
-use tamarack_teep::{Message, QueryResponse, SignedMessage};
+use tamarack_teep::{EVIDENCE_CONTEXT, Message, QueryResponse, SignedMessage};
 
 use super::setup::developer;
 use crate::cmd::demo::story::Story;
@@ -32,17 +33,23 @@ pub fn query_responses(world: &World, step: &str, device: char) -> Vec<(Vec<u8>,
     found
 }
 
-/// The claims of the Evidence in a QueryResponse, which the caller has no need to verify: the TAM did.
-pub fn claims(response: &QueryResponse) -> Result<tamarack_eat::Claims> {
+/// The claims of the Evidence in a QueryResponse, which the caller has no need to verify: the TAM did. With the TAM's key,
+/// for nobody else can read them.
+pub fn claims(world: &World, response: &QueryResponse) -> Result<tamarack_eat::Claims> {
     let payload = response.attestation_payload.as_deref().context("a QueryResponse without Evidence")?;
-    let token = Token::parse(payload, &Limits::default()).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let failed = |e: tamarack_cose::Error| anyhow::anyhow!("{e}");
+    let key = std::fs::read_to_string(world.dir.join("tam/keys/evidence.key"))?;
+    let key = tamarack_pki::load_agreement_key(&key)?;
+    let encrypted = Encrypted::parse(payload, &Limits::default()).map_err(failed)?;
+    let plain = encrypted.decrypt(&*key, None, EVIDENCE_CONTEXT, &world.crypto).map_err(failed)?;
+    let token = Token::parse(plain.expose(), &Limits::default()).map_err(|e| anyhow::anyhow!("{e}"))?;
     token.unverified().map_err(|e| anyhow::anyhow!("{e}"))
 }
 
 /// Notes the device's TEEP key: the one that its Evidence vouches for.
 pub fn learn_teep_key(world: &mut World, step: &str, device: char) -> Result<()> {
     let (_, response) = query_responses(world, step, device).pop().context("no QueryResponse was seen")?;
-    match claims(&response)?.cnf {
+    match claims(world, &response)?.cnf {
         Some(Confirmation::Key(key)) => world.device_mut(device)?.teep_key = Some(key),
         _ => bail!("the Evidence vouches for no TEEP key"),
     }

@@ -1,0 +1,8 @@
+//! Normal apps that use Trusted Applications, and what stands behind them: an example for each use.
+//!
+//! | example | TA | what it shows |
+//! |---|---|---|
+//! | [`cloud`] | vault | a tenant's data on a machine of somebody else, by attestation of the TA |
+#![forbid(unsafe_code)]
+
+pub mod cloud;
