@@ -57,7 +57,10 @@ impl Cast {
 
     /// The authority that certifies this device's keys.
     pub fn tee_ca(self, device: char) -> &'static str {
-        if self == Self::Both && device == 'b' { "second-tee-ca" } else { "tee-ca" }
+        match (self, device) {
+            (Self::Both, 'b') | (Self::Teep, 'c') => "second-tee-ca",
+            _ => "tee-ca",
+        }
     }
 }
 
@@ -223,20 +226,39 @@ impl World {
         let protocol = self.cast.protocol(name);
         self.make_device(name, protocol, &folder)?;
         self.certify_device(name, &folder)?;
-        let number = self.cast.devices().iter().position(|one| *one == name).unwrap_or_default();
+        let (broker, first) = self.run_device(name, &[])?;
+        let dir = PathBuf::from(folder);
+        self.devices.push(Device { name, dir, broker, first, protocol, teep_key: None });
+        Ok(())
+    }
+
+    /// Stops a device and starts it again with these arguments of `agent run`.
+    pub fn restart_device(&mut self, name: char, more: &[&str]) -> Result<()> {
+        let device = self.device_mut(name)?;
+        device.broker.kill()?;
+        process::wait_for_end(device.first.pid)?;
+        let (broker, first) = self.run_device(name, more)?;
+        let device = self.device_mut(name)?;
+        (device.broker, device.first) = (broker, first);
+        Ok(())
+    }
+
+    fn run_device(&self, name: char, more: &[&str]) -> Result<(Process, Status)> {
+        let folder = self.path(&format!("device-{name}"));
+        let number = usize::from(name as u8 - b'a') % BROKER_UIDS.len();
         let uid = BROKER_UIDS[number].to_string();
         let mut args = vec!["agent", "run", &folder];
+        args.extend(more);
+        let without_uid = args.len();
         if is_root() {
             args.extend(["--uid", &uid]);
         }
         let log = self.log(&format!("device-{name}"));
         // In a user namespace that has no such user, the Broker stays who it is.
-        let broker = Process::start(&args, &log).or_else(|_| Process::start(&args[..3], &log))?;
-        let dir = PathBuf::from(folder);
-        let first = connect(&dir)?.status()?;
+        let broker = Process::start(&args, &log).or_else(|_| Process::start(&args[..without_uid], &log))?;
+        let first = connect(Path::new(&folder))?.status()?;
         ensure!(first.enrolled, "device {name} says that it is not enrolled");
-        self.devices.push(Device { name, dir, broker, first, protocol, teep_key: None });
-        Ok(())
+        Ok((broker, first))
     }
 
     fn make_device(&self, name: char, protocol: Protocol, folder: &str) -> Result<()> {
@@ -245,7 +267,12 @@ impl World {
         let mut args = texts(&["agent", "init", folder, "--fuse", &self.path(&format!("fuse-{name}"))]);
         match protocol {
             Protocol::Teep => {
-                args.extend(texts(&["--tam-anchor", &format!("{tam}={}", tas::TAM_NAME)]));
+                // The second maker's devices know the TAM by its keys, those of the first by a name under a root.
+                let anchor = match self.cast.tee_ca(name) {
+                    "tee-ca" => format!("{tam}={}", tas::TAM_NAME),
+                    _ => self.path("tam/keys/tam-p256.pub"),
+                };
+                args.extend(texts(&["--tam-anchor", &anchor]));
                 for (signer, prefix) in [(tas::ACME_NAME, tas::ACME), (tas::GLOBEX_NAME, tas::GLOBEX)] {
                     args.extend(texts(&["--signer-anchor", &format!("{acme}={signer}:{prefix}")]));
                 }
@@ -272,13 +299,16 @@ impl World {
             args.extend(texts(&["--owner", &self.path("owner.key.pub")]));
         }
         if self.cast.tee_ca(name) != "tee-ca" {
-            args.extend(texts(&["--vendor", "second-maker.example", "--class", "sensor-9"]));
+            args.extend(texts(&["--vendor", tas::SECOND_VENDOR, "--class", tas::SECOND_CLASS]));
+            args.extend(texts(&["--key-type", "p256"]));
         }
         args.extend(texts(&[
             "--tam-uri",
             &self.relay.uri(name),
             "--peripheral",
             &format!("valve={}", tas::VALVE.manifest()),
+            "--authority",
+            &self.path("authority.key"),
             "--name",
             &format!("demo device {name}"),
         ]));
