@@ -129,11 +129,16 @@ impl<P: Platform> Agent<P> {
     pub fn status(&self) -> Result<Status, Error> {
         let store = TrustStore::load(&self.platform)?;
         let journal = Journal::default();
+        let policy = owner::Policy::load(&journal, &self.platform)?;
         let mut components = Vec::new();
         for (owner, component, record) in slots::components(&journal, &self.platform, None)? {
             let manifest = slots::manifest(&journal, &self.platform, &owner, &record.manifest)?;
             let manifest = manifest.ok_or(Error::Corrupt("component without manifest"))?;
+            let tam = store.tams.iter().find(|tam| tam.owner == owner);
+            let verdict =
+                tam.map(|tam| policy.effect(tam, Some(&manifest.provider), [&component, &record.manifest]));
             components.push(ComponentStatus {
+                stopped: verdict == Some(tamarack_owner::Effect::Deny),
                 owner,
                 component,
                 manifest: record.manifest,

@@ -191,4 +191,6 @@ pub struct ComponentStatus {
     pub size: u64,
     /// The service provider that signed it.
     pub provider: String,
+    /// Whether the device's owner denies it, so that it does not run.
+    pub stopped: bool,
 }

@@ -17,6 +17,9 @@ use crate::{Broker, Error, Exchange};
 /// Name of the apps' socket in the device folder.
 pub const SOCKET_NAME: &str = "app.sock";
 
+/// Most bytes of a component that an app brings along; the Broker keeps them until the app asks for the component.
+const MAX_BUNDLE: usize = 64 << 20;
+
 /// The socket of the normal apps.
 #[derive(Debug)]
 pub struct Server {
@@ -77,7 +80,7 @@ impl Server {
             };
             let (broker, waker) = (Arc::clone(&self.broker), Arc::clone(&waker));
             thread::spawn(move || {
-                App { stream, broker: &broker, sessions: BTreeSet::new() }.serve();
+                App { stream, broker: &broker, sessions: BTreeSet::new(), bundle: None }.serve();
                 if broker.is_broken() {
                     // Makes accept() return, so that `run` can end.
                     let _ = rustix::net::shutdown(&*waker, rustix::net::Shutdown::Both);
@@ -113,6 +116,15 @@ struct App<'a> {
     broker: &'a Broker,
     /// Sessions that this app has opened; it can use no others.
     sessions: BTreeSet<u32>,
+    /// The content that this app brought along.
+    bundle: Option<Bundle>,
+}
+
+/// Content of a component, as far as it has come.
+struct Bundle {
+    component: ComponentId,
+    content: Vec<u8>,
+    whole: bool,
 }
 
 impl App<'_> {
@@ -144,6 +156,19 @@ impl App<'_> {
                     broker.request_ta(&component, tam_uri.as_deref(), observe)
                 });
             }
+            Request::EnsureTa { component, tam_uri, minimum, bundled } => {
+                let bundle =
+                    self.bundle.take().filter(|bundle| bundle.whole && bundle.component == component);
+                if bundled && bundle.is_none() {
+                    let text = "no content of this component was offered before";
+                    return self.reply(id, Reply::failed(Failure::new(codes::USAGE, text)));
+                }
+                let content = bundle.filter(|_| bundled).map(|bundle| bundle.content);
+                return self.follow(id, Some(component.clone()), |broker, observe| {
+                    broker.ensure_ta(&component, tam_uri.as_deref(), minimum, content.as_deref(), observe)
+                });
+            }
+            Request::OfferBundle { component, data, last } => self.offer(component, &data, last),
             Request::UnrequestTa { component } => {
                 return self.follow(id, Some(component.clone()), |broker, observe| {
                     broker.unrequest_ta(&component, observe)
@@ -167,6 +192,8 @@ impl App<'_> {
             | Request::CloseSession { .. }
             | Request::GetTaInformation { .. }
             | Request::ChangeAnchor(_)
+            | Request::OwnerChallenge
+            | Request::OwnerOrder(_)
             | Request::Status => self.pass_on(request),
             Request::ProcessTeepMessage(_)
             | Request::ProcessError
@@ -176,6 +203,20 @@ impl App<'_> {
             | Request::Enrol(_) => forbidden(),
         };
         self.reply(id, reply)
+    }
+
+    /// Keeps the next piece of what the app brings along; another component's begins anew.
+    fn offer(&mut self, component: ComponentId, data: &[u8], last: bool) -> Reply {
+        let begun = self.bundle.take().filter(|bundle| !bundle.whole && bundle.component == component);
+        let mut bundle = begun.unwrap_or(Bundle { component, content: Vec::new(), whole: false });
+        if bundle.content.len() + data.len() > MAX_BUNDLE {
+            let text = format!("a bundled component has at most {MAX_BUNDLE} bytes");
+            return Reply::failed(Failure::new(codes::SUIT_LIMIT, text));
+        }
+        bundle.content.extend_from_slice(data);
+        bundle.whole = last;
+        self.bundle = Some(bundle);
+        Reply::done()
     }
 
     fn pass_on(&mut self, request: Request) -> Reply {

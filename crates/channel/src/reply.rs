@@ -38,6 +38,10 @@ pub enum Value {
     Csr(Requests),
     /// The answer to a TAQuery: a TAInformation as the app gets it.
     TaInformation(Vec<u8>),
+    /// What the next order of the device's owner must answer.
+    OwnerChallenge([u8; 16]),
+    /// What is in force after an order of the device's owner, signed by the device.
+    OwnerStatement(Vec<u8>),
 }
 
 /// Certificate signing requests (PKCS#10, PEM), in each text one for every persona, one after another.
@@ -188,6 +192,8 @@ impl Value {
                 end(e.array(4).uint(4).text(attestation).text(tee).text(firmware));
             }
             Self::TaInformation(information) => end(e.array(2).uint(5).bytes(information)),
+            Self::OwnerChallenge(challenge) => end(e.array(2).uint(6).bytes(challenge)),
+            Self::OwnerStatement(statement) => end(e.array(2).uint(7).bytes(statement)),
         }
     }
 
@@ -205,6 +211,8 @@ impl Value {
                 firmware: codec::string(d)?,
             })),
             (5, 2) => d.bytes().map(|information| Self::TaInformation(information.to_vec())),
+            (6, 2) => d.byte_array("a challenge of 16 bytes").map(Self::OwnerChallenge),
+            (7, 2) => d.bytes().map(|statement| Self::OwnerStatement(statement.to_vec())),
             _ => Err(Error::new(at, ErrorKind::Value("a value of a known kind"))),
         }
     }

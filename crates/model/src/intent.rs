@@ -115,7 +115,7 @@ pub struct View {
     /// Manifests that no application on the device needs any more.
     pub unneeded: Vec<ComponentId>,
     /// What the device's owner withholds of what this Owner has or wants there.
-    pub withheld: Vec<Withheld>,
+    pub held_back: Vec<HeldBack>,
 }
 
 /// What came of one transaction on a device.
@@ -135,7 +135,7 @@ pub enum Outcome {
 
 /// What a device does not install or run because its owner does not let it: one entry of what it tells the Owner concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Withheld {
+pub struct HeldBack {
     /// Manifest component id, or the id of a component that an application asks for.
     pub id: ComponentId,
     /// Why.

@@ -27,7 +27,7 @@ pub use code::{CODES, Code, CodeInfo, codes};
 pub use component::{ComponentId, ComponentIdError};
 pub use digest::Sha256Digest;
 pub use id::{DeviceId, Hex, OwnerId};
-pub use intent::{DomainChanges, Intent, Outcome, OwnerSays, Protocol, TcEntry, View, Withheld};
+pub use intent::{DomainChanges, HeldBack, Intent, Outcome, OwnerSays, Protocol, TcEntry, View};
 
 /// Seconds since 1970-01-01T00:00:00Z, as every engine of Tamarack takes and keeps time.
 pub type UnixTime = u64;

@@ -5,8 +5,9 @@ use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 use tamarack_crypto::PublicKey;
 use tamarack_model::{Code, ComponentId, DeviceId, Sha256Digest, UnixTime};
 use tamarack_store::encoding::{
-    component, read_claims, read_component, read_components, read_domain_signers, read_entries, read_keys,
-    read_otrp_device, read_pending_command, read_reference_scopes, read_texts, read_withheld,
+    component, read_claims, read_component, read_components, read_domain_signers, read_entries,
+    read_held_back, read_keys, read_otrp_device, read_pending_command, read_reference_scopes, read_texts,
+    read_withheld,
 };
 use tamarack_store::{
     ApiToken, AuditEntry, AuditRecord, CatalogueEntry, Device, Domain, Held, PendingUpdate, Personalization,
@@ -260,6 +261,7 @@ fn device_row(row: &Row<'_>) -> Result<Device> {
         last_seen: unsigned(row, 12)?,
         reported: held(row, 13)?,
         attested: held(row, 16)?,
+        held_back: optional_decoded(row, 21, read_held_back)?.unwrap_or_default(),
     })
 }
 

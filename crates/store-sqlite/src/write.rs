@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use tamarack_crypto::Provider as Crypto;
 use tamarack_store::encoding::{
-    claims, component, components, domain_signers, entries, keys, otrp_device, pending_command,
+    claims, component, components, domain_signers, entries, held_back, keys, otrp_device, pending_command,
     reference_scopes, texts, withheld,
 };
 use tamarack_store::{
@@ -375,16 +375,17 @@ fn put_device(db: &Connection, row: &Device) -> Result {
         attested.as_ref().map(|held| held.2),
         row.otrp.as_ref().map(otrp_device),
         row.otrp.as_ref().map(|otrp| otrp.did),
+        (!row.held_back.is_empty()).then(|| held_back(&row.held_back)),
     ];
     // Only the primary key may be replaced: the same TEEP key or TEE certificate on another device is a conflict.
     let sql = "INSERT INTO device VALUES
             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-            ?21)
+            ?21, ?22)
         ON CONFLICT (tenant, id) DO UPDATE SET
             revision = ?3, teep_key = ?4, teep_key_id = ?5, ueid = ?6, grade = ?7, claims = ?8, state_epoch = ?9,
             state_root = ?10, quarantine = ?11, first_seen = ?12, last_seen = ?13, reported = ?14,
             reported_at = ?15, reported_proof = ?16, attested = ?17, attested_at = ?18, attested_proof = ?19, otrp = ?20,
-            otrp_did = ?21";
+            otrp_did = ?21, held_back = ?22";
     unique(db, sql, values, "device key")
 }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use tamarack_cbor::{Decoder, Encoder, Error, ErrorKind, Limits};
 use tamarack_crypto::PublicKey;
-use tamarack_model::{Code, ComponentId, Sha256Digest, TcEntry};
+use tamarack_model::{Code, ComponentId, HeldBack, OwnerSays, Sha256Digest, TcEntry};
 
 use crate::release::{ReferenceScope, Withheld};
 use crate::rows::{DomainSigner, HeldDomain, OtrpDevice, PendingCommand, ProviderKey};
@@ -33,6 +33,36 @@ pub fn entries(entries: &[TcEntry]) -> Vec<u8> {
     let mut e = Encoder::new();
     write_entries(&mut e, entries);
     e.into_bytes()
+}
+
+/// Encodes what a device's owner withholds: an array of `[id, says, sequence / null]`.
+pub fn held_back(entries: &[HeldBack]) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.array(entries.len());
+    for HeldBack { id, why, sequence } in entries {
+        write_component(e.array(3), id);
+        e.uint(why.number());
+        match sequence {
+            Some(sequence) => e.uint(*sequence),
+            None => e.null(),
+        };
+    }
+    e.into_bytes()
+}
+
+/// Reads what [`held_back`] wrote.
+pub fn read_held_back(bytes: &[u8]) -> Result<Vec<HeldBack>, Error> {
+    let mut d = Decoder::new(bytes, &LIMITS)?;
+    (0..d.array()?)
+        .map(|_| {
+            d.array_of(3, "id, says and sequence")?;
+            let id = take_component(&mut d)?;
+            let at = d.position();
+            let why = OwnerSays::of_number(d.uint()?);
+            let why = why.ok_or_else(|| Error::new(at, ErrorKind::Value("1 or 2")))?;
+            Ok(HeldBack { id, why, sequence: optional(&mut d, Decoder::uint)? })
+        })
+        .collect()
 }
 
 /// Encodes public keys, each as its point.

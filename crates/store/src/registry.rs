@@ -221,8 +221,9 @@ fn write_device(e: &mut Encoder, row: &Device) {
         last_seen,
         reported,
         attested,
+        held_back,
     } = row;
-    e.array(14).text("device").bytes(&id.0).uint(*revision);
+    e.array(15).text("device").bytes(&id.0).uint(*revision);
     match teep {
         Some(teep) => e.array(2).bytes(&teep.key.to_point()).bytes(&teep.id),
         None => e.null(),
@@ -252,6 +253,7 @@ fn write_device(e: &mut Encoder, row: &Device) {
             }
         }
     }
+    e.raw(&crate::encoding::held_back(held_back));
 }
 
 impl Provider {

@@ -3,7 +3,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use tamarack_crypto::PublicKey;
-use tamarack_model::{Code, ComponentId, DeviceId, Sha256Digest, TcEntry, UnixTime, permission};
+use tamarack_model::{
+    Code, ComponentId, DeviceId, HeldBack, OwnerSays, Sha256Digest, TcEntry, UnixTime, permission,
+};
 
 /// Name of a tenant, as it stands in the URL: 1 to 63 lower-case letters, digits and hyphens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -373,6 +375,8 @@ pub struct Device {
     pub reported: Option<Held>,
     /// What it held when it last proved itself.
     pub attested: Option<Held>,
+    /// What its owner withholds of this tenant's, as it told last.
+    pub held_back: Vec<HeldBack>,
 }
 
 /// A request that was sent and not answered yet (security rule C4): a TEEP Update or an OTrP command.
@@ -428,10 +432,22 @@ pub enum SessionOutcome {
     Failed,
     /// The TAM gave nothing to this device.
     Refused,
+    /// The device's owner denies something of it; whatever else was asked for is done.
+    RefusedByOwner,
+    /// Something of it waits for the consent of the device's owner; whatever else was asked for is done.
+    Deferred,
 }
 
 impl SessionOutcome {
-    const ALL: [Self; 5] = [Self::NothingToDo, Self::Updated, Self::Unconfirmed, Self::Failed, Self::Refused];
+    const ALL: [Self; 7] = [
+        Self::NothingToDo,
+        Self::Updated,
+        Self::Unconfirmed,
+        Self::Failed,
+        Self::Refused,
+        Self::RefusedByOwner,
+        Self::Deferred,
+    ];
 
     /// Its name in the API and in storage.
     pub fn as_str(self) -> &'static str {
@@ -441,6 +457,16 @@ impl SessionOutcome {
             Self::Unconfirmed => "unconfirmed",
             Self::Failed => "failed",
             Self::Refused => "refused",
+            Self::RefusedByOwner => OwnerSays::Refused.as_str(),
+            Self::Deferred => OwnerSays::Deferred.as_str(),
+        }
+    }
+
+    /// The outcome of an exchange in which the device's owner said this.
+    pub fn of_owner(says: OwnerSays) -> Self {
+        match says {
+            OwnerSays::Refused => Self::RefusedByOwner,
+            OwnerSays::Deferred => Self::Deferred,
         }
     }
 

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use tamarack_model::{Code, ComponentId, View, codes};
+use tamarack_model::{Code, ComponentId, HeldBack, OwnerSays, View, codes};
 use tamarack_store::{CatalogueEntry, Read, StoreError, TenantId};
 
 use crate::catalog::{domain_of, may_publish};
@@ -39,6 +39,8 @@ pub enum Problem {
     NoSigner(ComponentId),
     /// The device told no key that a TA of this domain could be encrypted to.
     NoKey(ComponentId),
+    /// The device's owner does not let this manifest in, now or at all.
+    ByOwner(ComponentId, OwnerSays),
     /// The tenant's release policy does not let the device have it.
     Withheld {
         /// The manifest.
@@ -60,6 +62,7 @@ impl Problem {
             Self::Nameless(_) => codes::OTRP_MALFORMED,
             Self::NoSigner(_) => codes::OTRP_SPCERT_INVALID,
             Self::NoKey(_) => codes::OTRP_TEE_FAIL,
+            Self::ByOwner(_, says) => says.code(),
             Self::Withheld { code, .. } => *code,
         }
     }
@@ -68,6 +71,10 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ByOwner(id, OwnerSays::Refused) => write!(f, "{id} is refused by the device's owner"),
+            Self::ByOwner(id, OwnerSays::Deferred) => {
+                write!(f, "{id} waits for the consent of the device's owner")
+            }
             Self::NotOffered(id) => write!(f, "{id} is not in the catalogue"),
             Self::TooOld(id) => write!(f, "{id} is older in the catalogue than asked for"),
             Self::Foreign(id) => {
@@ -151,7 +158,25 @@ pub fn plan(read: &dyn Read, tenant: &TenantId, view: &View) -> Result<Plan, Sto
             }
         }
     }
+    // What the device says its owner withholds is not sent again before it says otherwise.
+    install.retain(|id, entry| match of_owner(view, entry) {
+        None => true,
+        Some(says) => {
+            problems.push(Problem::ByOwner(id.clone(), says));
+            false
+        }
+    });
     Ok(Plan { install: install.into_values().collect(), remove: remove.into_iter().collect(), problems })
+}
+
+/// What the device's owner says of an entry, as the device told. A consent that is missing is missing for the version that
+/// was sent and for older ones; a newer one has not been asked for yet.
+fn of_owner(view: &View, entry: &CatalogueEntry) -> Option<OwnerSays> {
+    let about = |withheld: &&HeldBack| {
+        let is_it = withheld.id == entry.manifest || entry.components.iter().any(|c| c.id == withheld.id);
+        is_it && withheld.sequence.is_none_or(|sequence| entry.sequence <= sequence)
+    };
+    view.held_back.iter().filter(about).map(|withheld| withheld.why).max()
 }
 
 /// What nobody on the device needs any more and neither policy nor a request of the same message wants, and what is in a

@@ -1,7 +1,9 @@
 use std::mem;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tamarack_agent::{Agent, AgentConfig, Error as AgentError, Input, Output, Progress, SessionId, TaName};
+use tamarack_agent::{
+    Agent, AgentConfig, ComponentStatus, Error as AgentError, Input, Output, Progress, SessionId, TaName,
+};
 use tamarack_channel::{
     Action, Domain, Enrolment, Failure, Installed, Profile, Reply, Request, Requests, Status, TaState,
     Target, Value,
@@ -64,6 +66,8 @@ pub(crate) struct Host {
 struct Follow {
     /// The component that it asked for.
     component: Option<ComponentId>,
+    /// Lowest sequence number that will do.
+    minimum: Option<u64>,
     /// Bytes received and to be received of the payload on its way.
     received: u64,
     total: Option<u64>,
@@ -115,6 +119,11 @@ impl Host {
                 self.follow = Follow { component: Some(component.clone()), ..Follow::default() };
                 self.feed(Input::RequestTa { component, tam_uri }, Some(TaState::Pending))
             }
+            Request::EnsureTa { component, tam_uri, minimum, bundled } => {
+                self.follow = Follow { component: Some(component.clone()), minimum, ..Follow::default() };
+                let input = Input::EnsureTa { component, tam_uri, minimum, bundled };
+                self.feed(input, Some(TaState::Pending))
+            }
             Request::UnrequestTa { component } => {
                 self.follow = Follow::default();
                 self.feed(Input::UnrequestTa { component }, None)
@@ -144,9 +153,17 @@ impl Host {
                 self.enrolled = true;
                 Ok(Reply::done())
             }
-            Request::AnnounceTa { .. } => Err(Failure::new(codes::USAGE, "this is for the Broker to answer")),
+            Request::AnnounceTa { .. } | Request::OfferBundle { .. } => {
+                Err(Failure::new(codes::USAGE, "this is for the Broker to answer"))
+            }
             Request::ChangeAnchor(order) => {
                 self.with_agent(|agent, _| agent.change_anchor(&order).map(|()| Value::Done))
+            }
+            Request::OwnerChallenge => {
+                self.with_agent(|agent, _| agent.owner_challenge().map(Value::OwnerChallenge))
+            }
+            Request::OwnerOrder(order) => {
+                self.with_agent(|agent, _| agent.owner_order(&order).map(Value::OwnerStatement))
             }
             Request::ProcessOtrpMessage(message) => self.feed(Input::ProcessOtrpMessage(message), None),
             Request::GetTaInformation { query, tam_uri } => self.with_agent(|agent, _| {
@@ -193,13 +210,21 @@ impl Host {
             }
             Output::Progress(progress) => log(&progress),
             Output::Finished(finished) => {
-                let failure = match finished.outcome {
-                    Outcome::Done | Outcome::Unchanged => None,
-                    Outcome::Refused(code) => Some(Failure::new(code, finished.detail)),
-                };
-                let state = match &failure {
-                    Some(_) => Some(TaState::Failed),
-                    None => self.is_installed()?.then_some(TaState::Installed),
+                let mut installed = || self.is_installed().map(|there| there.then_some(TaState::Installed));
+                let (failure, state) = match finished.outcome {
+                    Outcome::Done | Outcome::Unchanged => (None, installed()?),
+                    Outcome::Refused(code) => {
+                        (Some(Failure::new(code, finished.detail)), Some(TaState::Failed))
+                    }
+                    // What the owner says may be about something else of the same Update.
+                    Outcome::RefusedByOwner => {
+                        let failure = Failure::new(codes::OWNER_REFUSED, finished.detail);
+                        (Some(failure), installed()?.or(Some(TaState::Denied)))
+                    }
+                    Outcome::Deferred => {
+                        eprintln!("agent: {}", finished.detail);
+                        (None, installed()?.or(Some(TaState::Deferred)))
+                    }
                 };
                 actions.extend(state.and_then(|state| self.follow.progress(state)));
                 actions.push(Action::Finished { failure });
@@ -212,7 +237,10 @@ impl Host {
     fn is_installed(&mut self) -> Result<bool, Failure> {
         let Some(wanted) = self.follow.component.clone() else { return Ok(false) };
         let status = self.agent()?.status().map_err(|error| agent_failure(&error))?;
-        Ok(status.components.iter().any(|one| one.component == wanted || one.manifest == wanted))
+        let minimum = self.follow.minimum.unwrap_or_default();
+        let is_it = |one: &ComponentStatus| one.component == wanted || one.manifest == wanted;
+        let can_be_used = |one: &ComponentStatus| one.sequence >= minimum && !one.stopped;
+        Ok(status.components.iter().any(|one| is_it(one) && can_be_used(one)))
     }
 
     fn with_agent(
@@ -372,6 +400,9 @@ fn log(progress: &Progress) {
         Progress::Changed(effect) => eprintln!("agent: {effect:?}"),
         Progress::Answered { attested: true } => eprintln!("agent: answered with Evidence"),
         Progress::Answered { attested: false } => eprintln!("agent: answered"),
+        Progress::OwnerOrder { sequence, changes } => {
+            eprintln!("agent: the owner's order {sequence} changed {changes} rules or approvals");
+        }
         Progress::Tolerated { tolerated, .. } => {
             let more = tolerated.iter().map(|one| format!(", {one}")).collect::<String>();
             eprintln!("agent: accepted the plain form of the OTrP draft{more}");

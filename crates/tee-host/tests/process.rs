@@ -154,6 +154,7 @@ fn enrolment(csr: &Requests) -> Enrolment {
         }],
         peripherals: vec![PeripheralSeed { name: "valve".into(), tam: 0, manifest: valve() }],
         authority: None,
+        owner: None,
     }
 }
 
@@ -187,6 +188,7 @@ fn enrolment_survives_restarts() {
             signers: Vec::new(),
             peripherals: Vec::new(),
             authority: None,
+            owner: None,
         }),
     ] {
         assert_eq!(tee.refused(request), codes::CONFIG_INVALID, "nothing goes before there are keys");

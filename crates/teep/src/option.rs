@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind, MapEncoder};
-use tamarack_model::{ComponentId, OwnerSays, Withheld};
+use tamarack_model::{ComponentId, HeldBack, OwnerSays};
 
 /// "TEEP CBOR Labels" (section 5): keys of the option map and of requested-tc-info.
 pub mod label {
@@ -263,7 +263,7 @@ pub(crate) fn write_component_id<'e>(e: &'e mut Encoder, id: &ComponentId) -> &'
 }
 
 /// One entry of owner-policy.
-pub(crate) fn withheld(d: &mut Decoder<'_>) -> Result<Withheld, Error> {
+pub(crate) fn withheld(d: &mut Decoder<'_>) -> Result<HeldBack, Error> {
     let at = d.position();
     let count = d.array()?;
     if !(2..=3).contains(&count) {
@@ -274,11 +274,11 @@ pub(crate) fn withheld(d: &mut Decoder<'_>) -> Result<Withheld, Error> {
     let why = OwnerSays::of_number(d.uint()?);
     let why = why.ok_or(Error::new(at, ErrorKind::Value("1 (refused) or 2 (deferred)")))?;
     let sequence = if count == 3 { Some(d.uint()?) } else { None };
-    Ok(Withheld { id, why, sequence })
+    Ok(HeldBack { id, why, sequence })
 }
 
-pub(crate) fn write_withheld<'e>(e: &'e mut Encoder, withheld: &Withheld) -> &'e mut Encoder {
-    let Withheld { id, why, sequence } = withheld;
+pub(crate) fn write_withheld<'e>(e: &'e mut Encoder, withheld: &HeldBack) -> &'e mut Encoder {
+    let HeldBack { id, why, sequence } = withheld;
     write_component_id(e.array(2 + usize::from(sequence.is_some())), id).uint(why.number());
     match sequence {
         Some(sequence) => e.uint(*sequence),

@@ -1,7 +1,7 @@
 //! The contract of a TAM store: every backend passes [`contract`].
 
 use tamarack_crypto::{Provider as Crypto, PublicKey};
-use tamarack_model::{ComponentId, DeviceId, Sha256Digest, TcEntry, codes};
+use tamarack_model::{ComponentId, DeviceId, HeldBack, OwnerSays, Sha256Digest, TcEntry, codes};
 use tamarack_store::{
     ApiToken, AuditEntry, CatalogueEntry, Conflict, Device, Domain, DomainSigner, Held, HeldDomain,
     OtrpDevice, PendingCommand, PendingUpdate, Personalization, Policy, Proof, Provider, ProviderKey,
@@ -100,6 +100,10 @@ pub fn device(number: u8) -> Device {
         last_seen: 20,
         reported: Some(Held { entries: entries.clone(), at: 15, proof: Proof::Report }),
         attested: Some(Held { entries, at: 16, proof: Proof::Evidence }),
+        held_back: vec![
+            HeldBack { id: id("acme/x"), why: OwnerSays::Refused, sequence: None },
+            HeldBack { id: id("acme/y"), why: OwnerSays::Deferred, sequence: Some(3) },
+        ],
     }
 }
 
@@ -262,6 +266,7 @@ fn rows_read_back(store: &impl Store) {
         quarantine: None,
         reported: None,
         attested: None,
+        held_back: Vec::new(),
         ..device(2)
     };
     apply(store, [put(bare.clone())]);

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::Secret;
 use tamarack_model::{Code, ComponentId, DomainChanges, Intent, Sha256Digest, codes};
-use tamarack_owner::Effect as Verdict;
 use tamarack_suit::{Envelope, Machine, Reason, TrustedKeys};
 use tamarack_tee::TaReturn;
 
@@ -64,17 +63,6 @@ impl Transaction {
         Ok(())
     }
 
-    /// A provider that the device's owner denies gets neither domain nor signers.
-    fn check_provider(&self, provider: &str) -> Result<(), Refused> {
-        match self.policy.effect(&self.tam, Some(provider), []) {
-            Verdict::Deny => {
-                let detail = alloc::format!("the device's owner denies {provider}");
-                Err(refused(codes::OWNER_REFUSED, detail))
-            }
-            Verdict::Allow | Verdict::Consent => Ok(()),
-        }
-    }
-
     fn ensure_domain(
         &mut self,
         device: &Device<'_>,
@@ -85,7 +73,6 @@ impl Transaction {
     ) -> Result<(), Refused> {
         let owner = self.tam.owner;
         check_names([&name, &provider])?;
-        self.check_provider(&provider)?;
         let label = name.as_bytes().to_vec();
         let quota = self.tam.domain_quota;
         let mut domain = Domain { label, name, provider, quota, signers: Vec::new(), implied: false };
@@ -129,7 +116,6 @@ impl Transaction {
         let before = domain.provider.clone();
         if let Some(provider) = provider.filter(|provider| *provider != domain.provider) {
             check_names([&provider])?;
-            self.check_provider(&provider)?;
             // The TAs and their data are those of a principal that includes the provider (security rule K1).
             if !domains::manifests(&self.journal, device.platform, &owner, &domain.label)?.is_empty() {
                 let detail = "a domain changes its provider only when it is empty";
@@ -140,9 +126,6 @@ impl Transaction {
         if !added.is_empty() && !self.tam.may_make_domain(&domain.label) {
             let detail = "the TAM's anchor does not let it introduce signers";
             return Err(refused(codes::OTRP_TAM_NOT_AUTHORIZED, detail));
-        }
-        if !added.is_empty() {
-            self.check_provider(&domain.provider)?;
         }
         self.forget_signers(device, &mut domain)?;
         add_signers(device, store, &mut domain, added)?;

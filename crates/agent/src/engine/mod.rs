@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use tamarack_cose::Verified;
 use tamarack_crypto::{Provider, Secret};
-use tamarack_model::{Code, ComponentId, Intent, OwnerSays, Sha256Digest, UnixTime, Withheld, codes};
+use tamarack_model::{Code, ComponentId, HeldBack, Intent, OwnerSays, Sha256Digest, UnixTime, codes};
 use tamarack_suit::{
     AuthenticEnvelope, EffectError, EffectErrorKind, FetchRequest, Machine, Procedure, Reason, Step,
     SuitDigest,
@@ -157,7 +157,7 @@ pub(crate) struct Transaction {
     /// The rules that it was planned by.
     policy: owner::Policy,
     /// What they withheld; everything else goes on.
-    pub withheld: Vec<Withheld>,
+    pub withheld: Vec<HeldBack>,
     notes: Vec<(ComponentId, owner::Note)>,
     /// The component whose content the Broker says it has.
     pub bundled: Option<ComponentId>,
@@ -384,7 +384,7 @@ impl Transaction {
             components: manifest.components.clone(),
         };
         self.notes.push((planned.id.clone(), note));
-        self.withheld.push(Withheld { id: planned.id.clone(), why, sequence: Some(planned.sequence) });
+        self.withheld.push(HeldBack { id: planned.id.clone(), why, sequence: Some(planned.sequence) });
         Ok(())
     }
 

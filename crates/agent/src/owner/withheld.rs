@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder};
-use tamarack_model::{ComponentId, OwnerId, OwnerSays, Sha256Digest, UnixTime, Withheld};
+use tamarack_model::{ComponentId, HeldBack, OwnerId, OwnerSays, Sha256Digest, UnixTime};
 use tamarack_owner::Effect;
 use tamarack_tee::Platform;
 
@@ -116,25 +116,25 @@ pub(crate) fn report(
     platform: &dyn Platform,
     tam: &TamAnchor,
     requested: &[ComponentId],
-) -> Result<Vec<Withheld>, Error> {
+) -> Result<Vec<HeldBack>, Error> {
     let policy = Policy::load(journal, platform)?;
-    let mut told: Vec<Withheld> = Vec::new();
+    let mut told: Vec<HeldBack> = Vec::new();
     for (_, id, note) in noted(journal, platform, Some(&tam.owner))? {
         if let Some(why) = policy.says(tam, &note.provider, (&id, &note.digest), &note.components) {
             let sequence = (why == OwnerSays::Deferred).then_some(note.sequence);
-            told.push(Withheld { id, why, sequence });
+            told.push(HeldBack { id, why, sequence });
         }
     }
     for (_, id, manifest) in stopped(journal, platform, &policy, tam)? {
         if told.iter().all(|one| one.id != id) {
             drop(manifest);
-            told.push(Withheld { id, why: OwnerSays::Refused, sequence: None });
+            told.push(HeldBack { id, why: OwnerSays::Refused, sequence: None });
         }
     }
     for id in requested {
         let denied = policy.rules.of_component(id) == Effect::Deny;
         if denied && told.iter().all(|one| one.id != *id) {
-            told.push(Withheld { id: id.clone(), why: OwnerSays::Refused, sequence: None });
+            told.push(HeldBack { id: id.clone(), why: OwnerSays::Refused, sequence: None });
         }
     }
     told.truncate(MAX_TOLD);

@@ -4,7 +4,7 @@ use core::fmt;
 
 use tamarack_cose::SignOptions;
 use tamarack_crypto::{Provider, Sign};
-use tamarack_model::{Code, OwnerSays, Withheld, codes};
+use tamarack_model::{Code, HeldBack, OwnerSays, codes};
 use tamarack_tee::{Persona, Platform};
 use tamarack_teep::{
     CipherSuite, ErrCode, ErrorMessage, Message, Success, SuitCoseProfile, Token, freshness,
@@ -46,7 +46,7 @@ pub(crate) enum Refusal {
     /// A manifest was refused or failed.
     Manifest { code: Code, detail: String, report: Option<Vec<u8>> },
     /// The device's owner withholds something. What is not withheld was done.
-    Owner { says: OwnerSays, detail: String, reports: Vec<Vec<u8>>, policy: Vec<Withheld> },
+    Owner { says: OwnerSays, detail: String, reports: Vec<Vec<u8>>, policy: Vec<HeldBack> },
     /// The device failed.
     Device(Error),
 }

@@ -10,6 +10,7 @@ mod domain;
 mod explain;
 mod inspect;
 mod manifest;
+mod owner;
 mod pki;
 mod policy;
 mod reference;
@@ -26,6 +27,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Make and run a device: its Broker and its software TEE
     Agent(agent::Args),
+    /// Say as a device's owner which TAMs, providers and TAs it lets in
+    Owner(owner::Args),
     /// Be a normal app: request, use and give up Trusted Applications
     App(app::Args),
     /// Make, serve, keep and ask a TAM
@@ -62,6 +65,7 @@ impl Command {
         match self {
             Self::Demo(args) => demo::run(args),
             Self::Agent(args) => agent::run(args),
+            Self::Owner(args) => owner::run(args),
             Self::App(args) => app::run(args),
             Self::Tam(args) => tam::run(args),
             Self::Domain(args) => domain::run(args),

@@ -1,5 +1,5 @@
 use super::{Place, Role};
-use Role::{App, Auditor, Broker, Developer, Maker, Operator, Provider, TeeCa};
+use Role::{App, Auditor, Broker, Developer, DeviceOwner, Maker, Operator, Provider, TeeCa};
 
 /// One row of the matrix.
 pub(super) struct Row {
@@ -124,6 +124,9 @@ actions! {
     StatusRead = "status.read", Socket, &[App, Broker, Maker], own &[], "ask the device how it is", TABLE;
     OtrpInformation = "otrp.information", Socket, &[App, Broker], own &[], "ask what is known of an installed TA (GetTAInformation)", TABLE;
     OtrpCarry = "otrp.carry", Socket, &[App, Broker], own &[], "carry a TAM's OTrP message to the TEE", TABLE;
+    BundleOffer = "bundle.offer", Socket, &[App], own &[], "bring the content of a TA along, for a TAM to grant", TABLE;
+    OwnerAsk = "owner.ask", Socket, &[App, Broker], own &[], "have the TEE's question that an owner's order answers", TABLE;
+    OwnerCarry = "owner.carry", Socket, &[App, Broker], own &[], "carry a signed order of the device's owner to the TEE", TABLE;
     OrderCarry = "order.carry", Socket, &[App, Broker], own &[], "carry a signed order of the device authority to the TEE", TABLE;
     TeepCarry = "teep.carry", Socket, &[Broker], own &[], "carry a TAM's TEEP message to the TEE", TABLE;
     ExchangeFail = "exchange.fail", Socket, &[Broker], own &[], "report that an exchange failed", TABLE;
@@ -140,6 +143,7 @@ actions! {
     DomainMake = "device.domain", Device, &[Operator], own &[], "make a Security Domain on a device (OTrP)", "`agent/otrp`: a TAM anchor with domains vouches for the key, purpose OTrP message";
     ManifestSign = "manifest.sign", Device, &[Developer], own &[], "sign a manifest that a device installs and runs", "`agent/authority.rs`: a signer anchor covers key and prefixes, purpose SUIT manifest (rule K7)";
     AnchorChange = "anchor.change", Device, &[Maker], own &[], "activate, restrict, revoke or re-key a TAM's or a signer's anchor", "`agent/trust/mod.rs`: the device authority's key, purpose device authority (rule R8)";
+    OwnerOrder = "owner.order", Device, &[DeviceOwner], own &[], "allow and deny TAMs, providers and TAs, want consent, approve, give the ownership on", "`agent/owner/order.rs`: the owner's key, purpose device owner; answers this device's question once";
 
     // Signed objects that the TAM judges.
     EvidenceSign = "evidence.sign", Tam, &[], own &[], "sign Evidence of a device", "`attest`: a TEE CA vouches for the attestation key, which only the TEE has";

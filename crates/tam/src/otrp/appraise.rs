@@ -14,7 +14,7 @@ use tamarack_eat::SOFTWARE_TEE_FORMAT;
 use tamarack_jose::jwe::DecryptionKey;
 use tamarack_jose::jwk::KeyUse;
 use tamarack_jose::jws;
-use tamarack_model::{Code, DeviceId, Sha256Digest, TcEntry, UnixTime, View, codes};
+use tamarack_model::{Code, DeviceId, HeldBack, Sha256Digest, TcEntry, UnixTime, View, codes};
 use tamarack_otrp::{Dsi, EXTENSION_H1, MessageId, ResponseBody, SignedResponse, TfwData, Tolerance, taid};
 use tamarack_store::{
     Device, Held, HeldDomain, OtrpDevice, Proof, ProviderKey, Read, Recorded, StateMark, StoreError, TenantId,
@@ -352,12 +352,19 @@ pub(crate) fn told(dsi: &Dsi, did: [u8; 32], wants_status: bool, known: Option<&
     };
     let requested = tee.requestedtalist.iter();
     let unneeded = tee.unneededtalist.iter();
+    let withheld = tee.withheldtalist.iter();
     let view = View {
         held,
         requested: requested
             .filter_map(|ta| Some((taid::to_manifest(&ta.sdname, &ta.taid).ok()?, ta.seq)))
             .collect(),
         unneeded: unneeded.filter_map(|ta| taid::to_manifest(&ta.sdname, &ta.taid).ok()).collect(),
+        held_back: withheld
+            .filter_map(|ta| {
+                let id = taid::to_manifest(&ta.sdname, &ta.taid).ok()?;
+                Some(HeldBack { id, why: ta.why, sequence: ta.seq })
+            })
+            .collect(),
     };
     Told { device, view, present }
 }
@@ -438,5 +445,6 @@ fn device_row(
         last_seen: now,
         reported: Some(held),
         attested,
+        held_back: told.view.held_back.clone(),
     })
 }

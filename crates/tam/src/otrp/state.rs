@@ -500,8 +500,19 @@ impl Request<'_> {
     }
 
     pub(super) fn fail(&self, standing: Standing, code: Code, text: String) -> Ready {
+        self.conclude(standing, SessionOutcome::Failed, code, text)
+    }
+
+    /// Ends the session without another command.
+    pub(super) fn conclude(
+        &self,
+        standing: Standing,
+        outcome: SessionOutcome,
+        code: Code,
+        text: String,
+    ) -> Ready {
         let event = Event { code: Some(code), ..standing.event(text.clone()) };
-        let ops = self.end(standing, SessionOutcome::Failed, Some(code), text);
+        let ops = self.end(standing, outcome, Some(code), text);
         Ready::Persist { ops, reply: Reply::NoContent { event } }
     }
 

@@ -197,5 +197,6 @@ fn device_row(
         last_seen: now,
         reported: Some(attested.clone()),
         attested: Some(attested),
+        held_back: response.owner_policy.clone(),
     })
 }

@@ -1,14 +1,16 @@
 //! One POST from its body to its answer.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use tamarack_model::{Code, Sha256Digest, TcEntry, UnixTime, View, codes};
+use tamarack_model::{Code, ComponentId, Sha256Digest, TcEntry, UnixTime, View, codes};
 use tamarack_store::{
     Conflict, Device, PendingUpdate, Read, Recorded, Session, SessionOutcome, StoreError, StoreOp, TenantId,
 };
+use tamarack_suit::Envelope;
 use tamarack_teep::http::Situation;
 use tamarack_teep::{
     CipherSuite, DataItems, ErrorMessage, Message, QueryResponse, SignedMessage, Success, Update,
@@ -250,6 +252,8 @@ impl Request<'_> {
             return self.refused_device(draft, code);
         }
         draft.recorded = Some(*recorded);
+        let brought = response.requested_tc_list.iter().filter(|one| one.have_binary == Some(true));
+        let brought: BTreeSet<ComponentId> = brought.map(|one| one.component_id.clone()).collect();
         let view = View {
             held: response.tc_list,
             requested: response
@@ -258,13 +262,14 @@ impl Request<'_> {
                 .map(|requested| (requested.component_id, requested.sequence_number))
                 .collect(),
             unneeded: response.unneeded_manifest_list,
+            held_back: response.owner_policy,
         };
         let store = |e: StoreError| failed(subject, codes::STORE_FAILED, e);
         let mut plan = plan(self.read, self.tenant, &view).map_err(store)?;
         self.tam
             .withhold(self.read, &draft.device, &view, &mut draft.recorded, &mut plan, self.now)
             .map_err(store)?;
-        let envelopes = self.envelopes(&mut plan).map_err(store)?;
+        let envelopes = self.envelopes(&mut plan, &brought).map_err(store)?;
         let text = describe(&plan);
         if plan.is_empty() {
             return match told(&plan.problems, reply::MESSAGE_LIMIT) {
@@ -275,13 +280,24 @@ impl Request<'_> {
         self.update(draft, plan, envelopes, text)
     }
 
-    /// Reads the planned envelopes; what goes beyond the limit of an Update leaves the plan.
-    fn envelopes(&self, plan: &mut Plan) -> Result<Vec<Vec<u8>>, StoreError> {
+    /// Reads the planned envelopes; what goes beyond the limit of an Update leaves the plan. A manifest whose one component
+    /// the device has already (`brought`, have-binary) goes without its payload.
+    fn envelopes(
+        &self,
+        plan: &mut Plan,
+        brought: &BTreeSet<ComponentId>,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut envelopes = Vec::with_capacity(plan.install.len());
         let mut room = self.tam.config.update_limit;
         let mut kept = Vec::with_capacity(plan.install.len());
         for entry in core::mem::take(&mut plan.install) {
-            let envelope = self.read.artifact(&entry.artifact.0)?;
+            let mut envelope = self.read.artifact(&entry.artifact.0)?;
+            if let [only] = &entry.components[..]
+                && brought.contains(&only.id)
+                && let Ok(parsed) = Envelope::parse(&envelope, &tamarack_suit::Limits::default())
+            {
+                envelope = parsed.without_payloads();
+            }
             match room.checked_sub(envelope.len()) {
                 Some(rest) => {
                     room = rest;
@@ -384,7 +400,10 @@ impl Request<'_> {
         let conclusion = outcome::of_success(success, &pending, token, &self.tam.config.limits);
         let store = |e: StoreError| failed(Subject::Success, codes::STORE_FAILED, e);
         let reported = match conclusion.outcome {
-            SessionOutcome::Failed => device.reported.clone(),
+            // A Success says nothing of the owner.
+            SessionOutcome::Failed | SessionOutcome::RefusedByOwner | SessionOutcome::Deferred => {
+                device.reported.clone()
+            }
             SessionOutcome::Updated
             | SessionOutcome::Unconfirmed
             | SessionOutcome::NothingToDo
@@ -409,7 +428,22 @@ impl Request<'_> {
         };
         let (pending, token) = self.pending(Subject::Error, Some(token))?;
         let device = self.answering(Subject::Error, message, &pending)?;
-        let conclusion = outcome::of_error(error, token, &self.tam.config.limits);
+        let limits = &self.tam.config.limits;
+        let conclusion = outcome::of_error(error, token, limits);
+        let device = match conclusion.outcome {
+            SessionOutcome::RefusedByOwner | SessionOutcome::Deferred => {
+                let done = outcome::done_besides(error, &pending, token, limits);
+                let store = |e: StoreError| failed(Subject::Error, codes::STORE_FAILED, e);
+                let reported = outcome::reported(self.read, &device, &done, self.now, conclusion.outcome);
+                let reported = Some(reported.map_err(store)?);
+                Device { reported, held_back: error.owner_policy.clone(), ..device }
+            }
+            SessionOutcome::Failed
+            | SessionOutcome::Updated
+            | SessionOutcome::Unconfirmed
+            | SessionOutcome::NothingToDo
+            | SessionOutcome::Refused => device,
+        };
         Ok(self.conclude(Subject::Error, device, pending, conclusion))
     }
 

@@ -2,7 +2,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decode, Decoder, Encoder};
-use tamarack_model::Withheld;
+use tamarack_model::HeldBack;
 
 use crate::option::{self, Options, label};
 use crate::{CipherSuite, ErrCode, Error, SuitCoseProfile, Token};
@@ -37,7 +37,7 @@ pub struct ErrorMessage {
     /// Encoded SUIT reports about the manifests of the Update.
     pub suit_reports: Vec<Vec<u8>>,
     /// What the device's owner withholds of what this TAM has or wants there, as it is now.
-    pub owner_policy: Vec<Withheld>,
+    pub owner_policy: Vec<HeldBack>,
     /// The reason.
     pub err_code: ErrCode,
 }

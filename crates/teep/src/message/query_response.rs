@@ -2,7 +2,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, ErrorKind, Limits};
-use tamarack_model::{ComponentId, Sha256Digest, TcEntry, Withheld};
+use tamarack_model::{ComponentId, HeldBack, Sha256Digest, TcEntry};
 
 use crate::option::{self, Options, label};
 use crate::{Error, Token};
@@ -55,7 +55,7 @@ pub struct QueryResponse {
     /// Nonce of the Update binding (security rule C6).
     pub agent_nonce: Option<[u8; 16]>,
     /// What the device's owner withholds of what this TAM has or wants there.
-    pub owner_policy: Vec<Withheld>,
+    pub owner_policy: Vec<HeldBack>,
 }
 
 /// requested-tc-info: a component that an application on the device asks for.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tamarack_agent::{
-    Agent, AgentConfig, AnchorState, Finished, Input, Operations, OtrpPrincipal, Output, Principal, Seed,
-    SignerAnchor, TaName, TamAnchor,
+    Agent, AgentConfig, AnchorState, BUNDLE_SCHEME, Finished, Input, Operations, OtrpPrincipal, Output,
+    Principal, Seed, SignerAnchor, TaName, TamAnchor,
 };
 use tamarack_attest::{Grade, Policy, ProviderRole, ReferenceProvider, TeeCa};
 use tamarack_corim::{Class, ClassId, Environment};
@@ -118,6 +118,11 @@ pub fn authority(crypto: &Provider) -> Box<dyn Sign> {
     ed25519(crypto, 9, b"authority")
 }
 
+/// The key of the device's owner.
+pub fn device_owner(crypto: &Provider) -> Box<dyn Sign> {
+    ed25519(crypto, 9, b"device owner")
+}
+
 /// The TAM's side of OTrP.
 fn otrp_config(tam: &TestTam, pki: &OtrpPki, crypto: &Provider) -> OtrpConfig {
     let sign = crypto.keys.load_pkcs8(tam.pkcs8.expose()).unwrap();
@@ -168,6 +173,8 @@ pub struct Pair {
     pub broker: Option<BrokerErrorCode>,
     /// The keys of providers that the TAM signed at the end of the latest exchange.
     pub keys: Option<Vec<u8>>,
+    /// What an application brought along, if it did.
+    pub bundle: Option<Vec<u8>>,
     seed: u8,
     tam_keys: Vec<tamarack_crypto::PublicKey>,
     pub pki: OtrpPki,
@@ -250,6 +257,7 @@ impl Pair {
             signers,
             peripherals: vec![],
             device_authority: Some(authority(&crypto).public_key()),
+            device_owner: Some(device_owner(&crypto).public_key()),
         };
         let agent = device(&pki, device_crypto, DEVICE, &enrolment);
         let link: Link = Box::new(|_, _| Delivery::Intact);
@@ -263,6 +271,7 @@ impl Pair {
             publication: None,
             broker: None,
             keys: None,
+            bundle: None,
             seed: DEVICE,
             tam_keys: public_keys,
             pki,
@@ -328,12 +337,12 @@ impl Pair {
 
     /// The certificates that the device shows with its Evidence.
     pub fn chain_of_the_device(&self) -> Vec<Vec<u8>> {
-        self.pki.attestation_chain(self.agent.platform().attestation_public_key(), self.seed)
+        self.pki.attestation_chain(self.agent.platform().attestation_public_key(Persona(0)))
     }
 
     /// Certificates of the attestation key of the device of this number, by an authority.
     pub fn certify(&self, number: u8, authority: &Authority) -> Vec<Vec<u8>> {
-        let key = MemoryPlatform::new(self.device_crypto, number).attestation_public_key();
+        let key = MemoryPlatform::new(self.device_crypto, number).attestation_public_key(Persona(0));
         let name = Name::Uri(format!("urn:test:device:{number}"));
         let validity = Validity::days(NOW - 3600, 30);
         let leaf = authority.issue_named(key, Role::Tee, &name, "test", validity).unwrap();
@@ -345,7 +354,7 @@ impl Pair {
     /// Puts another device in the device's place, with keys of this number and these certificates of its attestation key.
     pub fn pose(&mut self, number: u8, chain: Vec<Vec<u8>>) {
         let mut platform = MemoryPlatform::new(self.device_crypto, number)
-            .with_certificate_chain(chain)
+            .with_certificate_chain(Persona(0), chain)
             .with_loader(Arc::new(tamarack_tee_sandbox::wasm::load));
         let anchor = teep_anchor(OwnerId([1; 16]), self.tam_keys.clone());
         let seed = Seed {
@@ -353,6 +362,7 @@ impl Pair {
             signers: vec![signer_anchor(self.signer.public_key())],
             peripherals: vec![],
             device_authority: None,
+            device_owner: None,
         };
         Agent::enrol(&mut platform, &self.device_crypto, &seed).unwrap();
         self.agent = Agent::new(platform, self.device_crypto, AgentConfig::default());
@@ -420,6 +430,7 @@ impl Pair {
             signers: vec![signer_anchor(self.signer.public_key())],
             peripherals: vec![],
             device_authority: None,
+            device_owner: None,
         };
         self.seed += 1;
         let other = device(&self.pki, self.device_crypto, self.seed, &seed);
@@ -442,7 +453,12 @@ impl Pair {
                             inputs.extend(self.post(protocol, &message));
                         }
                     }
-                    Output::Fetch { fetch, .. } => inputs.push(Input::FetchFailed { fetch }),
+                    Output::Fetch { fetch, uri, .. } => match &self.bundle {
+                        Some(data) if uri.starts_with(BUNDLE_SCHEME) => {
+                            inputs.push(Input::Chunk { fetch, data: data.clone(), last: true });
+                        }
+                        _ => inputs.push(Input::FetchFailed { fetch }),
+                    },
                     Output::Progress(_) => {}
                     Output::Finished(end) => finished = Some(end),
                 }

@@ -6,6 +6,7 @@ use tamarack_cbor::{Encode, Limits};
 use tamarack_cose::{Sign1, SignOptions, thumbprint};
 use tamarack_crypto::{KeyType, Sign};
 use tamarack_model::permission::{Action, Place, Role};
+use tamarack_owner::{Change, Effect, Order, Selector};
 use tamarack_pki::{Authority, Validity};
 use tamarack_teep::{Message, SignedMessage};
 use tamarack_testkit::memory_platform::ed25519;
@@ -13,7 +14,7 @@ use tamarack_testkit::otrp_pki::TestTam;
 use tamarack_x509::Role as CertificateRole;
 
 use crate::matrix::Observed;
-use crate::pair::{Delivery, NOW, Pair, authority, developer, wallet};
+use crate::pair::{Delivery, NOW, Pair, authority, developer, device_owner, wallet};
 
 /// The key of a role. The operator's are the TAM's own, which stay where they are.
 pub fn key(role: Role) -> Box<dyn Sign> {
@@ -21,6 +22,7 @@ pub fn key(role: Role) -> Box<dyn Sign> {
     match role {
         Role::Developer => developer(&crypto),
         Role::Maker => authority(&crypto),
+        Role::DeviceOwner => device_owner(&crypto),
         _ => ed25519(&crypto, 100 + role as u8, b"role"),
     }
 }
@@ -102,6 +104,17 @@ fn attempt(role: Role, action: Action) -> bool {
             let signed = Sign1::sign(&*key(role), &order.to_cbor(), &[], &SignOptions::default()).unwrap();
             let before = pair.digests();
             let done = pair.agent.change_anchor(&signed).is_ok();
+            assert_eq!(done, pair.digests() != before, "{}", role.name());
+            done
+        }
+        Action::OwnerOrder => {
+            let mut pair = Pair::new();
+            let challenge = pair.agent.owner_challenge().unwrap();
+            let selector = Selector::Provider(Some("acme".into()));
+            let changes = vec![Change::Rule { selector, effect: Some(Effect::Deny) }];
+            let order = Order { challenge, nonce: [1; 16], changes }.sign(&*key(role)).unwrap();
+            let before = pair.digests();
+            let done = pair.agent.owner_order(&order).is_ok();
             assert_eq!(done, pair.digests() != before, "{}", role.name());
             done
         }

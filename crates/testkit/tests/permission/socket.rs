@@ -141,6 +141,7 @@ fn enrolment(world: &World, csr: &str) -> Enrolment {
         }],
         peripherals: vec![PeripheralSeed { name: "valve".into(), tam: 0, manifest: id("suit") }],
         authority: None,
+        owner: None,
     }
 }
 
@@ -158,6 +159,9 @@ fn request(action: Action) -> Request {
         Action::StatusRead => Request::Status,
         Action::OtrpInformation => Request::GetTaInformation { query: b"{}".to_vec(), tam_uri: None },
         Action::OtrpCarry => Request::ProcessOtrpMessage(b"{}".to_vec()),
+        Action::BundleOffer => Request::OfferBundle { component, data: vec![1], last: true },
+        Action::OwnerAsk => Request::OwnerChallenge,
+        Action::OwnerCarry => Request::OwnerOrder(b"an order".to_vec()),
         Action::OrderCarry => Request::ChangeAnchor(b"an order".to_vec()),
         Action::TeepCarry => Request::ProcessTeepMessage(b"a message".to_vec()),
         Action::ExchangeFail => Request::ProcessError,
@@ -187,6 +191,7 @@ fn nothing() -> Enrolment {
         signers: Vec::new(),
         peripherals: Vec::new(),
         authority: None,
+        owner: None,
     }
 }
 

@@ -105,6 +105,9 @@ struct Init {
     /// Type of the device's keys
     #[arg(long, value_enum, default_value = "ed25519")]
     key_type: KeyKind,
+    /// Public key of the device's owner (`tamarack owner key`), whose rules stand beside the anchors
+    #[arg(long, value_name = "KEY.pub")]
+    owner: Option<PathBuf>,
     /// Accept Updates that are not bound to the exchange, as other TAMs send them (weaker: rule C6)
     #[arg(long)]
     allow_unbound: bool,
@@ -269,6 +272,7 @@ fn init(args: Init) -> Outcome {
         signers,
         peripherals,
         otrp: otrp(&args)?,
+        owner: args.owner.as_deref().map(owner_key).transpose()?,
     };
     pending::check(&pending)?;
     std::fs::create_dir_all(dir).map_err(|e| unwritable(dir, e))?;
@@ -345,6 +349,11 @@ fn otrp(args: &Init) -> Outcome<Option<Otrp>> {
         domains: args.domains,
         domain_quota: args.domain_quota,
     }))
+}
+
+/// The owner's public key, as PEM.
+fn owner_key(file: &Path) -> Outcome<String> {
+    tamarack_pki::public_key_to_pem(&keys::public_key(file)?).map_err(pki)
 }
 
 fn absolute(path: &Path) -> Outcome<PathBuf> {

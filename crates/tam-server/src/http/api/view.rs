@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use serde_json::{Value, json};
-use tamarack_model::{Hex, TcEntry};
+use tamarack_model::{HeldBack, Hex, TcEntry};
 use tamarack_store::{
     ApiToken, AuditRecord, CatalogueEntry, Device, Domain, Held, OtrpDevice, Personalization, Policy,
     Provider, Recorded, Session,
@@ -72,6 +72,7 @@ pub(super) fn device(row: &Device) -> Value {
         "last_seen": row.last_seen,
         "reported": row.reported.as_ref().map(held),
         "attested": row.attested.as_ref().map(held),
+        "by_owner": row.held_back.iter().map(by_owner).collect::<Vec<_>>(),
     })
 }
 
@@ -103,6 +104,11 @@ pub(super) fn evidence(device: &Device, row: &Recorded) -> Value {
         "evidence": base64::engine::general_purpose::STANDARD.encode(&row.evidence),
         "found": base64::engine::general_purpose::STANDARD.encode(&row.shown),
     })
+}
+
+/// What the device's owner says of something of this tenant's.
+fn by_owner(row: &HeldBack) -> Value {
+    json!({ "component": row.id.to_string(), "state": row.why.as_str(), "sequence": row.sequence })
 }
 
 /// The protocols that it has proved itself by.
