@@ -390,3 +390,39 @@ fn a_table_tells_all_that_can_be_named() {
         CelRules::default().check(&policy).unwrap_or_else(|e| panic!("{path}: {e}"));
     }
 }
+
+/// The document says what there is, and what it shows compiles.
+#[test]
+fn the_document_and_the_examples_are_true() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let document = std::fs::read_to_string(format!("{root}/docs/release-policy.md")).unwrap();
+    let rows: String = crate::table()
+        .into_iter()
+        .map(|(path, kind, optional, meaning)| {
+            format!("| `{path}`{} | {kind} | {meaning} |\n", if optional { " ?" } else { "" })
+        })
+        .collect();
+    let table = format!("| fact | what it is | what it means |\n|---|---|---|\n{rows}");
+    assert!(document.contains(&table), "docs/release-policy.md must have this table:\n{table}");
+    let rules = CelRules::default();
+    let mut policies: Vec<String> = document
+        .split("```cel\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap().to_string())
+        .collect();
+    for entry in std::fs::read_dir(format!("{root}/examples/policy")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "cel") {
+            policies.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
+    assert!(policies.len() >= 6);
+    for policy in policies {
+        rules.check(&policy).unwrap_or_else(|e| panic!("{policy}: {e}"));
+    }
+    let limits = Limits::default();
+    assert!(document.contains(&format!("longer than {} bytes", limits.text)));
+    assert!(document.contains(&format!("nested deeper than {}", limits.depth)));
+    assert!(document.contains(&format!("loops deeper than {}", limits.loops)));
+    assert_eq!(limits.time, Duration::from_millis(500), "half a second");
+}

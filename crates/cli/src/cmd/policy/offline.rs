@@ -75,6 +75,8 @@ struct RecordedRelease {
 
 /// A device with what it would be given.
 struct Case {
+    /// Its id, as far as that is known without an appraisal.
+    id: Option<DeviceId>,
     device: Result<DeviceFacts, Refusal>,
     releases: Vec<Release>,
     at: UnixTime,
@@ -112,7 +114,8 @@ impl Offline {
             first_seen: at,
             shown,
         });
-        Ok(Case { device, releases, at })
+        let id = device.as_ref().ok().map(|device| device.id);
+        Ok(Case { id, device, releases, at })
     }
 
     fn recorded(
@@ -154,7 +157,7 @@ impl Offline {
         let protocol = if record.protocol == "otrp" { Protocol::Otrp } else { Protocol::Teep };
         let first_seen = record.first_seen;
         let device = found.map(|shown| DeviceFacts { id, protocol, known: true, first_seen, shown });
-        Ok(Case { device, releases, at })
+        Ok(Case { id: Some(id), device, releases, at })
     }
 
     /// What Evidence is appraised by; none if it is not.
@@ -230,7 +233,7 @@ fn appraised(
 }
 
 fn decided(rules: &CelRules, policy: &str, case: Case) -> Value {
-    let Case { device, releases, at } = case;
+    let Case { id, device, releases, at } = case;
     let decisions = match &device {
         Ok(device) => rules.decide(policy, device, &releases, at),
         Err(refusal) => releases.iter().map(|_| refusal.clone().into()).collect(),
@@ -251,7 +254,7 @@ fn decided(rules: &CelRules, policy: &str, case: Case) -> Value {
         })
         .collect();
     json!({
-        "device": device.as_ref().ok().map(|device| hex::encode(device.id.0)),
+        "device": id.map(|id| hex::encode(id.0)),
         "appraised": device.is_ok().then_some(at),
         "releases": rows,
         "cut": false,
