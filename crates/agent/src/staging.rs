@@ -232,7 +232,7 @@ impl Effects for StagingEffects<'_> {
                 &buffer
             }
         };
-        let key = self.platform.decryption_key(Persona(0)).map_err(measure::effect_error)?;
+        let key = self.platform.decryption_key(self.persona).map_err(measure::effect_error)?;
         let kid = thumbprint(&key.public_key(), self.provider);
         let plaintext: Secret<Vec<u8>> = info
             .decrypt(content, Opener::Key(key), Some(&kid.0), PAYLOAD_ENCRYPTION, self.provider)

@@ -37,6 +37,7 @@ mod challenge;
 mod config;
 mod history;
 mod otrp;
+pub mod personal;
 mod planner;
 mod policy;
 mod reference;

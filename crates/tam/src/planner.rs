@@ -9,6 +9,7 @@ use tamarack_model::{Code, ComponentId, HeldBack, OwnerSays, View, codes};
 use tamarack_store::{CatalogueEntry, Read, StoreError, TenantId};
 
 use crate::catalog::{domain_of, may_publish};
+use crate::personal::Personal;
 use crate::policy::{Wanted, wanted};
 
 /// What to do for a device.
@@ -18,6 +19,8 @@ pub struct Plan {
     pub install: Vec<CatalogueEntry>,
     /// Manifests to unlink first, by manifest id.
     pub remove: Vec<ComponentId>,
+    /// Manifests for this device alone, in order of manifest id.
+    pub personal: Vec<Personal>,
     /// What is wanted and cannot be given.
     pub problems: Vec<Problem>,
 }
@@ -92,7 +95,7 @@ impl fmt::Display for Problem {
 impl Plan {
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        self.install.is_empty() && self.remove.is_empty()
+        self.install.is_empty() && self.remove.is_empty() && self.personal.is_empty()
     }
 }
 
@@ -166,7 +169,12 @@ pub fn plan(read: &dyn Read, tenant: &TenantId, view: &View) -> Result<Plan, Sto
             false
         }
     });
-    Ok(Plan { install: install.into_values().collect(), remove: remove.into_iter().collect(), problems })
+    Ok(Plan {
+        install: install.into_values().collect(),
+        remove: remove.into_iter().collect(),
+        personal: Vec::new(),
+        problems,
+    })
 }
 
 /// What the device's owner says of an entry, as the device told. A consent that is missing is missing for the version that

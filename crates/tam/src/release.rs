@@ -177,6 +177,50 @@ impl Tam {
         Ok(())
     }
 
+    /// The same for what the plan has for this device alone: a device that is given nothing is not given secrets either.
+    pub(crate) fn withhold_personal(
+        &self,
+        read: &dyn Read,
+        device: &Device,
+        recorded: &mut Option<Recorded>,
+        plan: &mut Plan,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let policy = read.release_policy(&device.tenant)?;
+        let Some(ReleasePolicy { text: Some(policy), .. }) = policy else { return Ok(()) };
+        let planned = core::mem::take(&mut plan.personal);
+        let releases = planned.iter().map(|personal| Release {
+            manifest: personal.manifest.clone(),
+            components: personal.components.clone(),
+            provider: personal.provider.clone(),
+            sequence: personal.sequence,
+            installed: None,
+        });
+        let releases: Vec<_> = releases.collect();
+        let facts =
+            recorded.as_ref().and_then(|recorded| facts(device, recorded, device.first_seen < recorded.at));
+        let decisions = match &facts {
+            Some(facts) => self.decide_releases(&policy, facts, &releases, now),
+            None => releases.iter().map(|_| unrecorded()).collect(),
+        };
+        for (personal, decision) in planned.into_iter().zip(decisions) {
+            if decision.allow {
+                plan.personal.push(personal);
+                continue;
+            }
+            let code = decision.code.unwrap_or(codes::RELEASE_DENIED);
+            let (manifest, reason) = (personal.manifest, decision.reason);
+            if let Some(recorded) = recorded
+                && recorded.withheld.len() < MOST_WITHHELD
+            {
+                let (manifest, reason) = (manifest.clone(), reason.clone());
+                recorded.withheld.push(Withheld { manifest, sequence: personal.sequence, code, reason });
+            }
+            plan.problems.push(Problem::Withheld { manifest, code, reason });
+        }
+        Ok(())
+    }
+
     /// What `policy` would do to a device, by what is recorded of it. Nothing is changed.
     pub fn preview(
         &self,

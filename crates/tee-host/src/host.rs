@@ -13,16 +13,26 @@ use tamarack_crypto::Provider;
 use tamarack_model::permission::{Role, permits};
 use tamarack_model::{ComponentId, Outcome, UnixTime, codes};
 use tamarack_tee::{Params, Persona, Platform, TaError};
+use tamarack_tee_sandbox::Layers;
 use tamarack_tee_sandbox::isolation::Report;
-use tamarack_tee_sandbox::platform::{CertificateError, Measured, SoftwarePlatform};
+use tamarack_tee_sandbox::launcher::Launcher;
+use tamarack_tee_sandbox::panel::Panel;
+use tamarack_tee_sandbox::platform::{CertificateError, SoftwarePlatform};
 use tamarack_tee_sandbox::sealed::Store;
 
 use crate::enrol;
 
+/// What a device stands on besides its store.
+pub(crate) struct Base {
+    pub layers: Layers,
+    pub launcher: Launcher,
+    pub panel: Option<Panel>,
+}
+
 /// How far the device in the storage folder has come.
 pub(crate) enum Device {
     /// Nothing was made yet.
-    Blank { store: Box<Store>, measured: Measured },
+    Blank(Box<(Store, Base)>),
     /// Keys were made; whether trust anchors were sealed, the Agent knows.
     Made(Box<Agent<SoftwarePlatform>>),
     /// It cannot be used, for this reason.
@@ -31,12 +41,12 @@ pub(crate) enum Device {
 
 impl Device {
     /// The device in `store`.
-    pub(crate) fn open(store: Store, measured: Measured, provider: Provider) -> Result<Self, Failure> {
+    pub(crate) fn open(store: Store, base: Base, provider: Provider) -> Result<Self, Failure> {
         if !SoftwarePlatform::is_enrolled(&store) {
-            return Ok(Self::Blank { store: Box::new(store), measured });
+            return Ok(Self::Blank(Box::new((store, base))));
         }
-        SoftwarePlatform::open(store, measured, provider)
-            .map(|platform| Self::made(platform, provider))
+        SoftwarePlatform::open(store, base.launcher, base.layers, provider)
+            .map(|platform| Self::made(platform.with_panel(base.panel), provider))
             .map_err(platform_failure)
     }
 
@@ -54,7 +64,7 @@ impl Device {
 pub(crate) struct Host {
     device: Device,
     report: Report,
-    pid: u32,
+    launcher: Option<Launcher>,
     provider: Provider,
     follow: Follow,
     /// Whether trust anchors were sealed.
@@ -81,10 +91,15 @@ impl Follow {
 }
 
 impl Host {
-    pub(crate) fn new(device: Result<Device, Failure>, report: Report, pid: u32, provider: Provider) -> Self {
+    pub(crate) fn new(
+        device: Result<Device, Failure>,
+        report: Report,
+        launcher: Option<Launcher>,
+        provider: Provider,
+    ) -> Self {
         let device = device.unwrap_or_else(Device::Unusable);
         let enrolled = matches!(&device, Device::Made(agent) if agent.status().is_ok());
-        Self { device, report, pid, provider, follow: Follow::default(), enrolled }
+        Self { device, report, launcher, provider, follow: Follow::default(), enrolled }
     }
 
     /// Answers one request.
@@ -176,9 +191,7 @@ impl Host {
         match &mut self.device {
             Device::Made(agent) => Ok(agent),
             Device::Unusable(failure) => Err(failure.clone()),
-            Device::Blank { .. } => {
-                Err(Failure::new(codes::CONFIG_INVALID, "the device has not been enrolled"))
-            }
+            Device::Blank(_) => Err(Failure::new(codes::CONFIG_INVALID, "the device has not been enrolled")),
         }
     }
 
@@ -287,11 +300,12 @@ impl Host {
 
     /// Makes the device's keys if there are none yet, and gives the requests for their certificates.
     fn csr(&mut self, profile: &Profile) -> Result<Reply, Failure> {
-        if let Device::Blank { .. } = &self.device {
+        if let Device::Blank(_) = &self.device {
             let config = enrol::config(profile);
-            if let Device::Blank { store, measured } = self.device.take() {
-                match SoftwarePlatform::create(*store, measured, &config, self.provider) {
-                    Ok(platform) => self.device = Device::made(platform, self.provider),
+            if let Device::Blank(blank) = self.device.take() {
+                let (store, Base { layers, launcher, panel }) = *blank;
+                match SoftwarePlatform::create(store, launcher, layers, &config, self.provider) {
+                    Ok(platform) => self.device = Device::made(platform.with_panel(panel), self.provider),
                     Err(error) => self.device = Device::Unusable(platform_failure(error)),
                 }
             }
@@ -322,15 +336,24 @@ impl Host {
     }
 
     fn status(&mut self) -> Result<Status, Failure> {
-        let (layers, missing_layers) =
-            (self.report.layers.bits(), self.report.missing.iter().map(ToString::to_string));
+        let mut missing_layers: Vec<_> = self.report.missing.iter().map(ToString::to_string).collect();
+        let hello = self.launcher.as_ref().map(Launcher::hello);
+        for one in hello.iter().flat_map(|hello| &hello.missing) {
+            if !missing_layers.contains(one) {
+                missing_layers.push(format!("around the launcher: {one}"));
+            }
+        }
         let mut status = Status {
             state_digest: [0; 32],
             state_epoch: 0,
-            layers,
-            missing_layers: missing_layers.collect(),
-            pid: self.pid,
+            layers: self.report.layers.bits(),
+            missing_layers,
+            pid: std::process::id(),
+            launcher_pid: hello.map_or(0, |hello| hello.pid),
             uid: self.report.uid,
+            measured: hello.map_or([[0; 32]; 3], |hello| {
+                [hello.agent_digest, hello.launcher_digest, hello.configuration_digest]
+            }),
             device_id: None,
             report_key: None,
             enrolled: false,
@@ -341,7 +364,7 @@ impl Host {
             domains: Vec::new(),
         };
         let agent = match &self.device {
-            Device::Blank { .. } => return Ok(status),
+            Device::Blank(_) => return Ok(status),
             Device::Unusable(failure) => return Err(failure.clone()),
             Device::Made(agent) => agent,
         };

@@ -182,6 +182,10 @@ impl Transaction {
     pub(super) fn personalize(&mut self, device: &Device<'_>) -> Result<(), Refused> {
         let owner = self.tam.owner;
         for Personalization { of, data } in core::mem::take(&mut self.personalizations) {
+            let signed = match &of {
+                PersonalizationOf::Manifest(_) => None,
+                PersonalizationOf::Component { reference, .. } => Some(reference.clone()),
+            };
             let id = self.personalized(device, of)?;
             let Some(manifest) = slots::manifest(&self.journal, device.platform, &owner, &id)? else {
                 return Err(refused(codes::OTRP_TA_NOT_FOUND, alloc::format!("{id} is not installed")));
@@ -189,13 +193,20 @@ impl Transaction {
             let platform = &*device.platform;
             let scope = Scope::open(&self.journal, platform, owner, &manifest.provider, id.clone())?;
             let (provider, limits) = (device.provider, &device.config.ta);
-            objects::personalize(&mut self.journal, platform, provider, &scope, limits, data.expose())
-                .map_err(|code| match code {
-                    TaReturn::STORAGE_NO_SPACE => {
-                        refused(codes::OTRP_TEE_RESOURCE_FULL, "the personalization data is too large")
-                    }
-                    _ => Error::Corrupt("TA data").into(),
-                })?;
+            let journal = &mut self.journal;
+            let written = objects::personalize(journal, platform, provider, &scope, limits, data.expose());
+            let too_large = "the personalization data is too large";
+            match (written, signed) {
+                (Ok(()), _) => {}
+                (Err(TaReturn::STORAGE_NO_SPACE), None) => {
+                    return Err(refused(codes::OTRP_TEE_RESOURCE_FULL, too_large));
+                }
+                (Err(TaReturn::STORAGE_NO_SPACE), Some(reference)) => {
+                    let refusal = ManifestRefusal::new(codes::SUIT_LIMIT, Reason::OperationFailed, too_large);
+                    return Err(self.refuse(device, ManifestRefusal { reference, ..refusal }));
+                }
+                (Err(_), _) => return Err(Error::Corrupt("TA data").into()),
+            }
             self.effects.push(Effect::Personalized { manifest: id });
         }
         Ok(())

@@ -15,6 +15,7 @@ mod otrp_replay;
 mod otrp_world;
 mod owner;
 mod owner_otrp;
+mod personalization;
 mod power;
 mod principals;
 mod rollback;

@@ -99,6 +99,8 @@ actions! {
     DeviceRelease = "device.release", Rest, &[Operator], own &[], "end a device's quarantine", TABLE;
     PersonalizationList = "personalization.list", Rest, &[Operator, Auditor], own &[], "list what a device is given for single TAs", TABLE;
     PersonalizationSet = "device.personalize", Rest, &[Operator], own &[], "give a device data for a TA, over OTrP", TABLE;
+    DecryptionKeyShow = "device.decryption-key", Rest, &[Operator, Provider, Auditor], own &[], "see the key that a device decrypts with, and the Evidence that shows it", TABLE;
+    PersonalizationSeal = "device.seal", Rest, &[Operator], own &[Provider], "give a device data for a TA that nobody on the way can read, over TEEP", TABLE;
     SessionList = "session.list", Rest, &[Operator, Auditor], own &[], "list exchanges with devices", TABLE;
     SessionShow = "session.show", Rest, &[Operator, Auditor], own &[], "see an exchange", TABLE;
     AuditList = "audit.list", Rest, &[Operator, Auditor], own &[], "read the audit log", TABLE;

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use tamarack_model::{Code, ComponentId, Sha256Digest, TcEntry, UnixTime, View, codes};
+use tamarack_model::{Code, ComponentId, TcEntry, UnixTime, View, codes};
 use tamarack_store::{
     Conflict, Device, PendingUpdate, Read, Recorded, Session, SessionOutcome, StoreError, StoreOp, TenantId,
 };
@@ -22,7 +22,7 @@ use super::reply::{self, Event, Reply, Subject, failed, refuse, refusing_update}
 use crate::challenge::{Challenge, Question};
 use crate::planner::{Plan, Problem, plan};
 use crate::release::told;
-use crate::{Tam, random};
+use crate::{Tam, personal, random};
 
 /// What the driver tells an [`Exchange`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,6 +269,11 @@ impl Request<'_> {
         self.tam
             .withhold(self.read, &draft.device, &view, &mut draft.recorded, &mut plan, self.now)
             .map_err(store)?;
+        plan.personal =
+            personal::planned(self.read, self.tenant, &draft.device, &view, &plan).map_err(store)?;
+        self.tam
+            .withhold_personal(self.read, &draft.device, &mut draft.recorded, &mut plan, self.now)
+            .map_err(store)?;
         let envelopes = self.envelopes(&mut plan, &brought).map_err(store)?;
         let text = describe(&plan);
         if plan.is_empty() {
@@ -308,6 +313,16 @@ impl Request<'_> {
             }
         }
         plan.install = kept;
+        for personal in core::mem::take(&mut plan.personal) {
+            match room.checked_sub(personal.envelope.len()) {
+                Some(rest) => {
+                    room = rest;
+                    envelopes.push(tamarack_suit::untagged(&personal.envelope).to_vec());
+                    plan.personal.push(personal);
+                }
+                None => plan.problems.push(Problem::TooLarge(personal.manifest)),
+            }
+        }
         Ok(envelopes)
     }
 
@@ -365,11 +380,9 @@ impl Request<'_> {
             manifests: plan
                 .install
                 .iter()
-                .map(|entry| TcEntry {
-                    id: entry.manifest.clone(),
-                    digest: Some(Sha256Digest(entry.digest.0)),
-                    size: None,
-                })
+                .map(|entry| (&entry.manifest, entry.digest))
+                .chain(plan.personal.iter().map(|personal| (&personal.manifest, personal.digest)))
+                .map(|(id, digest)| TcEntry { id: id.clone(), digest: Some(digest), size: None })
                 .collect(),
             removals: plan.remove.clone(),
             sent: self.now,
@@ -412,7 +425,18 @@ impl Request<'_> {
                     .map_err(store)?,
             ),
         };
-        Ok(self.conclude(Subject::Success, Device { reported, ..device }, pending, conclusion))
+        let delivered = match conclusion.outcome {
+            SessionOutcome::Updated | SessionOutcome::Unconfirmed => {
+                personal::delivered(self.read, &device, &pending.manifests, self.now).map_err(store)?
+            }
+            SessionOutcome::Failed
+            | SessionOutcome::NothingToDo
+            | SessionOutcome::Refused
+            | SessionOutcome::RefusedByOwner
+            | SessionOutcome::Deferred => Vec::new(),
+        };
+        let device = Device { reported, ..device };
+        Ok(self.conclude(Subject::Success, device, pending, conclusion, delivered))
     }
 
     fn error(&self, message: &SignedMessage, error: &ErrorMessage) -> Result<Step, Reply> {
@@ -430,12 +454,15 @@ impl Request<'_> {
         let device = self.answering(Subject::Error, message, &pending)?;
         let limits = &self.tam.config.limits;
         let conclusion = outcome::of_error(error, token, limits);
+        let mut delivered = Vec::new();
         let device = match conclusion.outcome {
             SessionOutcome::RefusedByOwner | SessionOutcome::Deferred => {
                 let done = outcome::done_besides(error, &pending, token, limits);
                 let store = |e: StoreError| failed(Subject::Error, codes::STORE_FAILED, e);
                 let reported = outcome::reported(self.read, &device, &done, self.now, conclusion.outcome);
                 let reported = Some(reported.map_err(store)?);
+                delivered =
+                    personal::delivered(self.read, &device, &done.manifests, self.now).map_err(store)?;
                 Device { reported, held_back: error.owner_policy.clone(), ..device }
             }
             SessionOutcome::Failed
@@ -444,7 +471,7 @@ impl Request<'_> {
             | SessionOutcome::NothingToDo
             | SessionOutcome::Refused => device,
         };
-        Ok(self.conclude(Subject::Error, device, pending, conclusion))
+        Ok(self.conclude(Subject::Error, device, pending, conclusion, delivered))
     }
 
     /// The Update that a token belongs to (security rule C4).
@@ -486,6 +513,7 @@ impl Request<'_> {
         device: Device,
         pending: PendingUpdate,
         conclusion: Conclusion,
+        more: Vec<StoreOp>,
     ) -> Step {
         let Conclusion { outcome, code, reason } = conclusion;
         let event = Event {
@@ -503,12 +531,13 @@ impl Request<'_> {
             code,
             reason: Some(reason),
         };
-        let ops = alloc::vec![
+        let mut ops = alloc::vec![
             StoreOp::AdvanceTime(self.now),
             StoreOp::TakePending { tenant, token_hash: pending.token_hash },
             StoreOp::PutDevice(Box::new(Device { last_seen: self.now, ..device })),
             end,
         ];
+        ops.extend(more);
         Step::Persist { ops, reply: Reply::NoContent { event }, suite: None, agent_nonce: None }
     }
 }
@@ -571,7 +600,9 @@ impl Draft {
 
 /// A plan in a sentence.
 fn describe(plan: &Plan) -> String {
-    let install = plan.install.iter().map(|entry| format!("{} {}", entry.manifest, entry.sequence));
+    let personal = plan.personal.iter().map(|personal| (&personal.manifest, personal.sequence));
+    let install = plan.install.iter().map(|entry| (&entry.manifest, entry.sequence)).chain(personal);
+    let install = install.map(|(manifest, sequence)| format!("{manifest} {sequence}"));
     let mut text = match plan.is_empty() {
         true => String::from("nothing to do"),
         false => format!("install: [{}]; remove: [{}]", crate::join(install), crate::join(&plan.remove)),

@@ -100,15 +100,14 @@ impl Launcher {
 }
 
 impl Slots for Launcher {
-    fn read(&self, slot: usize, length: usize) -> io::Result<Vec<u8>> {
-        self.bytes(&Ask::ReadCounter { slot, length }).map_err(io::Error::other)
+    fn read(&self, slot: usize, length: usize) -> Result<Vec<u8>, Error> {
+        self.bytes(&Ask::ReadCounter { slot, length })
     }
 
-    fn write(&mut self, slot: usize, commit: u64, data: &[u8]) -> io::Result<()> {
-        match self.ask(&Ask::WriteCounter { slot, commit, data: data.to_vec() }) {
-            Ok(Value::Done) => Ok(()),
-            Ok(Value::Hello(_) | Value::Bytes(_)) => Err(io::Error::other(unexpected())),
-            Err(error) => Err(io::Error::other(error)),
+    fn write(&mut self, slot: usize, commit: u64, data: &[u8]) -> Result<(), Error> {
+        match self.ask(&Ask::WriteCounter { slot, commit, data: data.to_vec() })? {
+            Value::Done => Ok(()),
+            Value::Hello(_) | Value::Bytes(_) => Err(unexpected()),
         }
     }
 }

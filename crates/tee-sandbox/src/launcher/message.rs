@@ -58,6 +58,8 @@ pub struct Statement {
     pub ta: Option<Vec<u8>>,
     /// The key that the token vouches for.
     pub confirm: PublicKey,
+    /// The key that payloads for this device are encrypted to.
+    pub decryption: PublicKey,
     /// EAT oemid.
     pub oemid: [u8; 16],
     /// EAT hwmodel.
@@ -174,20 +176,20 @@ impl Ask {
 
 impl Statement {
     fn encode(&self, e: &mut Encoder) {
-        e.array(10).bytes(&self.nonce).bytes(&self.ueid).uint(self.trust_store_sequence);
+        e.array(11).bytes(&self.nonce).bytes(&self.ueid).uint(self.trust_store_sequence);
         e.uint(self.state.epoch).bytes(&self.state.digest);
         put_list(e, &self.components);
         match &self.ta {
             Some(claims) => e.bytes(claims),
             None => e.null(),
         };
-        e.bytes(&self.confirm.to_spki());
+        e.bytes(&self.confirm.to_spki()).bytes(&self.decryption.to_spki());
         e.array(3).bytes(&self.oemid).bytes(&self.hwmodel).text(&self.hwversion);
         e.uint(self.layers.bits());
     }
 
     fn decode(d: &mut Decoder<'_>) -> Result<Self, CborError> {
-        d.array_of(10, "the 10 elements of a statement")?;
+        d.array_of(11, "the 11 elements of a statement")?;
         let (nonce, ueid, trust_store_sequence) = (d.bytes()?.to_vec(), d.bytes()?.to_vec(), d.uint()?);
         let state = StateRoot { epoch: d.uint()?, digest: d.byte_array("32 bytes")? };
         let components = list(d)?;
@@ -195,9 +197,12 @@ impl Statement {
             Kind::Null => d.null().map(|()| None)?,
             _ => Some(d.bytes()?.to_vec()),
         };
-        let at = d.position();
-        let confirm = PublicKey::from_spki(d.bytes()?);
-        let confirm = confirm.map_err(|_| CborError::new(at, ErrorKind::Value("a public key")))?;
+        let key = |d: &mut Decoder<'_>| {
+            let at = d.position();
+            let key = PublicKey::from_spki(d.bytes()?);
+            key.map_err(|_| CborError::new(at, ErrorKind::Value("a public key")))
+        };
+        let (confirm, decryption) = (key(d)?, key(d)?);
         d.array_of(3, "oemid, hwmodel and hwversion")?;
         let (oemid, hwmodel) = (d.byte_array("16 bytes")?, d.bytes()?.to_vec());
         let (hwversion, layers) = (d.text()?.to_string(), Layers::from_bits(d.uint()?));
@@ -209,6 +214,7 @@ impl Statement {
             components,
             ta,
             confirm,
+            decryption,
             oemid,
             hwmodel,
             hwversion,
@@ -327,7 +333,8 @@ fn persona(d: &mut Decoder<'_>) -> Result<Persona, CborError> {
 /// Writes one frame.
 pub(super) fn send(stream: &mut impl Write, item: &[u8]) -> io::Result<()> {
     let length = u32::try_from(item.len()).ok().filter(|length| *length as usize <= MAX_FRAME);
-    let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a frame that is too long"))?;
+    let length =
+        length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a frame that is too long"))?;
     stream.write_all(&[&length.to_be_bytes()[..], item].concat())
 }
 

@@ -33,11 +33,7 @@ pub struct Service {
 impl Service {
     /// Answers by `root`, which takes note of what was measured. Where there is none, or it refuses that, every question but
     /// the greeting is answered with the reason, so that the Agent can tell it.
-    pub fn new(
-        root: Result<Box<dyn RootOfTrust>, Error>,
-        measured: Measured,
-        provider: Provider,
-    ) -> Self {
+    pub fn new(root: Result<Box<dyn RootOfTrust>, Error>, measured: Measured, provider: Provider) -> Self {
         let root = root.and_then(|mut root| {
             root.measure(&measured.agent, &measured.configuration)?;
             Ok(root)
@@ -53,8 +49,8 @@ impl Service {
     /// Answers until the other end closes. A frame that is no question is an error, and nothing follows it.
     pub fn serve(&mut self, stream: &mut UnixStream) -> io::Result<()> {
         while let Some(frame) = receive(stream)? {
-            let question =
-                Ask::decode(&frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+            let question = Ask::decode(&frame)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
             send(stream, &encode_answer(&self.answer(question)))?;
         }
         Ok(())
@@ -69,7 +65,8 @@ impl Service {
         match question {
             Ask::Hello => Err(Error::Launcher("it has greeted already".into())),
             Ask::StorageSecret => {
-                let secret = derive(&provider, root.storage_secret()?.expose(), &[b"tamarack agent storage"])?;
+                let secret =
+                    derive(&provider, root.storage_secret()?.expose(), &[b"tamarack agent storage"])?;
                 Ok(Value::Bytes(secret.expose().to_vec()))
             }
             Ask::ReadCounter { slot, length } => root.read_counter(slot, length).map(Value::Bytes),
@@ -92,7 +89,8 @@ impl Service {
             }
             Ask::Evidence { persona, statement, chain } => {
                 let layers = around_both(statement.layers, self.layers);
-                evidence::make(root, persona, &self.measured, &statement, layers, &chain).map(Value::Bytes)
+                evidence::make(root, persona, &self.measured, &statement, layers, &chain, &provider)
+                    .map(Value::Bytes)
             }
             Ask::FirmwareSignature(persona, tid) => {
                 let signature = firmware_key(root, persona, &provider)?.sign(&tid);
@@ -135,13 +133,14 @@ fn firmware_key(
     provider: &Provider,
 ) -> Result<Box<dyn Sign>, Error> {
     let secret: Secret<[u8; 32]> = root.storage_secret()?;
-    derived_key(provider, secret.expose(), KeyType::P256, &[b"tamarack firmware key", &persona.0.to_be_bytes()])
+    derived_key(
+        provider,
+        secret.expose(),
+        KeyType::P256,
+        &[b"tamarack firmware key", &persona.0.to_be_bytes()],
+    )
 }
 
-fn request(
-    key: PublicKey,
-    common_name: &str,
-    sign: impl FnMut(&[u8]) -> Result<[u8; 64], Error>,
-) -> Answer {
+fn request(key: PublicKey, common_name: &str, sign: impl FnMut(&[u8]) -> Result<[u8; 64], Error>) -> Answer {
     csr::request(&key, common_name, sign).map(Value::Bytes)
 }

@@ -86,11 +86,18 @@ const ROUTES: &[Row] = &[
     (MethodFilter::GET, "/devices/{id}", Action::DeviceShow, devices::get),
     (MethodFilter::GET, "/devices/{id}/evidence", Action::EvidenceShow, devices::evidence),
     (MethodFilter::POST, "/devices/{id}/release", Action::DeviceRelease, devices::release),
+    (MethodFilter::GET, "/devices/{id}/decryption-key", Action::DecryptionKeyShow, devices::decryption_key),
     (
         MethodFilter::GET,
         "/devices/{id}/personalization",
         Action::PersonalizationList,
         devices::personalizations,
+    ),
+    (
+        MethodFilter::POST,
+        "/devices/{id}/personalization",
+        Action::PersonalizationSeal,
+        devices::personalize_sealed,
     ),
     (
         MethodFilter::PUT,

@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use serde_json::{Value, json};
-use tamarack_model::{HeldBack, Hex, TcEntry};
+use tamarack_crypto::{Provider as Crypto, PublicKey};
+use tamarack_model::{HeldBack, Hex, Sha256Digest, TcEntry};
 use tamarack_store::{
     ApiToken, AuditRecord, CatalogueEntry, Device, Domain, Held, OtrpDevice, Personalization, Policy,
     Provider, Recorded, Session,
@@ -166,6 +167,40 @@ pub(super) fn personalization(row: &Personalization) -> Value {
         "set": row.set,
         "delivered": row.delivered,
     })
+}
+
+/// What a provider gave one device, with the manifest's number and digest.
+pub(super) fn sealed(row: &Personalization, sequence: u64, digest: &Sha256Digest) -> Value {
+    let mut value = personalization(row);
+    value["sequence"] = sequence.into();
+    value["digest"] = Hex(&digest.0).to_string().into();
+    value
+}
+
+/// The key that a device decrypts with, as PEM and by its RFC 9679 thumbprint.
+pub(super) fn decryption_key(
+    row: &Device,
+    key: &PublicKey,
+    recorded: Option<&Recorded>,
+    crypto: &Crypto,
+) -> Result<Value, Problem> {
+    let evidence = recorded.filter(|recorded| !recorded.evidence.is_empty()).map(|recorded| {
+        json!({
+            "format": recorded.format,
+            "payload": hex::encode(&recorded.evidence),
+            "at": recorded.at,
+        })
+    });
+    let pem = tamarack_pki::public_key_to_pem(key)
+        .map_err(|e| Problem::new(tamarack_model::codes::INTERNAL, e.to_string()))?;
+    Ok(json!({
+        "device": Hex(&row.id.0).to_string(),
+        "key": pem,
+        "kid": tamarack_cose::thumbprint(key, crypto).to_string(),
+        "grade": row.grade,
+        "last_seen": row.last_seen,
+        "evidence": evidence,
+    }))
 }
 
 pub(super) fn session(row: &Session) -> Value {
