@@ -45,9 +45,11 @@ const LAYERS: &[(&str, Layer)] = &[
     ("broker", Program),
     ("cli", Program),
     ("pki", Program),
+    ("service", Program),
     ("tam-server", Program),
     ("tee-host", Program),
     ("testkit", Program),
+    ("verifier", Program),
 ];
 
 /// Whether a crate of layer `from` may depend on one of layer `to`. Engines and adapters never see each other.

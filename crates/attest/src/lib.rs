@@ -170,6 +170,21 @@ pub struct Appraisal {
     pub result: TrustResult,
 }
 
+impl Appraisal {
+    /// The same after comparing what it shows with more reference values, such as a tenant's when somebody else appraised.
+    /// Refused if they do not all match.
+    pub fn compared(self, references: &References, now: UnixTime) -> Result<Self, Refusal> {
+        let mut components = references.compare(&self.shown, now);
+        if let Some(refusal) = platform_refusal(&components, &self.result) {
+            return Err(refusal);
+        }
+        let mut appraisal = self;
+        appraisal.reasons.extend(components.iter().map(|component| format!("{component}")));
+        appraisal.components.append(&mut components);
+        Ok(appraisal)
+    }
+}
+
 /// Evidence that was looked at for somebody who decides for himself, such as a relying party of a verifier.
 #[derive(Clone, Debug)]
 pub struct Assessment {
