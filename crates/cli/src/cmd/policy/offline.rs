@@ -145,6 +145,10 @@ impl Offline {
                 let reason = "the record holds no Evidence that could be appraised".into();
                 Err(Refusal { code: codes::EVIDENCE_MISSING, reason })
             }
+            Some(_) if record.format.is_none() => {
+                let reason = "what was recorded is the result of a verifier, which is not appraised".into();
+                Err(Refusal { code: codes::EVIDENCE_FORMAT, reason })
+            }
             Some(appraiser) => {
                 let format = record.format.as_deref().unwrap_or(&self.format);
                 appraised(format, &decode(&record.evidence)?, appraiser, at).map(|(_, shown)| shown)
@@ -229,7 +233,7 @@ fn appraised(
     let hints = hints_unverified(Some(format), evidence)?;
     let expected = Expectations { nonce: &hints.nonce, teep_key: None, now };
     let appraisal = appraise(Some(format), evidence, &expected, policy, &crypto)?;
-    Ok((appraisal.device, Shown::of(&appraisal, format, now)))
+    Ok((appraisal.device, Shown::of(&appraisal, Some(format), now)))
 }
 
 fn decided(rules: &CelRules, policy: &str, case: Case) -> Value {
