@@ -42,6 +42,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("policy-cel", Adapter),
     ("store-sqlite", Adapter),
     ("tee-sandbox", Adapter),
+    ("tee-tpm", Adapter),
     ("broker", Program),
     ("cli", Program),
     ("pki", Program),

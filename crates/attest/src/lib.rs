@@ -30,6 +30,7 @@ mod reference;
 pub mod release;
 pub mod result;
 mod ta;
+mod wrapped;
 
 use alloc::format;
 use alloc::string::String;
@@ -44,10 +45,10 @@ use tamarack_model::{Code, DeviceId, UnixTime, codes};
 use tamarack_x509::Anchor;
 
 pub use ear::TrustResult;
-pub use format::psa_token;
 pub use format::software_tee::SoftwareTee;
 pub use format::ta_evidence::TaEvidence;
 pub use format::{EvidenceFormat, FORMATS, find};
+pub use format::{psa_token, tpm};
 pub use reference::{
     Added, ComponentFinding, Endorsed, Finding, Floor, PROFILE as REFERENCE_PROFILE, ProviderRole,
     REPLACED as REFERENCE_REPLACED, ReferenceEntry, ReferenceProvider, References, StoredReference,

@@ -104,9 +104,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(2);
     };
     let provider = tamarack_crypto_rustcrypto::provider();
+    // Before the user id changes: the panel is another user's.
+    let panel = connect_panel(told.panel.as_deref());
     let prepared =
         prepare(inherited.standing.uid).map_err(|error| Failure::new(error.code(), error.to_string()));
-    match prepared.and_then(|prepared| start(&mut inherited, &told, prepared, provider)) {
+    match prepared.and_then(|prepared| start(&mut inherited, &told, prepared, panel?, provider)) {
         Ok(running) => running.serve(),
         // There is no Agent to tell it.
         Err(failure) => agent::serve_failure(inherited.channel, failure, provider),
@@ -139,6 +141,7 @@ fn start(
     inherited: &mut Inherited,
     told: &Told,
     prepared: Prepared,
+    panel: Option<UnixStream>,
     provider: Provider,
 ) -> Result<Running, Failure> {
     let launcher =
@@ -148,9 +151,6 @@ fn start(
     let code = descriptors.next().flatten().map(File::from);
     let mut code = code.ok_or_else(|| Failure::new(codes::TEE_LAUNCHER, "there is no Agent to start"))?;
     let root = open_root(told, descriptors.collect(), provider);
-    let panel = told.panel.as_deref().map(UnixStream::connect).transpose().map_err(|error| {
-        Failure::new(codes::TEE_NO_PANEL, format!("the panel cannot be reached: {error}"))
-    })?;
 
     let image = Image::copy(&mut code, &provider).map_err(|e| launcher("the Agent cannot be measured", e))?;
     let own = measure_self(Some((&code, &image)), &provider);
@@ -175,6 +175,12 @@ fn start(
     };
     let service = Service::new(root, measured, provider).with_layers(report.layers, missing);
     Ok(Running { service, socket, child })
+}
+
+fn connect_panel(path: Option<&Path>) -> Result<Option<UnixStream>, Failure> {
+    path.map(UnixStream::connect)
+        .transpose()
+        .map_err(|error| Failure::new(codes::TEE_NO_PANEL, format!("the panel cannot be reached: {error}")))
 }
 
 /// Opens the root of trust on the descriptors that [`crate::launch`] opened for it, in that order. A root that speaks to a

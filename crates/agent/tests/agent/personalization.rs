@@ -84,7 +84,8 @@ fn what_is_for_another_device_is_refused_with_one_code() {
 
     // The right key and another ciphertext tell the same, word for word.
     let key = decryption_key(&world);
-    let to = [To::Key(Recipient { key: &key, kid: None })];
+    let kid = thumbprint(&key, &provider());
+    let to = [To::Key(Recipient { key: &key, kid: Some(&kid.0) })];
     let Payload::Sealed { info, mut ciphertext } = Payload::sealed(CARD, &to, &provider()).unwrap() else {
         unreachable!()
     };

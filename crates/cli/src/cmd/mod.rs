@@ -11,6 +11,7 @@ mod explain;
 mod inspect;
 mod manifest;
 mod owner;
+mod panel;
 mod pki;
 mod policy;
 mod reference;
@@ -41,6 +42,8 @@ pub enum Command {
     Ta(ta::Args),
     /// Explain, verify and try out SUIT manifests
     Manifest(manifest::Args),
+    /// Be a device's own screen and keys, which its rich OS neither sees nor answers
+    Panel(panel::Args),
     /// Make development keys, authorities and certificates
     Pki(pki::Args),
     /// Say which devices are given what, and ask what that would do
@@ -72,6 +75,7 @@ impl Command {
             Self::Dev(args) => dev::run(args),
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
+            Self::Panel(args) => panel::run(args),
             Self::Pki(args) => pki::run(args),
             Self::Policy(args) => policy::run(args),
             Self::Reference(args) => reference::run(args),
