@@ -229,7 +229,7 @@ fn untrusted(reason: String) -> Refusal {
     refusal(codes::EVIDENCE_UNTRUSTED, reason)
 }
 
-fn single_nonce(claims: &Claims) -> Result<&[u8], Refusal> {
+pub(super) fn single_nonce(claims: &Claims) -> Result<&[u8], Refusal> {
     match claims.eat_nonce.as_slice() {
         [nonce] => Ok(nonce),
         [] => Err(refusal(codes::EVIDENCE_STALE, "the Evidence carries no nonce".into())),
