@@ -22,6 +22,7 @@ fn examples() -> Vec<Vec<u8>> {
             reasons: vec!["released".into()],
             platform,
             code: Some(3111),
+            shown: None,
         }),
         ..EarAppraisal::new(Tier::Affirming)
     };
