@@ -393,6 +393,14 @@ impl Transaction {
         self.notes.iter().try_for_each(|(id, note)| owner::note(journal, platform, &self.tam.owner, id, note))
     }
 
+    /// Has its own journal remember what was withheld, and gives what its TAM is told of that.
+    pub fn note_and_report(&mut self, platform: &dyn Platform) -> Result<Vec<HeldBack>, Error> {
+        let mut journal = core::mem::take(&mut self.journal);
+        let noted = self.note_withheld(&mut journal, platform);
+        self.journal = journal;
+        noted.and_then(|()| owner::report(&self.journal, platform, &self.tam, &[]))
+    }
+
     /// Whether the rules that it was planned by are still in force.
     pub fn is_current(&self, platform: &dyn Platform) -> Result<bool, Error> {
         Ok(owner::Policy::load(&Journal::default(), platform)?.sequence == self.policy.sequence)
