@@ -1,13 +1,12 @@
 //! A client of the TAM's REST interface, and of services that ask nobody who calls.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tamarack_model::{Code, codes};
-use ureq::http::{Method, Request, Response, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
+use tamarack_service::client;
+use ureq::http::{Method, Request, Response};
 use ureq::{Agent, Body};
 
 use crate::fail::{self, Fail, Outcome};
@@ -32,10 +31,6 @@ pub struct Connection {
     #[arg(long)]
     pub allow_plain_http: bool,
 }
-
-/// Where distributions keep the roots that they trust.
-const SYSTEM_ROOTS: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
 /// Largest answer that is read, in bytes.
 const ANSWER: u64 = 64 << 20;
@@ -80,37 +75,13 @@ impl Open {
 }
 
 fn agent(url: &str, root: Option<&Path>, allow_plain_http: bool) -> Outcome<Agent> {
-    let parsed: Uri = url
-        .parse()
-        .map_err(|_| Fail::input(codes::USAGE, format_args!("--url {url:?} is not an http or https URL")))?;
-    match (parsed.scheme_str(), parsed.host()) {
-        (Some("https"), Some(_)) => {}
-        (Some("http"), Some(host)) if allow_plain_http || is_loopback(host) => {}
-        (Some("http"), Some(_)) => {
-            let message =
-                format_args!("{url} is plain HTTP to another machine, where anybody reads and changes it");
-            return Err(Fail::input(codes::HTTP_INSECURE, message));
-        }
-        _ => {
-            let message = format_args!("--url {url:?} is not an http or https URL");
-            return Err(Fail::input(codes::USAGE, message));
-        }
-    }
-    let tls = TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .root_certs(RootCerts::from(roots(root)?))
-        .build();
-    let config = Agent::config_builder()
-        .tls_config(tls)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        // A proxy from the environment would see the token on its way to a loopback address.
-        .proxy(None)
-        .timeout_global(Some(Duration::from_secs(120)))
-        .user_agent(concat!("tamarack/", env!("CARGO_PKG_VERSION")))
-        .build();
-    Ok(config.into())
+    let wrong = |e: tamarack_tam_server::Error| Fail::input(e.code(), format_args!("--url: {e}"));
+    client::check_url(url, allow_plain_http).map_err(wrong)?;
+    let own = root.map(fail::read).transpose()?;
+    client::agent(own.as_deref(), Duration::from_secs(120)).map_err(|e| {
+        let path = root.unwrap_or(Path::new("")).display();
+        Fail::input(e.code(), format_args!("{path}: {e}"))
+    })
 }
 
 impl Rest {
@@ -243,34 +214,4 @@ fn refused(mut response: Response<Body>, url: &str) -> Fail {
 pub fn encode(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
-/// Whether a URL's host is this machine. A name other than `localhost` may lead anywhere.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn roots(own: Option<&Path>) -> Outcome<Vec<Certificate<'static>>> {
-    let system = SYSTEM_ROOTS.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
-    let mut roots = certificates(&system);
-    if let Some(path) = own {
-        let own = certificates(&fail::read(path)?);
-        if own.is_empty() {
-            let message = format_args!("{}: it has no certificate in PEM", path.display());
-            return Err(Fail::input(codes::PEM_INVALID, message));
-        }
-        roots.extend(own);
-    }
-    Ok(roots)
-}
-
-fn certificates(pem: &[u8]) -> Vec<Certificate<'static>> {
-    ureq::tls::parse_pem(pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect()
 }

@@ -5,12 +5,14 @@
 //! | [`Document`] | a configuration file whose errors name file, line, key and fix |
 //! | [`listener`] | TCP and TLS, with a bound on connections and on silence |
 //! | [`read_body`] | bodies bounded in size and time |
+//! | [`client`] | a client of other services |
 //! | [`gate`] | requests per address |
 //! | [`reference`], [`lists`] | providers of reference values, revocation lists |
 //! | [`Service`], [`run`], [`start`] | a router from its first connection to its last |
 #![forbid(unsafe_code)]
 
 mod body;
+pub mod client;
 pub mod clock;
 mod document;
 mod error;

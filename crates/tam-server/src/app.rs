@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tamarack_attest::Policy;
-use tamarack_crypto::{KeyAgree, KeyType, Provider};
+use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey};
 use tamarack_model::codes;
 use tamarack_pki::{certificates_from_pem, load_agreement_key, load_key};
 use tamarack_policy_cel::CelRules;
@@ -23,7 +23,9 @@ use crate::config::{Config, Limits, SignerFiles};
 use crate::gate::Gate;
 use crate::http::{Idempotency, Refusals};
 use crate::lists::Lists;
+use crate::memo::Memo;
 use crate::staple::Staples;
+use crate::verifier::{self, Remote};
 use crate::{Error, domains, otrp, reference, telemetry};
 
 pub(crate) struct App {
@@ -38,6 +40,8 @@ pub(crate) struct App {
     pub idempotency: Idempotency,
     pub refusals: Refusals,
     pub metrics: PrometheusHandle,
+    /// The verifier that is asked, if one is.
+    pub remote: Option<Arc<Remote>>,
     /// The status of the TAM's own certificates, if it speaks OTrP.
     staples: Option<Staples>,
     /// Revocation lists of the CAs of TEEs and of trusted firmware.
@@ -68,10 +72,15 @@ impl App {
         let mut tam = TamConfig::new(signers, policy, keys.current, challenges.replay_group);
         tam.reference_providers =
             reference::providers(config.document(), &config.reference_providers, &crypto)?;
+        tam.reference_memo = Some(Box::new(Memo::default()));
         tam.tenant_provider_cap = config.evidence.tenant_provider_cap.into();
         tam.release_rules = Some(Box::new(CelRules::default()));
         tam.challenge_keys.previous = keys.previous;
         tam.evidence_key = evidence_key(config)?;
+        let own: Vec<PublicKey> = tam.signers.iter().map(TamSigner::public_key).collect();
+        tam.results = verifier::results(config, &tam, &own, &crypto)?;
+        let remote = Remote::open(config)?;
+        tam.remote_verifier = remote.is_some();
         tam.challenge_ttl = *config.evidence.challenge_ttl.get_ref();
         tam.limits.bytes = config.limits.body;
         tam.update_limit = config.limits.body - config.limits.body.min(16 * 1024) / 2;
@@ -93,6 +102,7 @@ impl App {
             idempotency: Idempotency::default(),
             refusals: Refusals::default(),
             metrics: telemetry::metrics(),
+            remote: remote.map(Arc::new),
             staples,
             tee_lists,
             firmware_lists,

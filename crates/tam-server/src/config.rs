@@ -10,6 +10,7 @@ use toml::Spanned;
 use tamarack_service::{Document, GradeName, Profile, ReferenceProviderFiles, TeeCaFile, TlsFiles};
 
 use crate::Error;
+use crate::verifier::{ResultRules, VerifierKeyFile, VerifierService};
 
 /// A key that signs TEEP messages. There is one of each type, Ed25519 and P-256.
 #[derive(Clone, Debug, Deserialize)]
@@ -123,9 +124,14 @@ struct File {
     firmware_ca: Vec<FirmwareCaFile>,
     #[serde(default)]
     reference_provider: Vec<ReferenceProviderFiles>,
+    #[serde(default)]
+    verifier_key: Vec<VerifierKeyFile>,
+    verifier: Option<VerifierService>,
     otrp: Option<OtrpFiles>,
     #[serde(default)]
     evidence: EvidenceRules,
+    #[serde(default)]
+    results: ResultRules,
     #[serde(default)]
     limits: Limits,
 }
@@ -156,6 +162,12 @@ pub struct Config {
     pub otrp: Option<OtrpFiles>,
     /// Who may say what devices should run.
     pub reference_providers: Vec<ReferenceProviderFiles>,
+    /// Verifiers whose results are believed.
+    pub verifier_keys: Vec<VerifierKeyFile>,
+    /// The verifier that is asked about Evidence over TEEP; without one it is appraised here.
+    pub verifier: Option<VerifierService>,
+    /// Which results count.
+    pub results: ResultRules,
     /// What is accepted from devices.
     pub evidence: EvidenceRules,
     /// Bounds of requests.
@@ -181,8 +193,11 @@ impl Config {
             tee_ca,
             firmware_ca,
             reference_provider,
+            verifier_key,
+            verifier,
             otrp,
             evidence,
+            results,
             limits,
         } = file;
         let config = Self {
@@ -197,8 +212,11 @@ impl Config {
             tee_cas: tee_ca,
             firmware_cas: firmware_ca,
             reference_providers: reference_provider,
+            verifier_keys: verifier_key,
+            verifier,
             otrp,
             evidence,
+            results,
             limits,
         };
         config.check()?;

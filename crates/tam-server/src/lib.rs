@@ -19,10 +19,12 @@ mod domains;
 mod http;
 mod init;
 mod maintenance;
+mod memo;
 mod otrp;
 mod staple;
 mod telemetry;
 mod token;
+mod verifier;
 mod wiring;
 
 use tamarack_service::{clock, gate, listener, lists, reference, secret_file};
@@ -35,4 +37,5 @@ pub use tamarack_service::{Error, GradeName, Profile, TeeCaFile, TlsFiles};
 pub use tamarack_store::{Role, TenantId};
 pub use tamarack_store_sqlite::Summary;
 pub use token::NewToken;
+pub use verifier::{ResultRules, VerifierKeyFile, VerifierService};
 pub use wiring::{run, start};

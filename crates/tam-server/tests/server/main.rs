@@ -10,3 +10,4 @@ mod references;
 mod release;
 mod support;
 mod teep;
+mod verifier;

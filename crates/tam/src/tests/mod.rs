@@ -13,6 +13,7 @@ mod publish;
 mod reference;
 mod release;
 mod request;
+mod verifier;
 mod world;
 
 use tamarack_crypto::Sign;

@@ -1,7 +1,11 @@
+extern crate std;
+
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec;
 
-use tamarack_attest::{Grade as TeeGrade, ProviderRole, ReferenceProvider};
+use tamarack_attest::{Grade as TeeGrade, ProviderRole, ReferenceProvider, References};
 use tamarack_corim::{
     Class, ClassId, Comid, Corim, Digest, Environment, Id, MeasuredElement, Measurement, MeasurementValues,
     Signer, Triple, Validity,
@@ -14,6 +18,7 @@ use tamarack_store::{
 
 use super::world::{crypto, key};
 use super::*;
+use crate::{ReferenceMemo, ReferenceState};
 
 struct Maker {
     key: Box<dyn Sign>,
@@ -250,4 +255,64 @@ fn k5_a_tenants_provider_takes_nobodys_name_or_key() {
         providers[0].keys[0].id(),
         VerificationKey::new(operators.key.public_key(), Purpose::ReferenceValues, &crypto()).id()
     );
+}
+
+/// What is verified once is not verified again until a row changes, and then at once.
+#[test]
+fn verified_reference_values_are_remembered_as_long_as_no_row_changes() {
+    let mut world = World::new();
+    let maker = Maker::of(&mut world);
+    world.tam.config.reference_memo = Some(Box::new(Counting::default()));
+    let tenant = TenantId::default();
+    world.add(&maker.corim(1, [4; 32], u64::MAX)).unwrap();
+    let first = world.tam.references(&world.store, &tenant).unwrap().unwrap();
+    let again = world.tam.references(&world.store, &tenant).unwrap().unwrap();
+    assert!(Arc::ptr_eq(&first, &again), "nothing was verified again");
+    assert_eq!(again.entries().len(), 1);
+    let newer = world.add(&maker.corim(2, [5; 32], u64::MAX)).unwrap();
+    let added = world.tam.references(&world.store, &tenant).unwrap().unwrap();
+    assert_eq!(added.entries().len(), 2);
+    world.apply([StoreOp::DeactivateReference { tenant: tenant.clone(), id: newer, at: NOW }]);
+    let deactivated = world.tam.references(&world.store, &tenant).unwrap().unwrap();
+    assert!(!deactivated.entries()[1].active);
+    let other = TenantId::new("other").unwrap();
+    assert!(world.tam.references(&world.store, &other).unwrap().is_none(), "nobody else's");
+}
+
+/// Remembers everything, like a server that serves few tenants.
+#[derive(Default)]
+struct Counting(std::sync::Mutex<Vec<(TenantId, ReferenceState, Arc<References>)>>);
+
+impl ReferenceMemo for Counting {
+    fn recall(&self, tenant: &TenantId, state: &ReferenceState) -> Option<Arc<References>> {
+        let held = self.0.lock().unwrap();
+        let known = held.iter().find(|(t, s, _)| t == tenant && s == state);
+        known.map(|(_, _, references)| references.clone())
+    }
+
+    fn remember(&self, tenant: &TenantId, state: ReferenceState, references: &Arc<References>) {
+        self.0.lock().unwrap().push((tenant.clone(), state, references.clone()));
+    }
+}
+
+/// Prints how long 100 signed CoRIMs take with and without a memo.
+#[test]
+fn what_a_memo_saves() {
+    let mut world = World::new();
+    let maker = Maker::of(&mut world);
+    for version in 1..=100 {
+        world.add(&maker.corim(version, [4; 32], u64::MAX)).unwrap();
+    }
+    let time = |world: &World| {
+        let begin = std::time::Instant::now();
+        for _ in 0..10 {
+            world.tam.references(&world.store, &TenantId::default()).unwrap().unwrap();
+        }
+        begin.elapsed() / 10
+    };
+    let without = time(&world);
+    world.tam.config.reference_memo = Some(Box::new(Counting::default()));
+    let with = time(&world);
+    std::println!("100 CoRIMs: {without:?} at each appraisal, {with:?} with a memo");
+    assert!(with < without);
 }

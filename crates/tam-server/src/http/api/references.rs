@@ -1,7 +1,7 @@
 //! `/references`: what devices should run, as their makers and the signers of TAs say it. The body of an addition is a signed
 //! CoRIM; one is named by its SHA-256.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 use tamarack_attest::References;
@@ -63,7 +63,7 @@ fn find(call: &Call) -> Result<Reference, Problem> {
         .ok_or_else(|| Problem::not_found("reference values of this digest"))
 }
 
-fn in_force(call: &Call) -> Result<References, Problem> {
+fn in_force(call: &Call) -> Result<Arc<References>, Problem> {
     let tam = call.app.tam.read().unwrap_or_else(PoisonError::into_inner);
     Ok(tam.references(&call.app.store, call.tenant())?.unwrap_or_default())
 }

@@ -5,6 +5,7 @@ mod attacks_on_tam;
 mod attacks_on_tee;
 mod both;
 mod life;
+mod measured;
 mod otrp;
 mod owner;
 mod relay_attacks;
@@ -45,7 +46,7 @@ pub fn steps(cast: Cast) -> &'static [Step] {
     }
 }
 
-const TEEP: [Step; 22] = [
+const TEEP: [Step; 23] = [
     step("pki", "Separate authorities for TAMs, TEEs and developers", setup::pki),
     step("tam-up", "A TAM starts", setup::tam_up),
     shown("tee-up", "Two devices start: Brokers and TEEs in processes of their own", setup::tee_up),
@@ -64,6 +65,7 @@ const TEEP: [Step; 22] = [
     step("refuse-wrong-signer", "A developer signs for another's TA", attacks_on_device::wrong_signer),
     shown("refuse-rogue-tam", "A TAM that the device does not know", attacks_on_device::rogue_tam),
     shown("refuse-unattested-device", "Devices that cannot prove what they are", attacks_on_tam::unattested),
+    shown(measured::STEP, "An Agent with one letter changed", measured::modified_agent),
     step("refuse-tampered-relay", "The Broker flips bits", relay_attacks::tampered_relay),
     shown(
         "refuse-memory-read",
