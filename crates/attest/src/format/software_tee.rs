@@ -182,7 +182,7 @@ pub(super) fn measured_tas(claims: &Claims) -> Result<Vec<ShownTa>, Refusal> {
 ///
 /// Each entry of the manifests claim is a measured element whose name is its URI; so is each PCR of a TPM's quote
 /// ([`tpm::pcr_element`]) but the one that repeats the manifests.
-pub(crate) fn shown(claims: &Claims, device: &DeviceId) -> Triple {
+pub(super) fn shown(claims: &Claims, device: &DeviceId) -> Triple {
     let (class_id, vendor) = match claims.oemid {
         Some(OemId::Random(bytes)) => (Some(ClassId::Uuid(bytes)), Some(Hex(&bytes).to_string())),
         Some(OemId::Ieee(bytes)) => (Some(ClassId::Bytes(bytes.to_vec())), Some(Hex(&bytes).to_string())),

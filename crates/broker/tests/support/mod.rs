@@ -177,6 +177,21 @@ pub fn serve(broker: Broker) -> tempfile::TempDir {
     folder
 }
 
+/// An app that says what it likes on the socket.
+pub struct Raw(UnixStream);
+
+impl Raw {
+    pub fn connect(socket: &std::path::Path) -> Self {
+        Self(UnixStream::connect(socket).unwrap())
+    }
+
+    /// The first answer.
+    pub fn ask(&mut self, request: Request) -> Reply {
+        self.0.write_all(&Message { id: 1, body: request }.to_frames().unwrap()).unwrap();
+        receive::<Reply, _>(|buffer| self.0.read_exact(buffer)).unwrap().unwrap().body
+    }
+}
+
 /// A message that looks signed, as far as a Broker looks.
 pub fn signed(outer: &str, inner: &str, members: Json) -> Vec<u8> {
     let payload = to_vec(&object([(inner, members)]));

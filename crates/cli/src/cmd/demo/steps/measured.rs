@@ -112,11 +112,11 @@ fn refused_by_tpm(world: &mut World, story: &mut Story, modified: &str, before: 
         "the modified Agent does not start, but why: {error}"
     );
     world.restart_device('a', &[])?;
-    ensure!(world.device('a')?.policy_check()?.is_none(), "the genuine Agent is refused");
     let attempt = "device a starts an Agent with one letter changed: its launcher measures it into the TPM";
     let answer = "the root secret stays sealed".into();
     let after = world.digests()?;
     story.refused(Refusal { attempt, by: "the TPM", answer, code }, &before, &after)?;
+    ensure!(world.device('a')?.policy_check()?.is_none(), "the genuine Agent is refused");
     story.say("the genuine Agent starts again, and gets through");
     story.unchanged(&after);
     Ok(())
