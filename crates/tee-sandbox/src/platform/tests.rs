@@ -365,7 +365,8 @@ fn e5_nothing_links_the_personas() {
     // No run of bytes that one persona's Evidence has and no device of this kind shares is in the other's.
     let evidence = |platform: &SoftwarePlatform, persona: u32| {
         let request = request();
-        let request = EvidenceRequest { nonce: &[persona as u8; 32], ueid: &[persona as u8 + 9; 17], ..request };
+        let request =
+            EvidenceRequest { nonce: &[persona as u8; 32], ueid: &[persona as u8 + 9; 17], ..request };
         platform.evidence(Persona(persona), &request).unwrap().payload
     };
     let stranger = Place::new();
