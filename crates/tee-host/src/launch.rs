@@ -185,7 +185,7 @@ fn open(options: &LaunchOptions<'_>) -> Result<Vec<Option<OwnedFd>>, LaunchError
     }
 }
 
-fn counter_path(fuse: &Path) -> PathBuf {
+pub(crate) fn counter_path(fuse: &Path) -> PathBuf {
     let mut path = fuse.as_os_str().to_owned();
     path.push(COUNTER_SUFFIX);
     path.into()

@@ -21,11 +21,12 @@ use tamarack_tee_sandbox::isolation::{
 use tamarack_tee_sandbox::launcher::{Measured, Service};
 use tamarack_tee_sandbox::root::FileRoot;
 use tamarack_tee_sandbox::root_secret::RootSecret;
-use tamarack_tee_tpm::Pcrs;
 use tamarack_tee_tpm::commands::Tpm;
 use tamarack_tee_tpm::root::TpmRoot;
+use tamarack_tee_tpm::{Address, Pcrs};
 
 use crate::configuration::{Configuration, RootKind};
+use crate::launch::counter_path;
 use crate::{AGENT_SUBCOMMAND, LAUNCHER_SUBCOMMAND, REQUIRE_SANDBOX, agent};
 
 /// Argument that names the root of trust.
@@ -219,6 +220,32 @@ fn open_root(
             Ok(Box::new(TpmRoot::new(tpm, sealed.into(), marks.into(), told.seal_to)))
         }
     }
+}
+
+/// Seals the root secret of a device with a TPM anew, so that another Agent (None for the running program) can have it. The
+/// device must not run; `now` is the Agent that it ran until now, and loses its access.
+pub fn reseal(
+    address: &Address,
+    sealed: &Path,
+    now: Option<&Path>,
+    next: Option<&Path>,
+) -> Result<(), Failure> {
+    let provider = tamarack_crypto_rustcrypto::provider();
+    let unreadable = |error: io::Error| Failure::new(codes::FILE_UNREADABLE, error.to_string());
+    let digest = |agent: Option<&Path>| match agent {
+        Some(path) => File::open(path).and_then(|mut file| measure(&mut file, &provider)),
+        None => measure_self(None, &provider),
+    };
+    let (now, next) = (digest(now).map_err(unreadable)?, digest(next).map_err(unreadable)?);
+    let open = |path: &Path| File::options().read(true).write(true).open(path).map_err(unreadable);
+    let tpm = address.open().map_err(tamarack_tee_tpm::Error::Io);
+    let tpm = tpm.and_then(|tpm| Tpm::open(tpm, provider));
+    let tpm = tpm.map_err(|e| Failure::new(e.code(), e.to_string()))?;
+    let mut root = TpmRoot::new(tpm, open(sealed)?, open(&counter_path(sealed))?, None);
+    // No configuration of an Agent: this is none.
+    root.measure(&now, &[0; 32])
+        .and_then(|()| root.reseal(&next))
+        .map_err(|e| Failure::new(e.code(), e.to_string()))
 }
 
 /// What a launcher that is the running program would measure: of an Agent (None for the running program) and a

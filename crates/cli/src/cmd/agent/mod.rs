@@ -52,6 +52,8 @@ enum Action {
     Run(Run),
     /// Order as the device authority: activate, restrict, revoke or re-key a provider's anchor
     Order(order::Order),
+    /// Before an update of the Agent: have the device's TPM release its secret to another program from now on
+    Reseal(Reseal),
     /// Print the digests that a maker releases: of launcher, Agent and launch configuration
     Measure(measure::Args),
 }
@@ -157,6 +159,15 @@ struct Certify {
 }
 
 #[derive(clap::Args)]
+struct Reseal {
+    /// The device folder; the device must not run
+    dir: PathBuf,
+    /// The Agent's program from now on
+    #[arg(long, value_name = "FILE")]
+    agent: PathBuf,
+}
+
+#[derive(clap::Args)]
 struct Run {
     /// The device folder
     dir: PathBuf,
@@ -216,6 +227,7 @@ pub fn run(args: Args) -> Outcome {
         Action::Certify(args) => certify(&args),
         Action::Order(args) => order::run(&args),
         Action::Run(args) => serve(args, |device| out::lines(&device.to_string())),
+        Action::Reseal(args) => reseal(&args),
         Action::Measure(args) => measure::run(&args),
     }
 }
@@ -461,6 +473,25 @@ fn certify(args: &Certify) -> Outcome {
     tee.end();
     save(dir, &device)?;
     eprintln!("{} is enrolled; its trust anchors are sealed; next: tamarack agent run", dir.display());
+    Ok(())
+}
+
+fn reseal(args: &Reseal) -> Outcome {
+    let dir = args.dir.as_path();
+    let mut device = load(dir)?;
+    let Some(RootAddress { tpm, .. }) = &device.tpm else {
+        return Err(usage(format_args!(
+            "{} has no TPM: its root secret is in {}",
+            dir.display(),
+            device.fuse.display()
+        )));
+    };
+    let next = absolute(&args.agent)?;
+    tamarack_tee_host::reseal(tpm, &device.fuse, device.agent.as_deref(), Some(&next))
+        .map_err(|failure| Fail::new(failure.code, failure.text))?;
+    device.agent = Some(next);
+    save(dir, &device)?;
+    eprintln!("{} runs {} from now on, and nothing else", dir.display(), args.agent.display());
     Ok(())
 }
 
