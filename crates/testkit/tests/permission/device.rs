@@ -7,7 +7,7 @@ use tamarack_cose::{Sign1, SignOptions, thumbprint};
 use tamarack_crypto::{KeyType, Sign};
 use tamarack_model::permission::{Action, Place, Role};
 use tamarack_owner::{Change, Effect, Order, Selector};
-use tamarack_pki::{Authority, Validity};
+use tamarack_pki::{Authority, Validity, certificates_from_pem};
 use tamarack_teep::{Message, SignedMessage};
 use tamarack_testkit::memory_platform::ed25519;
 use tamarack_testkit::otrp_pki::TestTam;
@@ -84,7 +84,22 @@ fn attempt(role: Role, action: Action) -> bool {
             if role != Role::Operator {
                 let crypto = tamarack_crypto_aws_lc::provider();
                 let name = pair.pki.tams[0].name.clone();
-                let usurper = TestTam::under(&crypto, certifier(role, &pair, "TAM CA 1"), name);
+                let validity = Validity::days(NOW - 86_400, 365);
+                let own = Authority::create(CertificateRole::Tam, "TAM CA 1", KeyType::P256, validity);
+                let mut usurper = TestTam::under(&crypto, own.unwrap(), name.clone());
+                // Who is an authority, if not for TAMs, certifies what it can under that name.
+                let other = match role {
+                    Role::TeeCa => Some(CertificateRole::OtrpTee),
+                    Role::Maker => Some(CertificateRole::Firmware),
+                    _ => None,
+                };
+                if let Some(other) = other {
+                    usurper.authority = certifier(role, &pair, "");
+                    let key = usurper.signer.public_key();
+                    let leaf = usurper.authority.issue_named(key, other, &name, "test", validity).unwrap();
+                    usurper.chain = certificates_from_pem(&leaf).unwrap();
+                    usurper.chain.push(usurper.authority.cert_der().to_vec());
+                }
                 pair.usurp(vec![key(role)], Some(usurper));
             }
             pair.request();
