@@ -99,7 +99,7 @@ fn teep_anchor(owner: OwnerId, keys: Vec<tamarack_crypto::PublicKey>) -> TamAnch
 }
 
 /// Devices under the TEE CAs of these makers.
-fn policy(makers: &[&OtrpPki]) -> Policy {
+pub fn policy(makers: &[&OtrpPki]) -> Policy {
     let ca = |pki: &&OtrpPki| {
         let anchor = Anchor::from_der(pki.tee.cert_der()).unwrap();
         TeeCa { anchor, cap: Grade::Software }
@@ -469,11 +469,11 @@ impl Pair {
     }
 
     /// Certificates of the attestation key of the device of this number, by an authority.
-    pub fn certify(&self, number: u8, authority: &Authority) -> Vec<Vec<u8>> {
+    pub fn certify(&self, number: u8, authority: &Authority, role: Role) -> Vec<Vec<u8>> {
         let key = MemoryPlatform::new(self.device_crypto, number).attestation_public_key(Persona(0));
         let name = Name::Uri(format!("urn:test:device:{number}"));
         let validity = Validity::days(NOW - 3600, 30);
-        let leaf = authority.issue_named(key, Role::Tee, &name, "test", validity).unwrap();
+        let leaf = authority.issue_named(key, role, &name, "test", validity).unwrap();
         let mut chain = tamarack_pki::certificates_from_pem(&leaf).unwrap();
         chain.push(authority.cert_der().to_vec());
         chain

@@ -52,7 +52,7 @@ impl Cast {
 
     /// Whether this device has keys for OTrP.
     pub fn speaks_otrp(self, device: char) -> bool {
-        self.protocol(device) == Protocol::Otrp || device == 'c'
+        self.protocol(device) == Protocol::Otrp || (self == Self::Both && device == 'c')
     }
 
     /// The authority that certifies this device's keys.
