@@ -42,7 +42,10 @@ pub fn certifier(
         Role::TeeCa if wanted == CertificateRole::OtrpTam => (load(&pair.pki.tee), CertificateRole::OtrpTee),
         Role::TeeCa => (load(&pair.pki.tee), CertificateRole::Tee),
         Role::Operator => (load(&pair.pki.tams[0].authority), CertificateRole::Tam),
-        Role::Maker => (load(&pair.pki.firmware), CertificateRole::Firmware),
+        // It certifies no Ed25519 keys.
+        Role::Maker if wanted == CertificateRole::OtrpTam => {
+            (load(&pair.pki.firmware), CertificateRole::Firmware)
+        }
         _ => {
             let kind = if wanted == CertificateRole::OtrpTam { CertificateRole::Tam } else { wanted };
             (Authority::create(kind, name, KeyType::P256, VALIDITY).unwrap(), wanted)
