@@ -113,6 +113,11 @@ impl Client {
         }
     }
 
+    /// Carries a signed order of the device authority to the TEE, and waits until it was obeyed.
+    pub fn change_anchor(&mut self, order: &[u8]) -> Result<(), Error> {
+        self.call(Request::ChangeAnchor(order.to_vec())).map(drop)
+    }
+
     /// Says that a component is no longer needed, and waits until the exchange with its TAM is over.
     pub fn unrequest_ta(&mut self, component: &ComponentId) -> Result<(), Error> {
         let mut following = self.follow(Request::UnrequestTa { component: component.clone() })?;

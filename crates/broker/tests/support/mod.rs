@@ -159,6 +159,7 @@ pub fn status(otrp_name: Option<&str>) -> Status {
         device_id: Some([8; 32]),
         report_key: None,
         enrolled: true,
+        trust_store_sequence: 1,
         installed: Vec::new(),
         otrp_name: otrp_name.map(String::from),
         otrp_ready: otrp_name.is_some(),
