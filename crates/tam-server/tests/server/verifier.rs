@@ -69,6 +69,7 @@ impl Device {
                 state_epoch: 5,
                 state_root: [6; 32],
                 trust_store_sequence: 1,
+                decryption_key: None,
             }),
             ..Claims::default()
         };
