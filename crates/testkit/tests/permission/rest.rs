@@ -507,6 +507,7 @@ fn prepare(data: &std::path::Path) {
             claims: vec![(tamarack_tam::personal::DECRYPTION_KEY.into(), hex::encode(decryption.to_spki()))],
             state: None,
             quarantine: Some("a test".into()),
+            held_back: Vec::new(),
             first_seen: 1,
             last_seen: 1,
             reported: None,
