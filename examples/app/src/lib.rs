@@ -3,6 +3,8 @@
 //! | example | TA | what it shows |
 //! |---|---|---|
 //! | [`cloud`] | vault | a tenant's data on a machine of somebody else, by attestation of the TA |
+//! | [`iot`] | valve | an actuator that only its TA commands, on a device that nobody is at |
 #![forbid(unsafe_code)]
 
 pub mod cloud;
+pub mod iot;
