@@ -11,6 +11,7 @@ use tamarack_tee::Params;
 
 use super::impostor::Impostor;
 use super::otrp::OtrpImpostor;
+use super::panel::Panel;
 use super::process::{self, Process};
 use super::relay::Relay;
 use super::rest::Rest;
@@ -90,6 +91,8 @@ pub struct World {
     pub aiks: Option<Vec<u8>>,
     /// Answers OCSP requests about the TAM's certificate.
     ocsp: Option<Process>,
+    /// The person at device a.
+    pub panel: Option<Panel>,
 }
 
 /// A receipt, as a merchant keeps it.
@@ -153,6 +156,7 @@ impl World {
             other_tam: None,
             aiks: None,
             ocsp: None,
+            panel: None,
         })
     }
 
@@ -190,6 +194,11 @@ impl World {
         Ok(pid)
     }
 
+    /// Process id of the TAM.
+    pub fn tam_pid(&self) -> Result<u32> {
+        Ok(self.tam.as_ref().context("the TAM is not running")?.pid())
+    }
+
     /// SIGKILL for the TAM.
     pub fn kill_tam(&mut self) -> Result<()> {
         self.tam.take().context("the TAM is not running")?.kill()
@@ -225,13 +234,19 @@ impl World {
         self.certify_device(name, &folder)?;
         let number = self.cast.devices().iter().position(|one| *one == name).unwrap_or_default();
         let uid = BROKER_UIDS[number].to_string();
+        let panel = self.path("panel");
         let mut args = vec!["agent", "run", &folder];
+        if name == 'a' {
+            self.panel = Some(Panel::open(&panel)?);
+            args.extend(["--panel", &panel]);
+        }
+        let same_user = args.len();
         if is_root() {
             args.extend(["--uid", &uid]);
         }
         let log = self.log(&format!("device-{name}"));
         // In a user namespace that has no such user, the Broker stays who it is.
-        let broker = Process::start(&args, &log).or_else(|_| Process::start(&args[..3], &log))?;
+        let broker = Process::start(&args, &log).or_else(|_| Process::start(&args[..same_user], &log))?;
         let dir = PathBuf::from(folder);
         let first = connect(&dir)?.status()?;
         ensure!(first.enrolled, "device {name} says that it is not enrolled");
@@ -420,12 +435,19 @@ impl Device {
 
     /// Invokes one command in a session of its own.
     pub fn invoke(&self, ta: &ComponentId, command: u32, params: Params) -> Result<Params> {
+        match self.try_invoke(ta, command, params)? {
+            Ok(params) => Ok(params),
+            Err(code) => anyhow::bail!("the TA returned {code:#010x}"),
+        }
+    }
+
+    /// The same, of which the TA may return something else than success.
+    pub fn try_invoke(&self, ta: &ComponentId, command: u32, params: Params) -> Result<Result<Params, u32>> {
         let mut app = self.app()?;
         let session = app.open_session(Target::Component(ta.clone()), None, Vec::new())?;
         let returned = app.invoke(session, command, params)?;
         app.close_session(session)?;
-        ensure!(returned.code == 0, "the TA returned {:#010x}", returned.code);
-        Ok(returned.params)
+        Ok(if returned.code == 0 { Ok(returned.params) } else { Err(returned.code) })
     }
 
     /// Sequence number of an installed manifest.

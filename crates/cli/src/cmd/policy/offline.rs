@@ -228,7 +228,7 @@ fn appraised(
     let crypto = tamarack_crypto_aws_lc::provider();
     let hints = hints_unverified(Some(format), evidence)?;
     let teep_key = hints.teep_key.map_or(KeyId([0; 32]), |key| thumbprint(&key, &crypto));
-    let expected = Expectations { nonce: &hints.nonce, teep_key, now };
+    let expected = Expectations { nonce: &hints.nonce, teep_key: Some(teep_key), now };
     let appraisal = appraise(Some(format), evidence, &expected, policy, &crypto)?;
     Ok((appraisal.device, Shown::of(&appraisal, format, now)))
 }
