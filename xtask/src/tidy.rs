@@ -42,12 +42,15 @@ const LAYERS: &[(&str, Layer)] = &[
     ("policy-cel", Adapter),
     ("store-sqlite", Adapter),
     ("tee-sandbox", Adapter),
+    ("tee-tpm", Adapter),
     ("broker", Program),
     ("cli", Program),
     ("pki", Program),
+    ("service", Program),
     ("tam-server", Program),
     ("tee-host", Program),
     ("testkit", Program),
+    ("verifier", Program),
 ];
 
 /// Whether a crate of layer `from` may depend on one of layer `to`. Engines and adapters never see each other.

@@ -199,6 +199,11 @@ impl Shown {
             svn: svn(&component.finding),
         });
         let reasons = bounds.list(&appraisal.reasons, |bounds, reason| bounds.text(reason));
+        let submodules = bounds.list(&appraisal.tas, |bounds, ta| Submodule {
+            name: bounds.text(&ta.shown.measured.component.to_string()),
+            status: ta.result.status,
+            vector: ta.result.vector,
+        });
         let proof = ShownBy::Evidence(bounds.text(format));
         Self {
             at,
@@ -206,7 +211,7 @@ impl Shown {
             grade: appraisal.grade,
             status: appraisal.result.status,
             vector: appraisal.result.vector,
-            submodules: Vec::new(),
+            submodules,
             components,
             reasons,
             claims,

@@ -114,7 +114,11 @@ pub static FACTS: &[Field] = &[
                 Kind::Record(VECTOR),
                 "by aspect, as AR4SI has it; 0 for what was not looked at",
             ),
-            always("submods", Kind::Table(&SUBMODULE), "parts that were appraised for themselves, by name"),
+            always(
+                "submods",
+                Kind::Table(&SUBMODULE),
+                "TAs that it shows, appraised each for itself, by component id",
+            ),
             always("components", Kind::List(&COMPONENT), "measured components against the reference values"),
             always("reasons", Kind::List(&TEXT), "what was found, in words"),
             always("cut", Kind::Bool, "whether a list or text was longer than is shown here"),

@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use tamarack_attest::{
@@ -27,6 +28,26 @@ pub struct Addition {
     pub entry: ReferenceEntry,
     /// What stores them; none if they were added before.
     pub change: Option<StoreOp>,
+}
+
+/// All that the reference values of a tenant come from. Equal states give equal values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferenceState {
+    /// SHA-256 of each signed CoRIM, and whether it counts.
+    pub rows: Vec<([u8; 32], bool)>,
+    /// The floors.
+    pub floors: Vec<ReferenceFloor>,
+    /// The tenant's own providers.
+    pub providers: Vec<TenantReferenceProvider>,
+}
+
+/// Remembers reference values that were verified. One memo serves one [`Tam`], because the operator's providers are not in
+/// the state.
+pub trait ReferenceMemo: Send + Sync {
+    /// What was remembered of exactly this state of the tenant.
+    fn recall(&self, tenant: &TenantId, state: &ReferenceState) -> Option<Arc<References>>;
+    /// Remembers it; what was remembered of another state of the tenant may be forgotten.
+    fn remember(&self, tenant: &TenantId, state: ReferenceState, references: &Arc<References>);
 }
 
 impl Tam {
@@ -106,24 +127,41 @@ impl Tam {
     }
 
     /// The reference values of a tenant; none if it never had any. Those whose provider does not vouch for them any more are left
-    /// out.
-    pub fn references(&self, read: &dyn Read, tenant: &TenantId) -> Result<Option<References>, StoreError> {
+    /// out. Their signatures are verified once for each state of the tenant's rows, if there is a [`ReferenceMemo`].
+    pub fn references(
+        &self,
+        read: &dyn Read,
+        tenant: &TenantId,
+    ) -> Result<Option<Arc<References>>, StoreError> {
         let rows = read.references(tenant)?;
         if rows.is_empty() {
             return Ok(None);
         }
+        let state = ReferenceState {
+            rows: rows.iter().map(|row| (row.id, row.deactivated.is_none())).collect(),
+            floors: read.reference_floors(tenant)?,
+            providers: read.reference_providers(tenant)?,
+        };
+        let memo = self.config.reference_memo.as_deref();
+        if let Some(known) = memo.and_then(|memo| memo.recall(tenant, &state)) {
+            return Ok(Some(known));
+        }
         let active =
             |row: Reference| StoredReference { active: row.deactivated.is_none(), signed: row.signed };
         let rows: Vec<StoredReference> = rows.into_iter().map(active).collect();
-        let floors = read.reference_floors(tenant)?.into_iter().map(|floor| {
+        let floors = state.floors.iter().map(|floor| {
             let tag = Id::from_cbor(&floor.tag, &Limits::default());
             let tag =
                 tag.map_err(|e| StoreError::Failed(alloc::format!("a floor of reference values: {e}")))?;
-            Ok((floor.provider, tag, floor.version))
+            Ok((floor.provider.clone(), tag, floor.version))
         });
         let floors = floors.collect::<Result<Vec<_>, StoreError>>()?;
         let providers = self.reference_providers(read, tenant)?;
         let (references, _) = References::restore(providers, &rows, floors, &self.crypto);
+        let references = Arc::new(references);
+        if let Some(memo) = memo {
+            memo.remember(tenant, state, &references);
+        }
         Ok(Some(references))
     }
 
@@ -140,7 +178,7 @@ impl Tam {
         let failed = |e: StoreError| Refusal { code: e.code(), reason: e.to_string() };
         let rows = read.references(tenant).map_err(failed)?;
         let mut references = match self.references(read, tenant).map_err(failed)? {
-            Some(references) => references,
+            Some(references) => References::clone(&references),
             None => References::new(self.reference_providers(read, tenant).map_err(failed)?),
         };
         let before: Vec<_> = references.floors().collect();
@@ -176,7 +214,10 @@ impl Tam {
     ) -> Result<Cow<'_, Policy>, StoreError> {
         Ok(match self.references(read, tenant)? {
             None => Cow::Borrowed(&self.config.evidence),
-            references => Cow::Owned(Policy { references, ..self.config.evidence.clone() }),
+            Some(references) => {
+                let references = Some(References::clone(&references));
+                Cow::Owned(Policy { references, ..self.config.evidence.clone() })
+            }
         })
     }
 }

@@ -86,8 +86,8 @@ pub const LABELS: &[(u64, &str)] = &[
     (label::ERR_LANG, "err-lang"),
     (label::ERR_CODE, "err-code"),
     (label::AGENT_NONCE, "agent-nonce"),
-    (label::OWNER_POLICY, "owner-policy"),
     (label::EVIDENCE_KEY, "evidence-key"),
+    (label::OWNER_POLICY, "owner-policy"),
 ];
 
 fn name(number: u64) -> &'static str {

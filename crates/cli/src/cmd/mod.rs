@@ -17,6 +17,7 @@ mod policy;
 mod reference;
 pub mod ta;
 mod tam;
+mod verifier;
 
 use crate::fail::Outcome;
 
@@ -49,6 +50,8 @@ pub enum Command {
     Policy(policy::Args),
     /// Say what devices should run, and ask which of it is in force
     Reference(reference::Args),
+    /// Make and serve a verifier, have Evidence appraised, check Attestation Results
+    Verifier(verifier::Args),
     /// Show a CBOR, COSE, EAT, SUIT, TEEP, JOSE or OTrP object as an annotated tree
     Inspect(inspect::Args),
     /// Measure this machine
@@ -76,6 +79,7 @@ impl Command {
             Self::Pki(args) => pki::run(args),
             Self::Policy(args) => policy::run(args),
             Self::Reference(args) => reference::run(args),
+            Self::Verifier(args) => verifier::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Bench(args) => bench::run(args),
             Self::Explain(args) => explain::run(args),

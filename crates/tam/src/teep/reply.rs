@@ -130,6 +130,7 @@ pub(crate) fn err_code(code: Code) -> ErrCode {
         // A policy that cannot be read or does not end is no fault of the device's.
         codes::STORE_FAILED
         | codes::OVERLOADED
+        | codes::VERIFIER_UNAVAILABLE
         | codes::RELEASE_POLICY_INVALID
         | codes::RELEASE_POLICY_NAME
         | codes::RELEASE_POLICY_LIMIT

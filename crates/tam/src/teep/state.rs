@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use tamarack_attest::Refusal;
 use tamarack_model::{Code, ComponentId, TcEntry, UnixTime, View, codes};
 use tamarack_store::{
     Conflict, Device, PendingUpdate, Read, Recorded, Session, SessionOutcome, StoreError, StoreOp, TenantId,
@@ -16,7 +17,7 @@ use tamarack_teep::{
     CipherSuite, DataItems, ErrorMessage, Message, QueryResponse, SignedMessage, Success, Update,
 };
 
-use super::appraise::{Believed, Disbelief, believe};
+use super::appraise::{AppraisalRequest, Believed, Disbelief, believe};
 use super::outcome::{self, Conclusion};
 use super::reply::{self, Event, Reply, Subject, failed, refuse, refusing_update};
 use crate::challenge::{Challenge, Question};
@@ -31,6 +32,8 @@ pub enum Input {
     Request(Vec<u8>),
     /// What came of [`Output::Persist`].
     Persisted(Result<(), StoreError>),
+    /// What came of [`Output::Appraise`]: a signed EAR, or why there is none.
+    Appraised(Result<Vec<u8>, Refusal>),
 }
 
 /// What an [`Exchange`] wants.
@@ -38,6 +41,8 @@ pub enum Input {
 pub enum Output {
     /// Apply these changes, then hand in [`Input::Persisted`].
     Persist(Vec<StoreOp>),
+    /// Ask a verifier, then hand in [`Input::Appraised`]. Nothing is held in the store meanwhile, and no other exchange waits.
+    Appraise(AppraisalRequest),
     /// Send this; the exchange has ended.
     Reply(Reply),
 }
@@ -54,13 +59,22 @@ pub struct Exchange<'t> {
 
 enum State {
     ExpectRequest,
+    /// The body of the request, which is gone through again: its challenge may have expired, or been answered, meanwhile.
+    ExpectAppraised(Vec<u8>),
     ExpectPersisted(Box<Waiting>),
     Done,
 }
 
+/// A message with what a verifier said about it, if one was asked.
+#[derive(Clone)]
+struct Asked {
+    body: Vec<u8>,
+    appraised: Option<Result<Vec<u8>, Refusal>>,
+}
+
 /// What is held until the store has answered.
 struct Waiting {
-    body: Vec<u8>,
+    asked: Asked,
     attempts: u8,
     reply: Reply,
     suite: Option<CipherSuite>,
@@ -70,6 +84,7 @@ struct Waiting {
 /// A reply that may go out at once, or only after something is durable.
 enum Step {
     Reply(Reply),
+    Appraise(AppraisalRequest),
     Persist { ops: Vec<StoreOp>, reply: Reply, suite: Option<CipherSuite>, agent_nonce: Option<[u8; 16]> },
 }
 
@@ -82,11 +97,19 @@ impl<'t> Exchange<'t> {
     /// (security rule S3). An input that does not fit the state ends the exchange with status 500.
     pub fn handle(&mut self, now: UnixTime, read: &dyn Read, input: Input) -> Output {
         match (core::mem::replace(&mut self.state, State::Done), input) {
-            (State::ExpectRequest, Input::Request(body)) => self.request(now, read, body, 1),
+            (State::ExpectRequest, Input::Request(body)) => {
+                self.request(now, read, Asked { body, appraised: None }, 1)
+            }
+            (State::ExpectAppraised(body), Input::Appraised(result)) => {
+                self.request(now, read, Asked { body, appraised: Some(result) }, 1)
+            }
             (State::ExpectPersisted(waiting), Input::Persisted(outcome)) => {
                 self.persisted(now, read, *waiting, outcome)
             }
-            (State::ExpectRequest | State::ExpectPersisted(_) | State::Done, _) => Output::Reply(failed(
+            (
+                State::ExpectRequest | State::ExpectAppraised(_) | State::ExpectPersisted(_) | State::Done,
+                _,
+            ) => Output::Reply(failed(
                 Subject::Unknown,
                 codes::INTERNAL,
                 "the exchange was driven out of order",
@@ -94,12 +117,22 @@ impl<'t> Exchange<'t> {
         }
     }
 
-    fn request(&mut self, now: UnixTime, read: &dyn Read, body: Vec<u8>, attempts: u8) -> Output {
-        let step = Request { tam: self.tam, tenant: &self.tenant, read, now };
-        match step.answer(&body) {
+    /// An exchange that waits for a verifier, begun anew: what it knew is the body and nothing else.
+    pub(crate) fn waiting_for_verifier(tam: &'t Tam, tenant: TenantId, body: Vec<u8>) -> Self {
+        Self { tam, tenant, state: State::ExpectAppraised(body) }
+    }
+
+    fn request(&mut self, now: UnixTime, read: &dyn Read, asked: Asked, attempts: u8) -> Output {
+        let appraised = asked.appraised.as_ref();
+        let step = Request { tam: self.tam, tenant: &self.tenant, read, now, appraised };
+        match step.answer(&asked.body) {
             Ok(Step::Reply(reply)) | Err(reply) => Output::Reply(reply),
+            Ok(Step::Appraise(request)) => {
+                self.state = State::ExpectAppraised(asked.body);
+                Output::Appraise(request)
+            }
             Ok(Step::Persist { ops, reply, suite, agent_nonce }) => {
-                let waiting = Waiting { body, attempts, reply, suite, agent_nonce };
+                let waiting = Waiting { asked, attempts, reply, suite, agent_nonce };
                 self.state = State::ExpectPersisted(Box::new(waiting));
                 Output::Persist(ops)
             }
@@ -113,7 +146,7 @@ impl<'t> Exchange<'t> {
         waiting: Waiting,
         outcome: Result<(), StoreError>,
     ) -> Output {
-        let Waiting { body, attempts, reply, suite, agent_nonce } = waiting;
+        let Waiting { asked, attempts, reply, suite, agent_nonce } = waiting;
         let subject = reply.event().subject;
         let refuse_evidence = |code: Code, reason: &str| {
             let event = Event { code: Some(code), ..Event::new(subject, reason) };
@@ -131,7 +164,7 @@ impl<'t> Exchange<'t> {
             }
             Err(StoreError::Conflict(Conflict::Missing("pending update"))) => unknown_token(subject),
             Err(StoreError::Conflict(Conflict::Changed)) if attempts < ATTEMPTS => {
-                return self.request(now, read, body, attempts + 1);
+                return self.request(now, read, asked, attempts + 1);
             }
             Err(e) => failed(subject, codes::STORE_FAILED, e),
         })
@@ -169,6 +202,7 @@ struct Request<'r> {
     tenant: &'r TenantId,
     read: &'r dyn Read,
     now: UnixTime,
+    appraised: Option<&'r Result<Vec<u8>, Refusal>>,
 }
 
 impl Request<'_> {
@@ -222,8 +256,13 @@ impl Request<'_> {
     fn query_response(&self, message: &SignedMessage, unverified: &QueryResponse) -> Result<Step, Reply> {
         let subject = Subject::QueryResponse;
         let suite = message.cipher_suite();
-        let believed = believe(self.tam, self.read, self.tenant, self.now, message, unverified);
+        let believed =
+            believe(self.tam, self.read, self.tenant, self.now, message, unverified, self.appraised);
+        if let Err(Disbelief::Appraise(request)) = believed {
+            return Ok(Step::Appraise(request));
+        }
         let believed = believed.map_err(|disbelief| match disbelief {
+            Disbelief::Appraise(_) => failed(subject, codes::INTERNAL, "asked a verifier twice"),
             Disbelief::Message(e) => {
                 refuse(Situation::Malformed, e.code(), Event::new(subject, e.to_string()))
             }

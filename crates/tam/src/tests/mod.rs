@@ -14,6 +14,7 @@ mod publish;
 mod reference;
 mod release;
 mod request;
+mod verifier;
 mod world;
 
 use tamarack_crypto::Sign;

@@ -37,7 +37,7 @@ impl Pair {
     }
 
     fn last_outcome(&self) -> (Option<SessionOutcome>, Option<tamarack_model::Code>) {
-        let sessions = self.store.sessions(&TenantId::default(), None, None, 100).unwrap();
+        let sessions = self.store.sessions(&TenantId::default(), None, 100).unwrap();
         let last = sessions.into_iter().max_by_key(|session| session.started).unwrap();
         (last.outcome, last.code)
     }

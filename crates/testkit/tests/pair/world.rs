@@ -337,12 +337,12 @@ impl Pair {
 
     /// The certificates that the device shows with its Evidence.
     pub fn chain_of_the_device(&self) -> Vec<Vec<u8>> {
-        self.pki.attestation_chain(self.agent.platform().attestation_public_key(), self.seed)
+        self.pki.attestation_chain(self.agent.platform().attestation_public_key(Persona(0)))
     }
 
     /// Certificates of the attestation key of the device of this number, by an authority.
     pub fn certify(&self, number: u8, authority: &Authority) -> Vec<Vec<u8>> {
-        let key = MemoryPlatform::new(self.device_crypto, number).attestation_public_key();
+        let key = MemoryPlatform::new(self.device_crypto, number).attestation_public_key(Persona(0));
         let name = Name::Uri(format!("urn:test:device:{number}"));
         let validity = Validity::days(NOW - 3600, 30);
         let leaf = authority.issue_named(key, Role::Tee, &name, "test", validity).unwrap();
@@ -354,7 +354,7 @@ impl Pair {
     /// Puts another device in the device's place, with keys of this number and these certificates of its attestation key.
     pub fn pose(&mut self, number: u8, chain: Vec<Vec<u8>>) {
         let mut platform = MemoryPlatform::new(self.device_crypto, number)
-            .with_certificate_chain(chain)
+            .with_certificate_chain(Persona(0), chain)
             .with_loader(Arc::new(tamarack_tee_sandbox::wasm::load));
         let anchor = teep_anchor(OwnerId([1; 16]), self.tam_keys.clone());
         let seed = Seed {

@@ -10,13 +10,15 @@ use tamarack_corim::{
     Class, ClassId, Comid, Corim, Digest, Environment, Id, MeasuredElement, Measurement, MeasurementValues,
     Triple,
 };
-use tamarack_crypto::{KeyType, Sign};
+use tamarack_cose::{Recipient, To};
+use tamarack_crypto::{KeyType, PublicKey, Sign};
 use tamarack_model::permission::{Action, Grant, Place, Role};
 use tamarack_model::{ComponentId, DeviceId};
 use tamarack_pki::{Authority, Subject, Validity};
 use tamarack_store::{Device, Recorded, Session, Store, StoreOp};
 use tamarack_store_sqlite::SqliteStore;
 use tamarack_suit::author::{Builder, Component, Payload};
+use tamarack_tam::personal::DECRYPTION_KEY;
 use tamarack_tam_server::{
     Config, GradeName, InitOptions, NewToken, Profile, Role as TokenRole, Running, TenantId, add_token, init,
     start,
@@ -215,6 +217,21 @@ impl World {
         envelope(&id("suit"), &id("ta"), b"the payload of a test".to_vec(), self.key(whose))
     }
 
+    /// Data for a TA of a provider, that one device can read.
+    fn sealed(&self, whose: &str) -> Vec<u8> {
+        let crypto = tamarack_crypto_aws_lc::provider();
+        let mut uuid = [0x78; 16];
+        uuid[8..].copy_from_slice(&self.fresh().to_be_bytes());
+        let id = |kind| ComponentId::tamarack(whose, uuid, kind).unwrap();
+        let key = decryption_key();
+        let to = [To::Key(Recipient { key: &key, kid: None })];
+        let payload = Payload::sealed(b"card", &to, &crypto).unwrap();
+        let component = Component::new(id(ComponentId::PERSONALIZATION), payload);
+        let builder = Builder::new(id("data.suit"), 1).component(component);
+        let unsigned = builder.build(&crypto).unwrap();
+        unsigned.sign(self.key(whose), &Default::default()).unwrap().envelope()
+    }
+
     /// Publishes a TA of a provider; gives the digest that names it.
     fn publish(&self, whose: &str) -> String {
         self.publish_envelope(whose, &self.envelope_of(whose))
@@ -351,6 +368,13 @@ impl World {
             Action::PersonalizationSet => {
                 done(call("PUT", &format!("/devices/{}/personalization/{whose}%2Fx", device(1)), "card"))
             }
+            Action::DecryptionKeyShow => {
+                done(call("GET", &format!("/devices/{}/decryption-key", device(1)), ""))
+            }
+            Action::PersonalizationSeal => {
+                let path = format!("/devices/{}/personalization?provider={whose}", device(1));
+                done(self.try_it(role, "POST", &path, &self.sealed(whose)))
+            }
             Action::SessionList => done(call("GET", "/sessions", "")),
             Action::SessionShow => done(call("GET", &format!("/sessions/{}", "01".repeat(16)), "")),
             Action::AuditList => done(call("GET", "/audit", "")),
@@ -464,6 +488,12 @@ fn device(number: u8) -> String {
 }
 
 /// Devices in quarantine and a session, written before the TAM starts.
+/// The key that payloads for the devices are encrypted to.
+fn decryption_key() -> PublicKey {
+    let pkcs8 = tamarack_testkit::crypto_suite::p256_pkcs8(&[7; 32]);
+    tamarack_crypto_aws_lc::provider().agree.load_pkcs8(&pkcs8).unwrap().public_key()
+}
+
 fn prepare(data: &std::path::Path) {
     let store = SqliteStore::open(data, tamarack_crypto_aws_lc::provider()).unwrap();
     let mut ops = Vec::new();
@@ -476,12 +506,13 @@ fn prepare(data: &std::path::Path) {
             otrp: None,
             ueid: vec![number; 17],
             grade: "software".into(),
-            claims: Vec::new(),
+            claims: vec![(DECRYPTION_KEY.into(), hex::encode(decryption_key().to_spki()))],
             state: None,
             quarantine: Some("a test".into()),
             first_seen: 1,
             last_seen: 1,
             reported: None,
+            held_back: Vec::new(),
             attested: None,
         })));
     }

@@ -232,26 +232,46 @@ impl World {
         let protocol = self.cast.protocol(name);
         self.make_device(name, protocol, &folder)?;
         self.certify_device(name, &folder)?;
+        if name == 'a' {
+            self.panel = Some(Panel::open(&self.path("panel"))?);
+        }
+        let (broker, first) = self.run_device(name, &[])?;
+        let dir = PathBuf::from(folder);
+        self.devices.push(Device { name, dir, broker, first, protocol, teep_key: None });
+        Ok(())
+    }
+
+    /// Stops a device and starts it again with these arguments of `agent run`.
+    pub fn restart_device(&mut self, name: char, more: &[&str]) -> Result<()> {
+        let device = self.device_mut(name)?;
+        device.broker.kill()?;
+        process::wait_for_end(device.first.pid)?;
+        let (broker, first) = self.run_device(name, more)?;
+        let device = self.device_mut(name)?;
+        (device.broker, device.first) = (broker, first);
+        Ok(())
+    }
+
+    fn run_device(&self, name: char, more: &[&str]) -> Result<(Process, Status)> {
+        let folder = self.path(&format!("device-{name}"));
         let number = self.cast.devices().iter().position(|one| *one == name).unwrap_or_default();
         let uid = BROKER_UIDS[number].to_string();
         let panel = self.path("panel");
         let mut args = vec!["agent", "run", &folder];
         if name == 'a' {
-            self.panel = Some(Panel::open(&panel)?);
             args.extend(["--panel", &panel]);
         }
-        let same_user = args.len();
+        args.extend(more);
+        let without_uid = args.len();
         if is_root() {
             args.extend(["--uid", &uid]);
         }
         let log = self.log(&format!("device-{name}"));
         // In a user namespace that has no such user, the Broker stays who it is.
-        let broker = Process::start(&args, &log).or_else(|_| Process::start(&args[..same_user], &log))?;
-        let dir = PathBuf::from(folder);
-        let first = connect(&dir)?.status()?;
+        let broker = Process::start(&args, &log).or_else(|_| Process::start(&args[..without_uid], &log))?;
+        let first = connect(Path::new(&folder))?.status()?;
         ensure!(first.enrolled, "device {name} says that it is not enrolled");
-        self.devices.push(Device { name, dir, broker, first, protocol, teep_key: None });
-        Ok(())
+        Ok((broker, first))
     }
 
     fn make_device(&self, name: char, protocol: Protocol, folder: &str) -> Result<()> {
@@ -282,6 +302,9 @@ impl World {
                     &format!("{other}={}", tas::OTHER_OID),
                 ]));
             }
+        }
+        if self.cast == Cast::Teep {
+            args.extend(texts(&["--owner", &self.path("owner.key.pub")]));
         }
         if self.cast.tee_ca(name) != "tee-ca" {
             args.extend(texts(&["--vendor", "second-maker.example", "--class", "sensor-9"]));

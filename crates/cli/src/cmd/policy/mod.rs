@@ -81,7 +81,7 @@ struct Test {
     #[arg(long, conflicts_with = "evidence")]
     all: bool,
     #[command(flatten)]
-    offline: offline::Evidence,
+    offline: offline::Offline,
     /// URL of the TAM, such as `https://tam.example`
     #[arg(long, env = "TAMARACK_URL")]
     url: Option<String>,
@@ -200,7 +200,7 @@ fn test(args: Test) -> Outcome {
         check(policy)?;
     }
     let json = args.json;
-    if !args.offline.files.is_empty() {
+    if !args.offline.evidence.is_empty() {
         let missing = || Fail::input(codes::USAGE, "say which policy with --policy: no TAM is asked");
         return shown(args.offline.decide(&policy.ok_or_else(missing)?)?, json);
     }

@@ -13,7 +13,7 @@ use tamarack_attest::{
 };
 use tamarack_cbor::{Decode, Limits};
 use tamarack_corim::Environment;
-use tamarack_cose::{KeyId, Purpose, VerificationKey, thumbprint};
+use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_eat::SOFTWARE_TEE_FORMAT;
 use tamarack_model::{ComponentId, DeviceId, Protocol, UnixTime, codes};
 use tamarack_policy_cel::CelRules;
@@ -23,10 +23,10 @@ use crate::fail::{self, Fail, Outcome};
 use crate::keys;
 
 #[derive(clap::Args)]
-pub struct Evidence {
+pub struct Offline {
     /// A file that `record` wrote, or Evidence as it is on the wire, repeatable; no TAM is asked
-    #[arg(long = "evidence")]
-    pub files: Vec<PathBuf>,
+    #[arg(long)]
+    pub evidence: Vec<PathBuf>,
     /// Media type of Evidence as it is on the wire
     #[arg(long, default_value = SOFTWARE_TEE_FORMAT)]
     format: String,
@@ -80,12 +80,12 @@ struct Case {
     at: UnixTime,
 }
 
-impl Evidence {
+impl Offline {
     /// One table for each file, in the form of the TAM's.
     pub fn decide(&self, policy: &str) -> Outcome<Vec<Value>> {
         let rules = CelRules::default();
         let appraiser = self.appraiser()?;
-        self.files
+        self.evidence
             .iter()
             .map(|file| Ok(decided(&rules, policy, self.case(file, appraiser.as_ref())?)))
             .collect()
@@ -210,12 +210,9 @@ impl Evidence {
 }
 
 fn grade(text: &str) -> Outcome<Grade> {
-    match text {
-        "none" => Ok(Grade::None),
-        "software" => Ok(Grade::Software),
-        "hardware" => Ok(Grade::Hardware),
-        _ => Err(Fail::input(codes::USAGE, format_args!("{text:?} is no grade: none, software or hardware"))),
-    }
+    let wrong =
+        || Fail::input(codes::USAGE, format_args!("{text:?} is no grade: none, software or hardware"));
+    Grade::parse(text).ok_or_else(wrong)
 }
 
 /// Appraises Evidence for whoever holds it in hand: freshness and binding are what it says itself.
@@ -227,8 +224,7 @@ fn appraised(
 ) -> Result<(DeviceId, Shown), Refusal> {
     let crypto = tamarack_crypto_aws_lc::provider();
     let hints = hints_unverified(Some(format), evidence)?;
-    let teep_key = hints.teep_key.map_or(KeyId([0; 32]), |key| thumbprint(&key, &crypto));
-    let expected = Expectations { nonce: &hints.nonce, teep_key: Some(teep_key), now };
+    let expected = Expectations { nonce: &hints.nonce, teep_key: None, now };
     let appraisal = appraise(Some(format), evidence, &expected, policy, &crypto)?;
     Ok((appraisal.device, Shown::of(&appraisal, format, now)))
 }

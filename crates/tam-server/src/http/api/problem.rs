@@ -1,7 +1,8 @@
 //! Errors of the REST interface: RFC 9457 problem details with a stable code, a request id and a fix.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tamarack_model::{Code, codes};
+use tamarack_service::problem_json;
 use tamarack_store::StoreError;
 
 /// Why a request was not done.
@@ -57,18 +58,7 @@ impl Problem {
     }
 
     pub fn to_json(&self, instance: &str, request_id: &str) -> Value {
-        let code = self.code.to_string();
-        let (title, fix) = self.code.info().map_or(("", ""), |info| (info.title, info.fix));
-        json!({
-            "type": format!("urn:tamarack:error:{code}"),
-            "title": title,
-            "status": self.status(),
-            "detail": self.detail,
-            "instance": instance,
-            "code": code,
-            "request_id": request_id,
-            "fix": fix,
-        })
+        problem_json(self.code, self.status(), &self.detail, instance, request_id)
     }
 }
 

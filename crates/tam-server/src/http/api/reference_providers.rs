@@ -59,7 +59,7 @@ impl Body {
             return Err(Problem::invalid(format_args!("texts have 1 to {TEXT} bytes")));
         }
         let key = |pem: &String| {
-            crate::reference::public_key(pem)
+            tamarack_service::reference::public_key(pem)
                 .ok_or_else(|| Problem::invalid("keys: PEM of a P-256 or Ed25519 PUBLIC KEY or CERTIFICATE"))
         };
         Ok(TenantReferenceProvider {

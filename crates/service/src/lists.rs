@@ -9,12 +9,11 @@ use tamarack_pki::lists_from_pem;
 use tamarack_x509::crl;
 use toml::Spanned;
 
-use crate::Error;
-use crate::config::Config;
+use crate::{Document, Error};
 
 /// The files, and what was last read of them.
 #[derive(Default)]
-pub(crate) struct Lists {
+pub struct Lists {
     /// For each CA.
     files: Vec<Option<PathBuf>>,
     read: Mutex<Vec<Vec<Vec<u8>>>>,
@@ -46,8 +45,8 @@ impl Lists {
 }
 
 /// The file that a configuration names under `key`, and what it holds; nothing if it names none.
-pub(crate) fn named(
-    config: &Config,
+pub fn named(
+    config: &Document,
     file: Option<&Spanned<PathBuf>>,
     key: &str,
 ) -> Result<(Option<PathBuf>, Vec<Vec<u8>>), Error> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::Error;
 
 /// Writes a new file with mode 0600, refusing to replace one.
-pub(crate) fn create(path: &Path, text: &str) -> Result<(), Error> {
+pub fn create(path: &Path, text: &str) -> Result<(), Error> {
     write(path, text).map_err(|e| Error::unwritable(path, &e))
 }
 
@@ -19,7 +19,7 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Replaces a file as a whole: after a power cut there is the old one or the new one.
-pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
+pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = Path::new(&name);

@@ -20,8 +20,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::Error;
-use crate::config::{Config, Profile};
+use crate::{Document, Error, Profile, TlsFiles};
 
 /// A TLS handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -31,7 +30,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 const WAITING: usize = 64;
 
 /// Binds the address. In use or not ours: a sentence.
-pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Error> {
+pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Error> {
     let listener = std::net::TcpListener::bind(address).map_err(|e| {
         let reason = match e.kind() {
             io::ErrorKind::AddrInUse => "another process listens there".to_string(),
@@ -48,8 +47,12 @@ pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Error> 
 }
 
 /// The TLS configuration, if the file names one.
-pub(crate) fn tls(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
-    let Some(files) = &config.tls else { return Ok(None) };
+pub fn tls(
+    config: &Document,
+    files: Option<&TlsFiles>,
+    profile: Profile,
+) -> Result<Option<TlsAcceptor>, Error> {
+    let Some(files) = files else { return Ok(None) };
     let (cert, key) = (config.path(files.cert.get_ref()), config.path(files.key.get_ref()));
     let wrong_cert = |message: String| config.wrong(files.cert.span(), "tls.cert", message);
     let wrong_key = |message: String| config.wrong(files.key.span(), "tls.key", message);
@@ -59,7 +62,7 @@ pub(crate) fn tls(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
         .ok()
         .filter(|chain| !chain.is_empty())
         .ok_or_else(|| wrong_cert(format!("{} holds no PEM certificates", cert.display())))?;
-    if config.profile == Profile::Production && chain.iter().any(|der| tamarack_pki::is_development(der)) {
+    if profile == Profile::Production && chain.iter().any(|der| tamarack_pki::is_development(der)) {
         return Err(wrong_cert(
             "is a development certificate, which the production profile refuses; use one of your own CA"
                 .into(),
@@ -80,7 +83,7 @@ pub(crate) fn tls(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
 }
 
 /// Accepts connections and does their handshakes beside one another.
-pub(crate) struct Connections {
+pub struct Connections {
     local: SocketAddr,
     ready: mpsc::Receiver<(Connection, SocketAddr)>,
 }
@@ -153,7 +156,7 @@ impl Listener for Connections {
 
 /// The address of the client.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub SocketAddr);
+pub struct Peer(pub SocketAddr);
 
 impl Connected<IncomingStream<'_, Connections>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
@@ -167,7 +170,7 @@ enum Stream {
 }
 
 /// One connection; it gives its slot back when dropped.
-pub(crate) struct Connection {
+pub struct Connection {
     stream: Stream,
     silence: Pin<Box<Sleep>>,
     _slot: OwnedSemaphorePermit,

@@ -8,7 +8,8 @@ use std::time::Instant;
 /// Addresses that are remembered; beyond it those that have been quiet long enough to be full again are forgotten.
 const ADDRESSES: usize = 65_536;
 
-pub(crate) struct Gate {
+/// What lets requests through or not.
+pub struct Gate {
     per_second: f64,
     buckets: Mutex<HashMap<IpAddr, Bucket>>,
 }

@@ -8,13 +8,16 @@ use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::{Provider, PublicKey};
 use tamarack_pki::{certificates_from_pem, public_key_from_pem};
 
-use crate::Error;
-use crate::config::{Config, ReferenceProviderFiles, ReferenceRole, ReferenceScope};
+use crate::{Document, Error, ReferenceProviderFiles, ReferenceRole, ReferenceScope};
 
 /// Reads the keys of all providers. Two providers share neither name nor key.
-pub(crate) fn providers(config: &Config, crypto: &Provider) -> Result<Vec<ReferenceProvider>, Error> {
+pub fn providers(
+    config: &Document,
+    files: &[ReferenceProviderFiles],
+    crypto: &Provider,
+) -> Result<Vec<ReferenceProvider>, Error> {
     let mut providers: Vec<ReferenceProvider> = Vec::new();
-    for files in &config.reference_providers {
+    for files in files {
         let provider = provider(config, files, crypto)?;
         if providers.iter().any(|other| other.name == provider.name) {
             let span = files.name.span();
@@ -37,7 +40,7 @@ pub(crate) fn providers(config: &Config, crypto: &Provider) -> Result<Vec<Refere
 }
 
 fn provider(
-    config: &Config,
+    config: &Document,
     files: &ReferenceProviderFiles,
     crypto: &Provider,
 ) -> Result<ReferenceProvider, Error> {
@@ -55,7 +58,7 @@ fn provider(
         let span = files.name.span();
         return Err(config.wrong(span, "reference_provider", "give a name and at least one key"));
     }
-    let scope = files.scope.iter().map(|scope| environment(config, scope));
+    let scope = files.scope.iter().map(|scope| environment(config, scope, "reference_provider.scope"));
     Ok(ReferenceProvider {
         name: files.name.get_ref().clone(),
         role: match files.role {
@@ -69,19 +72,21 @@ fn provider(
     })
 }
 
-pub(crate) fn public_key(pem: &str) -> Option<PublicKey> {
+/// The key in a PEM file that holds one, or a certificate.
+pub fn public_key(pem: &str) -> Option<PublicKey> {
     let key = public_key_from_pem(pem).ok();
     key.or_else(|| tamarack_x509::unvalidated_key(certificates_from_pem(pem).ok()?.first()?).ok())
 }
 
-fn environment(config: &Config, scope: &ReferenceScope) -> Result<Environment, Error> {
+/// What a scope says, for reference values and for verifiers alike; `key` names it in errors.
+pub fn environment(config: &Document, scope: &ReferenceScope, key: &str) -> Result<Environment, Error> {
     let class_id = match &scope.class_id {
         None => None,
         Some(text) => {
             let digits = text.get_ref().replace('-', "");
             let bytes = hex::decode(digits).ok().filter(|bytes| (1..=512).contains(&bytes.len()));
             let bytes = bytes.ok_or_else(|| {
-                config.wrong(text.span(), "reference_provider.scope.class_id", "give hexadecimal digits")
+                config.wrong(text.span(), &format!("{key}.class_id"), "give hexadecimal digits")
             })?;
             Some(match <[u8; 16]>::try_from(bytes.as_slice()) {
                 Ok(uuid) => ClassId::Uuid(uuid),
@@ -93,7 +98,7 @@ fn environment(config: &Config, scope: &ReferenceScope) -> Result<Environment, E
         Class { class_id, vendor: scope.vendor.clone(), model: scope.model.clone(), ..Class::default() };
     if class == Class::default() {
         return Err(Error::config(format_args!(
-            "{}: reference_provider.scope: it says nothing; give class_id, vendor or model",
+            "{}: {key}: it says nothing; give class_id, vendor or model",
             config.file.display()
         )));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use tamarack_model::{Code, codes};
 use tamarack_store::StoreError;
 
-/// Why the TAM does not start, or a command on its files failed: a stable code and a sentence that names file, key and fix.
+/// Why a service does not start, or a command on its files failed: a stable code and a sentence that names file, key and fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     code: Code,
@@ -13,19 +13,23 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(code: Code, message: impl fmt::Display) -> Self {
+    /// An error with a code of its own.
+    pub fn new(code: Code, message: impl fmt::Display) -> Self {
         Self { code, message: message.to_string() }
     }
 
-    pub(crate) fn config(message: impl fmt::Display) -> Self {
+    /// Something is wrong in a configuration file.
+    pub fn config(message: impl fmt::Display) -> Self {
         Self::new(codes::CONFIG_INVALID, message)
     }
 
-    pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Self {
+    /// A file cannot be read.
+    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
         Self::new(codes::FILE_UNREADABLE, format_args!("cannot read {}: {error}", path.display()))
     }
 
-    pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Self {
+    /// A file cannot be written.
+    pub fn unwritable(path: &Path, error: &io::Error) -> Self {
         Self::new(codes::FILE_UNWRITABLE, format_args!("cannot write {}: {error}", path.display()))
     }
 

@@ -1,4 +1,4 @@
-//! The TAM's time, which never goes back behind what it persisted (security rule S3).
+//! A service's time, which never goes back behind what it persisted (security rule S3).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,11 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tamarack_model::UnixTime;
 
 /// Seconds since 1970 by the machine's clock.
-pub(crate) fn system_time() -> UnixTime {
+pub fn system_time() -> UnixTime {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-pub(crate) struct Clock {
+/// The clock of a service.
+pub struct Clock {
     highest: AtomicU64,
 }
 
@@ -20,6 +21,7 @@ impl Clock {
         Self { highest: AtomicU64::new(persisted) }
     }
 
+    /// Seconds since 1970, never less than before.
     pub fn now(&self) -> UnixTime {
         let now = system_time();
         self.highest.fetch_max(now, Ordering::Relaxed).max(now)
