@@ -11,14 +11,13 @@ use tamarack_corim::{
     Triple,
 };
 use tamarack_cose::{Recipient, To};
-use tamarack_crypto::{KeyType, PublicKey, Sign};
+use tamarack_crypto::{KeyType, Sign};
 use tamarack_model::permission::{Action, Grant, Place, Role};
 use tamarack_model::{ComponentId, DeviceId};
 use tamarack_pki::{Authority, Subject, Validity};
 use tamarack_store::{Device, Recorded, Session, Store, StoreOp};
 use tamarack_store_sqlite::SqliteStore;
 use tamarack_suit::author::{Builder, Component, Payload};
-use tamarack_tam::personal::DECRYPTION_KEY;
 use tamarack_tam_server::{
     Config, GradeName, InitOptions, NewToken, Profile, Role as TokenRole, Running, TenantId, add_token, init,
     start,
@@ -217,19 +216,22 @@ impl World {
         envelope(&id("suit"), &id("ta"), b"the payload of a test".to_vec(), self.key(whose))
     }
 
-    /// Data for a TA of a provider, that one device can read.
+    /// Data for a TA of a provider on a device, encrypted to the key that the device has shown.
     fn sealed(&self, whose: &str) -> Vec<u8> {
         let crypto = tamarack_crypto_aws_lc::provider();
-        let mut uuid = [0x78; 16];
+        let shown = self.operate("GET", &format!("/devices/{}/decryption-key", device(1)), "");
+        let key = tamarack_pki::public_key_from_pem(shown["key"].as_str().unwrap()).unwrap();
+        let kid = tamarack_cose::thumbprint(&key, &crypto);
+        let to = [To::Key(Recipient { key: &key, kid: Some(&kid.0) })];
+        let payload = Payload::sealed(b"card data", &to, &crypto).unwrap();
+        let mut uuid = [0x66; 16];
         uuid[8..].copy_from_slice(&self.fresh().to_be_bytes());
         let id = |kind| ComponentId::tamarack(whose, uuid, kind).unwrap();
-        let key = decryption_key();
-        let to = [To::Key(Recipient { key: &key, kid: None })];
-        let payload = Payload::sealed(b"card", &to, &crypto).unwrap();
-        let component = Component::new(id(ComponentId::PERSONALIZATION), payload);
-        let builder = Builder::new(id("data.suit"), 1).component(component);
-        let unsigned = builder.build(&crypto).unwrap();
-        unsigned.sign(self.key(whose), &Default::default()).unwrap().envelope()
+        let builder = Builder::new(id("suit"), 1).component(Component::new(id("data"), payload));
+        let signer = self.key(whose);
+        let kid = tamarack_cose::thumbprint(&signer.public_key(), &crypto);
+        let options = tamarack_cose::SignOptions { kid: Some(&kid.0), ..Default::default() };
+        builder.build(&crypto).unwrap().sign(signer, &options).unwrap().envelope()
     }
 
     /// Publishes a TA of a provider; gives the digest that names it.
@@ -488,14 +490,10 @@ fn device(number: u8) -> String {
 }
 
 /// Devices in quarantine and a session, written before the TAM starts.
-/// The key that payloads for the devices are encrypted to.
-fn decryption_key() -> PublicKey {
-    let pkcs8 = tamarack_testkit::crypto_suite::p256_pkcs8(&[7; 32]);
-    tamarack_crypto_aws_lc::provider().agree.load_pkcs8(&pkcs8).unwrap().public_key()
-}
-
 fn prepare(data: &std::path::Path) {
     let store = SqliteStore::open(data, tamarack_crypto_aws_lc::provider()).unwrap();
+    // A key that payloads are encrypted to; nobody decrypts anything here.
+    let decryption = new_key(KeyType::P256).public_key();
     let mut ops = Vec::new();
     for number in 1..=QUARANTINED {
         ops.push(StoreOp::PutDevice(Box::new(Device {
@@ -506,9 +504,10 @@ fn prepare(data: &std::path::Path) {
             otrp: None,
             ueid: vec![number; 17],
             grade: "software".into(),
-            claims: vec![(DECRYPTION_KEY.into(), hex::encode(decryption_key().to_spki()))],
+            claims: vec![(tamarack_tam::personal::DECRYPTION_KEY.into(), hex::encode(decryption.to_spki()))],
             state: None,
             quarantine: Some("a test".into()),
+            held_back: Vec::new(),
             first_seen: 1,
             last_seen: 1,
             reported: None,
