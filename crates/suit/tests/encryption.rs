@@ -2,7 +2,7 @@
 
 use tamarack_cbor::Encoder;
 use tamarack_cose::{Purpose, Recipient, SignOptions, To, VerificationKey, encrypt_detached};
-use tamarack_crypto::{KeyAgree, KeyType, Sign};
+use tamarack_crypto::{KeyAgree, KeyType, Secret, Sign};
 use tamarack_crypto_rustcrypto::provider;
 use tamarack_model::{ComponentId, codes};
 use tamarack_suit::author::{Builder, Component, Payload, Unsigned};
@@ -100,8 +100,12 @@ fn an_encryption_info_is_set_by_either_directive() {
 
 #[test]
 fn what_is_fetched_is_decrypted_in_its_place_or_on_a_copy() {
-    let key = key();
-    let public = key.public_key();
+    let made = || provider().keys.generate_pkcs8(KeyType::P256).unwrap();
+    let (ours, others) = (made(), made());
+    let load = |pkcs8: &Secret<Vec<u8>>| {
+        vec![PayloadKey::Private(provider().agree.load_pkcs8(pkcs8.expose()).unwrap())]
+    };
+    let public = provider().agree.load_pkcs8(ours.expose()).unwrap().public_key();
     let to = [To::Key(Recipient { key: &public, kid: None })];
     let (info, sealed) = encrypt_detached(CONTENT, &to, PAYLOAD_ENCRYPTION, &provider()).unwrap();
     let digest = SuitDigest::sha256(CONTENT, &provider());
@@ -124,13 +128,22 @@ fn what_is_fetched_is_decrypted_in_its_place_or_on_a_copy() {
         e.int(22).uint(15);
     });
     for unsigned in [in_place, on_copy] {
-        let (result, device) = run(unsigned.clone(), vec![PayloadKey::Shared(KEK)], &sealed).unwrap();
-        let failure = result.unwrap_err();
-        assert_eq!((failure.code, failure.reason), (codes::COSE_DECRYPT, Reason::OperationFailed));
-        assert_ne!(device.components.get(&a()).map(Vec::as_slice), Some(CONTENT));
-        let pkcs8 = provider().keys.generate_pkcs8(KeyType::P256).unwrap();
-        let other = provider().agree.load_pkcs8(pkcs8.expose()).unwrap();
-        assert!(run(unsigned, vec![PayloadKey::Private(other)], &sealed).unwrap().0.is_err());
+        let (result, device) = run(unsigned.clone(), load(&ours), &sealed).unwrap();
+        result.unwrap();
+        assert_eq!(device.components[&a()], CONTENT);
+        let mut changed = sealed.clone();
+        changed[3] ^= 1;
+        for (keys, payload) in [
+            (load(&others), &sealed),
+            (vec![PayloadKey::Shared(KEK)], &sealed),
+            (Vec::new(), &sealed),
+            (load(&ours), &changed),
+        ] {
+            let (result, device) = run(unsigned.clone(), keys, payload).unwrap();
+            let failure = result.unwrap_err();
+            assert_eq!((failure.code, failure.reason), (codes::COSE_DECRYPT, Reason::OperationFailed));
+            assert_ne!(device.components.get(&a()).map(Vec::as_slice), Some(CONTENT));
+        }
     }
 }
 

@@ -95,7 +95,11 @@ fn personalization_goes_to_its_device_once_the_ta_is_there() {
     // Held, it is not sent again; lost with its TA, it is.
     device.requested.clear();
     update.manifest_list.iter().for_each(|envelope| device.install(envelope));
-    device.held.push(tamarack_model::TcEntry { id: named("ta"), digest: None, size: None });
+    device.held.push(tamarack_model::TcEntry {
+        id: named("ta"),
+        digest: Some(tamarack_model::Sha256Digest([6; 32])),
+        size: None,
+    });
     no_content(&world.query(&device));
     device.held.retain(|held| held.id != named("data.suit"));
     device.epoch += 1;
@@ -112,7 +116,11 @@ fn personalization_goes_to_its_device_once_the_ta_is_there() {
 fn a_disabled_provider_gives_nothing() {
     let (world, mut device) = known();
     give(&world, &device, &signed(&world, world.signer.as_ref(), &card(&world, &device.decryption, 1)));
-    device.held.push(tamarack_model::TcEntry { id: named("ta"), digest: None, size: None });
+    device.held.push(tamarack_model::TcEntry {
+        id: named("ta"),
+        digest: Some(tamarack_model::Sha256Digest([6; 32])),
+        size: None,
+    });
     device.epoch += 1;
     world.apply([StoreOp::UpdateProvider(Provider { enabled: false, ..world.provider() })]);
     no_content(&world.query(&device));
