@@ -37,23 +37,14 @@ pub(crate) fn arguments(configuration: &Configuration, panel: Option<&Path>) -> 
     let Configuration { root, key_type, panel: _, require_sandbox } = configuration;
     let mut args: Vec<OsString> = vec![LAUNCHER_SUBCOMMAND.into(), format!("{ROOT}{}", root.name()).into()];
     args.push(format!("{KEY_TYPE}{}", key_type_name(*key_type)).into());
-    args.extend(panel.map(|path| [OsStr::new(PANEL), path.as_os_str()].concat_os()));
+    args.extend(panel.map(|path| {
+        // A path need not be UTF-8.
+        let mut arg = OsString::from(PANEL);
+        arg.push(path);
+        arg
+    }));
     args.extend(require_sandbox.then(|| REQUIRE_SANDBOX.into()));
     args
-}
-
-/// Joins the parts of an argument, which need not be UTF-8.
-trait ConcatOs {
-    fn concat_os(self) -> OsString;
-}
-
-impl<const N: usize> ConcatOs for [&OsStr; N] {
-    fn concat_os(self) -> OsString {
-        self.into_iter().fold(OsString::new(), |mut whole, part| {
-            whole.push(part);
-            whole
-        })
-    }
 }
 
 fn key_type_name(key_type: KeyType) -> &'static str {

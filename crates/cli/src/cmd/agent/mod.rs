@@ -4,6 +4,7 @@
 //! where that can be had) and, while it runs, `app.sock`. The root secret lies elsewhere (security rule S2).
 
 mod measure;
+mod order;
 mod pending;
 
 use std::io::IsTerminal;
@@ -45,6 +46,8 @@ enum Action {
     Certify(Certify),
     /// Run the device's Broker and TEE until interrupted
     Run(Run),
+    /// Order as the device authority: activate, restrict, revoke or re-key a provider's anchor
+    Order(order::Order),
     /// Print the digests that a maker releases: of launcher, Agent and launch configuration
     Measure(measure::Args),
 }
@@ -109,6 +112,9 @@ struct Init {
     /// Type of the device's keys
     #[arg(long, value_enum, default_value = "ed25519")]
     key_type: KeyKind,
+    /// Public key of the device authority, which alone changes the trust anchors later (`tamarack agent order`)
+    #[arg(long)]
+    authority: Option<PathBuf>,
     /// Public key of the device's owner (`tamarack owner key`), whose rules stand beside the anchors
     #[arg(long, value_name = "KEY.pub")]
     owner: Option<PathBuf>,
@@ -188,6 +194,7 @@ pub fn run(args: Args) -> Outcome {
     match args.action {
         Action::Init(args) => init(args),
         Action::Certify(args) => certify(&args),
+        Action::Order(args) => order::run(&args),
         Action::Run(args) => serve(args, |device| out::lines(&device.to_string())),
         Action::Measure(args) => measure::run(&args),
     }
@@ -303,7 +310,8 @@ fn init(args: Init) -> Outcome {
         signers,
         peripherals,
         otrp: otrp(&args)?,
-        owner: args.owner.as_deref().map(owner_key).transpose()?,
+        authority: args.authority.as_deref().map(public_pem).transpose()?,
+        owner: args.owner.as_deref().map(public_pem).transpose()?,
     };
     pending::check(&pending)?;
     std::fs::create_dir_all(dir).map_err(|e| unwritable(dir, e))?;
@@ -385,8 +393,8 @@ fn otrp(args: &Init) -> Outcome<Option<Otrp>> {
     }))
 }
 
-/// The owner's public key, as PEM.
-fn owner_key(file: &Path) -> Outcome<String> {
+/// A public key as PEM.
+fn public_pem(file: &Path) -> Outcome<String> {
     tamarack_pki::public_key_to_pem(&keys::public_key(file)?).map_err(pki)
 }
 

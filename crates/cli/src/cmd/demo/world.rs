@@ -53,12 +53,15 @@ impl Cast {
 
     /// Whether this device has keys for OTrP.
     pub fn speaks_otrp(self, device: char) -> bool {
-        self.protocol(device) == Protocol::Otrp || device == 'c'
+        self.protocol(device) == Protocol::Otrp || (self == Self::Both && device == 'c')
     }
 
     /// The authority that certifies this device's keys.
     pub fn tee_ca(self, device: char) -> &'static str {
-        if self == Self::Both && device == 'b' { "second-tee-ca" } else { "tee-ca" }
+        match (self, device) {
+            (Self::Both, 'b') | (Self::Teep, 'c') => "second-tee-ca",
+            _ => "tee-ca",
+        }
     }
 }
 
@@ -254,7 +257,7 @@ impl World {
 
     fn run_device(&self, name: char, more: &[&str]) -> Result<(Process, Status)> {
         let folder = self.path(&format!("device-{name}"));
-        let number = self.cast.devices().iter().position(|one| *one == name).unwrap_or_default();
+        let number = usize::from(name as u8 - b'a') % BROKER_UIDS.len();
         let uid = BROKER_UIDS[number].to_string();
         let panel = self.path("panel");
         let mut args = vec!["agent", "run", &folder];
@@ -280,7 +283,12 @@ impl World {
         let mut args = texts(&["agent", "init", folder, "--fuse", &self.path(&format!("fuse-{name}"))]);
         match protocol {
             Protocol::Teep => {
-                args.extend(texts(&["--tam-anchor", &format!("{tam}={}", tas::TAM_NAME)]));
+                // The second maker's devices know the TAM by its keys, those of the first by a name under a root.
+                let anchor = match self.cast.tee_ca(name) {
+                    "tee-ca" => format!("{tam}={}", tas::TAM_NAME),
+                    _ => self.path("tam/keys/tam-p256.pub"),
+                };
+                args.extend(texts(&["--tam-anchor", &anchor]));
                 for (signer, prefix) in [(tas::ACME_NAME, tas::ACME), (tas::GLOBEX_NAME, tas::GLOBEX)] {
                     args.extend(texts(&["--signer-anchor", &format!("{acme}={signer}:{prefix}")]));
                 }
@@ -307,13 +315,16 @@ impl World {
             args.extend(texts(&["--owner", &self.path("owner.key.pub")]));
         }
         if self.cast.tee_ca(name) != "tee-ca" {
-            args.extend(texts(&["--vendor", "second-maker.example", "--class", "sensor-9"]));
+            args.extend(texts(&["--vendor", tas::SECOND_VENDOR, "--class", tas::SECOND_CLASS]));
+            args.extend(texts(&["--key-type", "p256"]));
         }
         args.extend(texts(&[
             "--tam-uri",
             &self.relay.uri(name),
             "--peripheral",
             &format!("valve={}", tas::VALVE.manifest()),
+            "--authority",
+            &self.path("authority.key"),
             "--name",
             &format!("demo device {name}"),
         ]));

@@ -5,6 +5,7 @@ mod attacks_on_tam;
 mod attacks_on_tee;
 mod both;
 mod card;
+mod governed;
 mod life;
 mod measured;
 mod otrp;
@@ -47,7 +48,7 @@ pub fn steps(cast: Cast) -> &'static [Step] {
     }
 }
 
-const TEEP: [Step; 24] = [
+const TEEP: [Step; 26] = [
     step("pki", "Separate authorities for TAMs, TEEs and developers", setup::pki),
     step("tam-up", "A TAM starts", setup::tam_up),
     shown("tee-up", "Two devices start: Brokers and TEEs in processes of their own", setup::tee_up),
@@ -67,7 +68,6 @@ const TEEP: [Step; 24] = [
     step("refuse-wrong-signer", "A developer signs for another's TA", attacks_on_device::wrong_signer),
     shown("refuse-rogue-tam", "A TAM that the device does not know", attacks_on_device::rogue_tam),
     shown("refuse-unattested-device", "Devices that cannot prove what they are", attacks_on_tam::unattested),
-    shown(measured::STEP, "An Agent with one letter changed", measured::modified_agent),
     step("refuse-tampered-relay", "The Broker flips bits", relay_attacks::tampered_relay),
     shown(
         "refuse-memory-read",
@@ -75,6 +75,10 @@ const TEEP: [Step; 24] = [
         attacks_on_tee::memory_read,
     ),
     step("unrequest-delete", "The app is done with its TA: its data is erased", life::unrequest_delete),
+    step("revoke-ta", "A revoked TA loses the actuator at once", governed::revoke_ta),
+    shown("two-makers", "Another maker's device joins: one TAM, one TA published once", governed::two_makers),
+    // From here on a maker's values are in force: what another maker's devices run, nobody has released.
+    shown(measured::STEP, "An Agent with one letter changed", measured::modified_agent),
     step("tam-restart", "SIGKILL for the TAM in the middle of a session", relay_attacks::tam_restart),
 ];
 
