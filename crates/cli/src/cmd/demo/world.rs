@@ -1,5 +1,6 @@
 //! Everything that the demo has running, and what it has learned of it.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use super::process::{self, Process};
 use super::relay::Relay;
 use super::rest::Rest;
 use super::tas;
+use super::tpm::{Platform, Tpm};
 
 /// User id that a Broker takes when the demo is run by root.
 const BROKER_UIDS: [u32; 3] = [61_901, 61_902, 61_903];
@@ -69,6 +71,8 @@ impl Cast {
 pub struct World {
     /// Who speaks what.
     pub cast: Cast,
+    /// Where the devices' roots of trust are.
+    pub platform: Platform,
     /// Folder with all of it; removed at the end.
     pub dir: PathBuf,
     /// Carries and records every message.
@@ -78,6 +82,8 @@ pub struct World {
     tam: Option<Process>,
     rest: Option<Rest>,
     devices: Vec<Device>,
+    /// Their TPMs, if they have some.
+    tpms: BTreeMap<char, Tpm>,
     /// Tokens of the two providers.
     pub tokens: Vec<String>,
     /// Receipts of the wallet, with the key that must have signed them.
@@ -135,7 +141,7 @@ pub struct Digests {
 
 impl World {
     /// A new folder, and a relay without a TAM behind it.
-    pub fn new(cast: Cast) -> Result<Self> {
+    pub fn new(cast: Cast, platform: Platform) -> Result<Self> {
         let mut random = [0; 8];
         let crypto = tamarack_crypto_aws_lc::provider();
         crypto.random.fill(&mut random).map_err(|e| anyhow::anyhow!("{e}"))?;
@@ -145,6 +151,8 @@ impl World {
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o711))?;
         Ok(Self {
             cast,
+            platform,
+            tpms: BTreeMap::new(),
             dir,
             relay: Relay::start()?,
             crypto,
@@ -233,6 +241,9 @@ impl World {
     pub fn start_device(&mut self, name: char) -> Result<()> {
         let folder = self.path(&format!("device-{name}"));
         let protocol = self.cast.protocol(name);
+        if self.platform == Platform::Tpm {
+            self.tpms.insert(name, Tpm::start(&self.dir.join(format!("tpm-{name}")))?);
+        }
         self.make_device(name, protocol, &folder)?;
         self.certify_device(name, &folder)?;
         if name == 'a' {
@@ -244,11 +255,16 @@ impl World {
         Ok(())
     }
 
-    /// Stops a device and starts it again with these arguments of `agent run`.
-    pub fn restart_device(&mut self, name: char, more: &[&str]) -> Result<()> {
+    /// Stops a device, if it runs.
+    pub fn stop_device(&mut self, name: char) -> Result<()> {
         let device = self.device_mut(name)?;
         device.broker.kill()?;
-        process::wait_for_end(device.first.pid)?;
+        process::wait_for_end(device.first.pid)
+    }
+
+    /// Stops a device and starts it again with these arguments of `agent run`.
+    pub fn restart_device(&mut self, name: char, more: &[&str]) -> Result<()> {
+        self.stop_device(name)?;
         let (broker, first) = self.run_device(name, more)?;
         let device = self.device_mut(name)?;
         (device.broker, device.first) = (broker, first);
@@ -280,7 +296,11 @@ impl World {
     fn make_device(&self, name: char, protocol: Protocol, folder: &str) -> Result<()> {
         let (tam, acme) = (self.path("tam-ca.pem"), self.path("developer-ca.pem"));
         let texts = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
-        let mut args = texts(&["agent", "init", folder, "--fuse", &self.path(&format!("fuse-{name}"))]);
+        let mut args = texts(&["agent", "init", folder]);
+        match self.tpms.get(&name) {
+            None => args.extend(texts(&["--fuse", &self.path(&format!("fuse-{name}"))])),
+            Some(tpm) => args.extend(texts(&["--root", &tpm.root()])),
+        }
         match protocol {
             Protocol::Teep => {
                 // The second maker's devices know the TAM by its keys, those of the first by a name under a root.
@@ -412,6 +432,7 @@ impl Drop for World {
         self.devices.clear();
         self.tam = None;
         self.ocsp = None;
+        self.tpms.clear();
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
@@ -429,6 +450,12 @@ fn connect(dir: &Path) -> Result<Client> {
 pub type Refused = Option<Code>;
 
 impl Device {
+    /// A device in this folder that the demo does not count among its own.
+    pub fn of(dir: PathBuf, broker: Process) -> Result<Self> {
+        let first = connect(&dir)?.status()?;
+        Ok(Self { name: '?', dir, broker, first, protocol: Protocol::Teep, teep_key: None })
+    }
+
     /// A normal app's connection.
     pub fn app(&self) -> Result<Client> {
         connect(&self.dir)

@@ -13,6 +13,7 @@ mod owner;
 mod relay_attacks;
 mod replay;
 mod setup;
+mod storage;
 
 use anyhow::Result;
 
@@ -48,7 +49,7 @@ pub fn steps(cast: Cast) -> &'static [Step] {
     }
 }
 
-const TEEP: [Step; 26] = [
+const TEEP: [Step; 28] = [
     step("pki", "Separate authorities for TAMs, TEEs and developers", setup::pki),
     step("tam-up", "A TAM starts", setup::tam_up),
     shown("tee-up", "Two devices start: Brokers and TEEs in processes of their own", setup::tee_up),
@@ -74,6 +75,8 @@ const TEEP: [Step; 26] = [
         "The Broker's user reads the TEE's memory and files",
         attacks_on_tee::memory_read,
     ),
+    shown("refuse-stolen-storage", "A thief has a device's disk", storage::stolen_storage),
+    shown("refuse-clone", "A copy of everything that can be copied", storage::clone),
     step("unrequest-delete", "The app is done with its TA: its data is erased", life::unrequest_delete),
     step("revoke-ta", "A revoked TA loses the actuator at once", governed::revoke_ta),
     shown("two-makers", "Another maker's device joins: one TAM, one TA published once", governed::two_makers),
