@@ -4,6 +4,7 @@ mod attacks_on_device;
 mod attacks_on_tam;
 mod attacks_on_tee;
 mod both;
+mod card;
 mod governed;
 mod life;
 mod measured;
@@ -48,7 +49,7 @@ pub fn steps(cast: Cast) -> &'static [Step] {
     }
 }
 
-const TEEP: [Step; 27] = [
+const TEEP: [Step; 28] = [
     step("pki", "Separate authorities for TAMs, TEEs and developers", setup::pki),
     step("tam-up", "A TAM starts", setup::tam_up),
     shown("tee-up", "Two devices start: Brokers and TEEs in processes of their own", setup::tee_up),
@@ -60,6 +61,7 @@ const TEEP: [Step; 27] = [
     step("publish-v2", "The developer publishes version 2", life::publish_v2),
     step("policy-update", "The device fetches the update", life::policy_update),
     shown("state-survived", "Key and counter of the wallet live on", life::state_survived),
+    shown("wallet-card", "Card data from the bank, and a person's word for a payment", card::wallet_card),
     shown("owner-denies", "The device's owner is asked, approves and denies", owner::denies),
     shown("refuse-downgrade", "Stolen TAM key: back to the old version", attacks_on_device::downgrade),
     shown("refuse-replay", "Old messages, sent again", replay::replay),
