@@ -9,6 +9,7 @@ mod otrp;
 mod relay_attacks;
 mod replay;
 mod setup;
+mod vault;
 
 use anyhow::Result;
 
@@ -44,7 +45,7 @@ pub fn steps(cast: Cast) -> &'static [Step] {
     }
 }
 
-const TEEP: [Step; 21] = [
+const TEEP: [Step; 22] = [
     step("pki", "Separate authorities for TAMs, TEEs and developers", setup::pki),
     step("tam-up", "A TAM starts", setup::tam_up),
     shown("tee-up", "Two devices start: Brokers and TEEs in processes of their own", setup::tee_up),
@@ -68,6 +69,7 @@ const TEEP: [Step; 21] = [
         "The Broker's user reads the TEE's memory and files",
         attacks_on_tee::memory_read,
     ),
+    shown("vault-release", "A tenant's key for a TA that proves itself, and for nobody else", vault::release),
     step("unrequest-delete", "The app is done with its TA: its data is erased", life::unrequest_delete),
     step("tam-restart", "SIGKILL for the TAM in the middle of a session", relay_attacks::tam_restart),
 ];
