@@ -14,6 +14,7 @@ use tamarack_fuzz::{
     wallet,
 };
 use tamarack_model::{ComponentId, OwnerId};
+use tamarack_owner::{Change, Effect, Order, Selector};
 use tamarack_tee::{Param, Persona};
 use tamarack_teep::{Message, SignedMessage, Update};
 use tamarack_testkit::memory_platform::MemoryPlatform;
@@ -57,6 +58,18 @@ enum Act<'a> {
         remove: bool,
     },
     Order(&'a [u8]),
+    /// An order to the owner's device from nowhere.
+    OwnerOrder(&'a [u8]),
+    /// A good order of the owner about the developer and its TA.
+    Rule {
+        provider: bool,
+        effect: Option<u8>,
+    },
+    EnsureTa {
+        component: Component<'a>,
+        minimum: Option<u64>,
+        bundled: bool,
+    },
     Call {
         command: u32,
         data: &'a [u8],
@@ -104,7 +117,9 @@ fn device() -> Agent<MemoryPlatform> {
         state: AnchorState::Active,
     };
     let device_authority = Some(key("authority").public_key());
-    let seed = Seed { tams: vec![tam], signers: vec![signer], peripherals: vec![], device_authority };
+    let device_owner = Some(key("device owner").public_key());
+    let seed =
+        Seed { tams: vec![tam], signers: vec![signer], peripherals: vec![], device_authority, device_owner };
     Agent::enrol(&mut platform, &provider(), &seed).expect("an empty platform");
     let config = AgentConfig { message: limits(), manifest: suit_limits(), ..AgentConfig::default() };
     Agent::new(platform, provider(), config)
@@ -150,13 +165,19 @@ fn input(act: &Act<'_>, nonce: Option<[u8; 16]>) -> Option<Input> {
             };
             Input::ProcessTeepMessage(by_tam(&Message::Update(update).to_cbor()))
         }
-        Act::Order(_) | Act::Call { .. } => return None,
+        Act::EnsureTa { component, minimum, bundled } => Input::EnsureTa {
+            component: component.id()?,
+            tam_uri: None,
+            minimum: *minimum,
+            bundled: *bundled,
+        },
+        Act::Order(_) | Act::OwnerOrder(_) | Act::Rule { .. } | Act::Call { .. } => return None,
     })
 }
 
 fn examples() -> Vec<Vec<u8>> {
     // Found acts are rare in random bytes; long runs of small numbers give most of them.
-    let mut examples: Vec<Vec<u8>> = (0..=12u8).map(|act| vec![act.wrapping_mul(20); 64]).collect();
+    let mut examples: Vec<Vec<u8>> = (0..=15u8).map(|act| vec![act.wrapping_mul(16); 64]).collect();
     examples.extend(messages().iter().map(Message::to_cbor));
     examples
 }
@@ -170,6 +191,25 @@ fuzz_target!(init: seeds(examples), |data: &[u8]| {
         match &act {
             Act::Order(order) => {
                 let _ = agent.change_anchor(order);
+            }
+            Act::OwnerOrder(order) => {
+                let before = agent.state_root();
+                assert!(agent.owner_order(order).is_err(), "an order that the owner did not sign");
+                assert_eq!(agent.state_root(), before);
+            }
+            Act::Rule { provider, effect } => {
+                let selector = match provider {
+                    true => Selector::Provider(Some("acme".into())),
+                    false => Selector::Component(Some(wallet("suit"))),
+                };
+                let effects = [Effect::Allow, Effect::Consent, Effect::Deny];
+                let effect = effect.map(|effect| effects[usize::from(effect) % effects.len()]);
+                let challenge = agent.owner_challenge().expect("the device has an owner");
+                let changes = vec![Change::Rule { selector, effect }];
+                let order = Order { challenge, nonce: [0; 16], changes };
+                let order = order.sign(&*key("device owner")).expect("the key signs");
+                agent.owner_order(&order).expect("a good order");
+                assert!(agent.owner_order(&order).is_err(), "an order was taken twice");
             }
             Act::Call { command, data } => {
                 let mut params = vec![Param::MemrefInput(data.to_vec())];

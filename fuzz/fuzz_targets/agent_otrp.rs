@@ -117,7 +117,7 @@ fn device(draft: bool) -> Agent<MemoryPlatform> {
         persona: Persona(0),
         state: AnchorState::Active,
     };
-    let seed = Seed { tams: vec![tam], signers: vec![], peripherals: vec![], device_authority: None };
+    let seed = Seed { tams: vec![tam], signers: vec![], peripherals: vec![], device_authority: None, device_owner: None };
     Agent::enrol(&mut platform, &provider(), &seed).expect("an empty platform");
     let config = AgentConfig {
         message: limits(),

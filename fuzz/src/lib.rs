@@ -144,6 +144,7 @@ pub fn evidence_claims() -> Claims {
             state_epoch: 5,
             state_root: [6; 32],
             trust_store_sequence: 1,
+            decryption_key: None,
         }),
         ..Claims::default()
     }
@@ -177,6 +178,11 @@ pub fn messages() -> Vec<Message> {
         unneeded_manifest_list: vec![wallet("suit")],
         ext_list: vec![1],
         agent_nonce: Some([3; 16]),
+        owner_policy: vec![tamarack_model::HeldBack {
+            id: wallet("suit"),
+            why: tamarack_model::OwnerSays::Deferred,
+            sequence: Some(3),
+        }],
         ..QueryResponse::default()
     };
     let update = Update {

@@ -28,6 +28,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("eat", Wire),
     ("jose", Wire),
     ("otrp", Wire),
+    ("owner", Wire),
     ("suit", Wire),
     ("teep", Wire),
     ("x509", Wire),
@@ -38,14 +39,18 @@ const LAYERS: &[(&str, Layer)] = &[
     ("tam", Engine),
     ("crypto-aws-lc", Adapter),
     ("crypto-rustcrypto", Adapter),
+    ("policy-cel", Adapter),
     ("store-sqlite", Adapter),
     ("tee-sandbox", Adapter),
+    ("tee-tpm", Adapter),
     ("broker", Program),
     ("cli", Program),
     ("pki", Program),
+    ("service", Program),
     ("tam-server", Program),
     ("tee-host", Program),
     ("testkit", Program),
+    ("verifier", Program),
 ];
 
 /// Whether a crate of layer `from` may depend on one of layer `to`. Engines and adapters never see each other.

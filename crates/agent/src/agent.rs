@@ -16,7 +16,7 @@ use crate::ta::peripheral::{Binding, CLOSED, Peripheral};
 use crate::ta::sessions::{SessionId, Sessions, Surroundings, TaName};
 use crate::teep::state::Teep;
 use crate::trust::TrustStore;
-use crate::{AgentConfig, Error, domains, slots, views};
+use crate::{AgentConfig, Error, domains, owner, slots, views};
 
 /// The Agent, for TEEP and OTrP. See the crate's documentation for how to drive it.
 pub struct Agent<P: Platform> {
@@ -26,6 +26,7 @@ pub struct Agent<P: Platform> {
     pub(crate) exchange: Exchange,
     pub(crate) teep: Teep,
     pub(crate) otrp: Otrp,
+    pub(crate) owner: owner::Challenges,
     pub(crate) sessions: Sessions,
     pub(crate) outputs: VecDeque<Output>,
 }
@@ -40,6 +41,7 @@ impl<P: Platform> Agent<P> {
             exchange: Exchange::default(),
             teep: Teep::default(),
             otrp: Otrp::default(),
+            owner: owner::Challenges::default(),
             sessions: Sessions::default(),
             outputs: VecDeque::new(),
         }
@@ -58,9 +60,13 @@ impl<P: Platform> Agent<P> {
             tams: seed.tams.clone(),
             signers: seed.signers.clone(),
             authority: seed.device_authority,
+            device_owner: seed.device_owner,
         };
         let mut journal = Journal::default();
         store.seal(&mut journal)?;
+        if store.device_owner.is_some() {
+            owner::install(&mut journal, provider)?;
+        }
         for tam in &seed.tams {
             if tam.persona.0 >= platform.personas() {
                 return Err(Error::Seed("there are more TAM anchors than the device was made for"));
@@ -85,7 +91,10 @@ impl<P: Platform> Agent<P> {
     /// wrong with a message comes out as [`Output::Finished`], after the answer.
     pub fn handle(&mut self, now: UnixTime, input: Input) -> Result<(), Error> {
         match input {
-            Input::RequestTa { component, tam_uri } => self.request_ta(component, tam_uri),
+            Input::RequestTa { component, tam_uri } => self.ensure_ta(component, tam_uri, None, false),
+            Input::EnsureTa { component, tam_uri, minimum, bundled } => {
+                self.ensure_ta(component, tam_uri, minimum, bundled)
+            }
             Input::UnrequestTa { component } => self.unrequest_ta(&component),
             Input::RequestPolicyCheck => self.policy_check(),
             Input::ProcessError => self.process_error(now),
@@ -120,11 +129,16 @@ impl<P: Platform> Agent<P> {
     pub fn status(&self) -> Result<Status, Error> {
         let store = TrustStore::load(&self.platform)?;
         let journal = Journal::default();
+        let policy = owner::Policy::load(&journal, &self.platform)?;
         let mut components = Vec::new();
         for (owner, component, record) in slots::components(&journal, &self.platform, None)? {
             let manifest = slots::manifest(&journal, &self.platform, &owner, &record.manifest)?;
             let manifest = manifest.ok_or(Error::Corrupt("component without manifest"))?;
+            let tam = store.tams.iter().find(|tam| tam.owner == owner);
+            let verdict =
+                tam.map(|tam| policy.effect(tam, Some(&manifest.provider), [&component, &record.manifest]));
             components.push(ComponentStatus {
+                stopped: verdict == Some(tamarack_owner::Effect::Deny),
                 owner,
                 component,
                 manifest: record.manifest,
@@ -158,6 +172,9 @@ impl<P: Platform> Agent<P> {
         let changed = crate::trust::apply_order(&store, order, &self.provider)?;
         let mut journal = Journal::default();
         changed.seal(&mut journal)?;
+        if changed.device_owner != store.device_owner {
+            owner::replace(&mut journal, &self.platform, &self.provider, changed.device_owner.is_some())?;
+        }
         for tam in &changed.tams {
             views::changed(&mut journal, &self.platform, &tam.owner)?;
         }

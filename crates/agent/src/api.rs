@@ -19,6 +19,17 @@ pub enum Input {
         /// The TAM to ask; by default one whose scope covers the component.
         tam_uri: Option<String>,
     },
+    /// An application needs `component` in this version or a newer one, and may have brought it along.
+    EnsureTa {
+        /// The TA, by component id or manifest component id.
+        component: ComponentId,
+        /// The TAM to ask; by default one whose scope covers the component.
+        tam_uri: Option<String>,
+        /// Lowest sequence number of its manifest that will do.
+        minimum: Option<u64>,
+        /// Whether the Broker has its content: if a TAM grants it, [`Output::Fetch`] asks for it under [`BUNDLE_SCHEME`].
+        bundled: bool,
+    },
     /// An application does not need `component` any more.
     UnrequestTa {
         /// The TA, by component id or manifest component id.
@@ -47,6 +58,10 @@ pub enum Input {
         fetch: u64,
     },
 }
+
+/// Scheme of the address by which the content of a component is asked of the Broker that said it has it: the component's id
+/// in its text form follows.
+pub const BUNDLE_SCHEME: &str = "bundle:";
 
 /// What the driver has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +108,13 @@ pub enum Progress {
     },
     /// An Update or a command changed something; it is durable.
     Changed(Effect),
+    /// The device's owner changed the rules; it is durable.
+    OwnerOrder {
+        /// How many orders changed something so far.
+        sequence: u64,
+        /// How many changes this one made.
+        changes: usize,
+    },
     /// A TAM whose anchor allows the draft's plain form of OTrP spoke in it.
     Tolerated {
         /// Its Owner id.
@@ -129,6 +151,8 @@ pub struct Seed {
     pub peripherals: Vec<Peripheral>,
     /// The only key that can change the anchors afterwards (security rule R8).
     pub device_authority: Option<tamarack_crypto::PublicKey>,
+    /// The key of its owner, whose rules hold besides the anchors; without one everything that the anchors allow goes.
+    pub device_owner: Option<tamarack_crypto::PublicKey>,
 }
 
 /// What there is on a device, for the person who owns it.
@@ -167,4 +191,6 @@ pub struct ComponentStatus {
     pub size: u64,
     /// The service provider that signed it.
     pub provider: String,
+    /// Whether the device's owner denies it, so that it does not run.
+    pub stopped: bool,
 }

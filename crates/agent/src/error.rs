@@ -29,6 +29,14 @@ pub enum Error {
     Seed(&'static str),
     /// A change of the trust anchors is not signed by the device authority, or not the next one; why.
     Authority(&'static str),
+    /// An order of the device's owner is not accepted; why.
+    Owner(String),
+    /// The device has no owner.
+    NoOwner,
+    /// The device's owner denies it; what.
+    DeniedByOwner(String),
+    /// The rules of the device's owner changed while an Update or a command was carried out.
+    OwnerChanged,
     /// No TAM is known for this request.
     NoTam,
     /// The chunk belongs to no payload that is being fetched.
@@ -61,6 +69,10 @@ impl Error {
             Self::Busy => codes::DEVICE_BUSY,
             Self::AlreadyEnrolled | Self::NotEnrolled | Self::Seed(_) | Self::NoOtrp => codes::CONFIG_INVALID,
             Self::Authority(_) => codes::COSE_KEY_UNKNOWN,
+            Self::Owner(_) => codes::OWNER_ORDER,
+            Self::NoOwner => codes::OWNER_NONE,
+            Self::DeniedByOwner(_) => codes::OWNER_REFUSED,
+            Self::OwnerChanged => codes::DEVICE_BUSY,
             Self::NoTam => codes::TAM_NOT_TRUSTED,
             Self::NoFetch(_) => codes::TEEP_UNEXPECTED,
             Self::NoTa | Self::NoSession => codes::TA_NOT_FOUND,
@@ -103,6 +115,10 @@ impl fmt::Display for Error {
             Self::NotEnrolled => f.write_str("the device was not enrolled yet"),
             Self::Seed(why) => write!(f, "the enrolment contradicts itself: {why}"),
             Self::Authority(why) => write!(f, "the change of trust anchors is refused: {why}"),
+            Self::Owner(why) => write!(f, "the owner's order is refused: {why}"),
+            Self::NoOwner => f.write_str("the device has no owner"),
+            Self::DeniedByOwner(what) => write!(f, "the device's owner denies {what}"),
+            Self::OwnerChanged => f.write_str("the rules of the device's owner changed meanwhile; try again"),
             Self::NoTam => f.write_str("no TAM is known for this request"),
             Self::NoFetch(id) => write!(f, "no payload with the number {id} is being fetched"),
             Self::NoTa => f.write_str("no such TA is installed"),

@@ -10,7 +10,8 @@
 //! 3. [`Output::Progress`] and [`Output::Finished`]: for whoever watches.
 //!
 //! A change of the device is durable before the message that tells of it is given out. Sessions with TAs are calls:
-//! [`Agent::open_session`], [`Agent::invoke`], [`Agent::close_session`]. What an application may know of a TA in OTrP it
+//! [`Agent::open_session`], [`Agent::invoke`], [`Agent::close_session`]. The device's owner orders by
+//! [`Agent::owner_challenge`] and [`Agent::owner_order`]. What an application may know of a TA in OTrP it
 //! asks by [`Agent::ta_information`].
 //!
 //! | module | holds |
@@ -20,6 +21,7 @@
 //! | `engine` | an Update or a command as one journaled transaction |
 //! | `staging`, `journal` | what that transaction does not yet let the device see |
 //! | `trust`, `authority` | anchors; what a signer may |
+//! | `owner` | the rules of the device's owner, what they withheld, and the orders that change them |
 //! | `slots`, `counters`, `domains`, `aik`, `views`, `answers`, `notes` | the records in sealed storage, all named in `record` |
 //! | `teep`, `otrp` | messages |
 //! | `shown` | what Evidence tells one Owner |
@@ -43,6 +45,7 @@ mod journal;
 mod measure;
 mod notes;
 mod otrp;
+mod owner;
 mod processing;
 mod record;
 mod reports;
@@ -56,7 +59,7 @@ mod trust;
 mod views;
 
 pub use agent::Agent;
-pub use api::{ComponentStatus, Finished, Input, Output, Progress, Seed, Status};
+pub use api::{BUNDLE_SCHEME, ComponentStatus, Finished, Input, Output, Progress, Seed, Status};
 pub use config::AgentConfig;
 pub use domains::DomainStatus;
 pub use engine::Effect;

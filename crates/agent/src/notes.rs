@@ -18,23 +18,40 @@ const MAX_REQUESTS: usize = 64;
 /// How far the clock may run ahead of the time floor before that is written again, in seconds.
 const FLOOR_STEP: u64 = 3600;
 
-/// A component that an application asked for, stored as `[component, tam_uri]`.
+/// A component that an application asked for, stored as `[component, tam_uri, minimum / null]`, in older stores without the
+/// last.
 pub(crate) struct Request {
     pub component: ComponentId,
     /// The TAM that was asked; no other is told (security rule E5).
     pub tam_uri: String,
+    /// Lowest sequence number that will do.
+    pub minimum: Option<u64>,
 }
 
 impl Encode for Request {
     fn encode(&self, e: &mut Encoder) {
-        record::encode_id(e.array(2), &self.component).text(&self.tam_uri);
+        record::encode_id(e.array(3), &self.component).text(&self.tam_uri);
+        match self.minimum {
+            Some(minimum) => e.uint(minimum),
+            None => e.null(),
+        };
     }
 }
 
 impl<'b> Decode<'b> for Request {
     fn decode(d: &mut Decoder<'b>) -> Result<Self, tamarack_cbor::Error> {
-        d.array_of(2, "a request")?;
-        Ok(Self { component: record::decode_id(d)?, tam_uri: d.text()?.into() })
+        let at = d.position();
+        let count = d.array()?;
+        if !(2..=3).contains(&count) {
+            return Err(tamarack_cbor::Error::new(at, tamarack_cbor::ErrorKind::Value("a request")));
+        }
+        let (component, tam_uri) = (record::decode_id(d)?, d.text()?.into());
+        let minimum = match (count, d.peek()) {
+            (2, _) => None,
+            (_, tamarack_cbor::Kind::Null) => d.null().map(|()| None)?,
+            _ => Some(d.uint()?),
+        };
+        Ok(Self { component, tam_uri, minimum })
     }
 }
 
@@ -60,26 +77,33 @@ pub(crate) fn request(
     Ok(())
 }
 
-/// Forgets a request, because it was fulfilled or taken back.
+/// Forgets a request, because it was taken back, or fulfilled by a manifest with the sequence number `brought` unless it
+/// wants a higher one.
 pub(crate) fn forget_request(
     journal: &mut Journal,
     platform: &dyn Platform,
     component: &ComponentId,
+    brought: Option<u64>,
 ) -> Result<(), Error> {
     let key = request_key(component);
-    if journal.get(platform, &key)?.is_some() {
+    let Some(value) = journal.get(platform, &key)? else { return Ok(()) };
+    let request: Request = record::read(&value, "request")?;
+    if brought.is_none_or(|brought| request.minimum.is_none_or(|minimum| brought >= minimum)) {
         journal.delete(key);
     }
     Ok(())
 }
 
-/// The components asked of the TAM at `tam_uri`.
-pub(crate) fn requested(platform: &dyn Platform, tam_uri: &str) -> Result<Vec<ComponentId>, Error> {
+/// The components asked of the TAM at `tam_uri`, with the lowest sequence numbers that will do.
+pub(crate) fn requested(
+    platform: &dyn Platform,
+    tam_uri: &str,
+) -> Result<Vec<(ComponentId, Option<u64>)>, Error> {
     let mut found = Vec::new();
     for (_, value) in platform.scan(REQUESTED)? {
         let request: Request = record::read(&value, "request")?;
         if request.tam_uri == tam_uri {
-            found.push(request.component);
+            found.push((request.component, request.minimum));
         }
     }
     Ok(found)

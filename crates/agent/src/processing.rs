@@ -5,12 +5,12 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_model::{ComponentId, Outcome, UnixTime};
+use tamarack_model::{ComponentId, Outcome, OwnerSays, UnixTime};
 use tamarack_tee::Platform;
 
 use crate::agent::Agent;
 use crate::api::{Output, Progress};
-use crate::engine::{Device, Effect, Stop, Transaction};
+use crate::engine::{Device, Effect, Refused, Stop, Transaction};
 use crate::trust::{TamAnchor, TrustStore};
 use crate::{Error, otrp, teep, views};
 
@@ -22,6 +22,8 @@ pub(crate) struct Exchange {
     pub tam_uri: Option<String>,
     /// Which TAM the next policy check is for.
     pub next_tam: usize,
+    /// The component that was asked for last, if the Broker said that it has its content.
+    pub bundled: Option<ComponentId>,
     last_fetch: u64,
 }
 
@@ -80,6 +82,10 @@ impl<P: Platform> Agent<P> {
             }
             Ok(Stop::Ready) => {
                 let Processing { mut transaction, reply, .. } = processing;
+                // The owner's word came in between, and it goes before.
+                if !transaction.is_current(&self.platform)? {
+                    return self.fail(now, transaction, reply, Error::OwnerChanged.into());
+                }
                 let owner = transaction.tam().owner;
                 if transaction.effects.iter().any(Effect::is_change)
                     && let Err(e) = views::changed(&mut transaction.journal, &self.platform, &owner)
@@ -94,13 +100,23 @@ impl<P: Platform> Agent<P> {
             }
             Err(refused) => {
                 let Processing { transaction, reply, .. } = processing;
-                let (tam, concerned) = (transaction.tam().clone(), transaction.concerned.clone());
-                self.discard(now, transaction);
-                match reply {
-                    Reply::Teep(pending) => self.fail_update(&tam, refused, pending, concerned),
-                    Reply::Otrp(pending) => self.fail_command(&tam, refused, &pending),
-                }
+                self.fail(now, transaction, reply, refused)
             }
+        }
+    }
+
+    fn fail(
+        &mut self,
+        now: UnixTime,
+        transaction: Transaction,
+        reply: Reply,
+        refused: Refused,
+    ) -> Result<(), Error> {
+        let (tam, concerned) = (transaction.tam().clone(), transaction.concerned.clone());
+        self.discard(now, transaction);
+        match reply {
+            Reply::Teep(pending) => self.fail_update(&tam, refused, pending, concerned),
+            Reply::Otrp(pending) => self.fail_command(&tam, refused, &pending),
         }
     }
 
@@ -124,15 +140,17 @@ impl<P: Platform> Agent<P> {
         Ok(effects)
     }
 
-    /// Tells whoever watches what a transaction did.
-    pub(crate) fn tell(&mut self, effects: Vec<Effect>) {
-        let outcome = match effects.iter().any(Effect::is_change) {
-            true => Outcome::Done,
-            false => Outcome::Unchanged,
+    /// Tells whoever watches what a transaction did, and what the device's owner says of the rest.
+    pub(crate) fn tell(&mut self, effects: Vec<Effect>, owner_says: Option<(OwnerSays, String)>) {
+        let (outcome, detail) = match owner_says {
+            Some((OwnerSays::Refused, text)) => (Outcome::RefusedByOwner, text),
+            Some((OwnerSays::Deferred, text)) => (Outcome::Deferred, text),
+            None if effects.iter().any(Effect::is_change) => (Outcome::Done, String::new()),
+            None => (Outcome::Unchanged, String::new()),
         };
         let changes = effects.into_iter().map(|effect| Output::Progress(Progress::Changed(effect)));
         self.outputs.extend(changes);
-        self.finish(outcome, "");
+        self.finish(outcome, detail);
     }
 
     pub(crate) fn discard(&mut self, now: UnixTime, transaction: Transaction) {

@@ -13,6 +13,8 @@ pub(crate) const ANCHOR_TAM: &[u8] = b"s/anchor/tam/";
 pub(crate) const ANCHOR_SIGNER: &[u8] = b"s/anchor/signer/";
 /// The key of the device authority.
 pub(crate) const ANCHOR_AUTHORITY: &[u8] = b"s/anchor/authority";
+/// The key of the device's owner.
+pub(crate) const ANCHOR_OWNER: &[u8] = b"s/anchor/owner";
 /// Sequence number of the trust store.
 pub(crate) const ANCHOR_SEQUENCE: &[u8] = b"s/anchor/sequence";
 /// Which TA commands a peripheral, by the peripheral's name.
@@ -33,12 +35,20 @@ pub(crate) const FLOOR: &[u8] = b"s/floor/";
 pub(crate) const SALT: &[u8] = b"s/salt/";
 /// Objects and keys of TAs, by Owner, manifest component id and name.
 pub(crate) const TA_DATA: &[u8] = b"s/ta/";
+/// Which manifest brought the personalization of a TA, by Owner and the component id of the data.
+pub(crate) const PERSONALIZED: &[u8] = b"s/personal/";
 /// Security Domains, by Owner and label.
 pub(crate) const DOMAIN: &[u8] = b"s/domain/";
 /// AIKs, by Owner and service provider.
 pub(crate) const AIK: &[u8] = b"s/aik/";
 /// What was told in OTrP, by Owner.
 pub(crate) const VIEW: &[u8] = b"s/otrp/";
+/// The rules of the device's owner, and what was approved.
+pub(crate) const POLICY: &[u8] = b"s/policy/rules";
+/// The key by which the device's owner knows what the device tells.
+pub(crate) const POLICY_KEY: &[u8] = b"s/policy/key";
+/// Manifests that the rules withheld, by Owner and manifest component id.
+pub(crate) const WITHHELD: &[u8] = b"n/withheld/";
 /// Stored answers, by Owner and number.
 pub(crate) const ANSWER: &[u8] = b"n/answer/";
 /// What applications ask for, by component id.

@@ -7,7 +7,7 @@ use tamarack_tee::{BlobId, Platform};
 
 use crate::Error;
 use crate::journal::Journal;
-use crate::record::{self, COMPONENT, MANIFEST};
+use crate::record::{self, COMPONENT, Id, MANIFEST, PERSONALIZED};
 
 /// An installed component of an Owner (security rule K1). Stored as `[manifest, blob, digest, size]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +99,47 @@ pub(crate) fn manifest(
 ) -> Result<Option<Manifest>, Error> {
     let value = journal.get(platform, &record::key_of(MANIFEST, owner, id))?;
     value.map(|value| record::read(&value, "manifest")).transpose()
+}
+
+/// The manifest that owns the component `id` of `owner` (rule R1), whether what it brought is kept as a component or went
+/// to a TA as its personalization.
+pub(crate) fn owning_manifest(
+    journal: &Journal,
+    platform: &dyn Platform,
+    owner: &OwnerId,
+    id: &ComponentId,
+) -> Result<Option<ComponentId>, Error> {
+    if let Some(component) = component(journal, platform, owner, id)? {
+        return Ok(Some(component.manifest));
+    }
+    let value = journal.get(platform, &record::key_of(PERSONALIZED, owner, id))?;
+    Ok(value.map(|value| record::read::<Id>(&value, "personalization")).transpose()?.map(|id| id.0))
+}
+
+/// What is personalized on the device for one Owner: the component id of the data and the manifest that brought it.
+pub(crate) fn personalizations(
+    journal: &Journal,
+    platform: &dyn Platform,
+    owner: &OwnerId,
+) -> Result<Vec<(ComponentId, ComponentId)>, Error> {
+    let rows: Vec<(OwnerId, ComponentId, Id)> =
+        all(journal, platform, PERSONALIZED, Some(owner), "personalization")?;
+    Ok(rows.into_iter().map(|(_, data, manifest)| (data, manifest.0)).collect())
+}
+
+/// Notes which manifest brought the personalization `data`.
+pub(crate) fn put_personalization(
+    journal: &mut Journal,
+    owner: &OwnerId,
+    data: &ComponentId,
+    manifest: &ComponentId,
+) {
+    journal.put(record::key_of(PERSONALIZED, owner, data), Id(manifest.clone()).to_cbor());
+}
+
+/// Forgets that the personalization `data` was brought.
+pub(crate) fn remove_personalization(journal: &mut Journal, owner: &OwnerId, data: &ComponentId) {
+    journal.delete(record::key_of(PERSONALIZED, owner, data));
 }
 
 /// All components of one Owner, or of all of them.

@@ -1,10 +1,13 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use tamarack_cose::KeyId;
-use tamarack_crypto::{HashAlgorithm, Provider};
+use tamarack_cose::{EncryptionInfo, KeyId, Opener, thumbprint};
+use tamarack_crypto::{HashAlgorithm, Provider, Secret};
 use tamarack_model::{ComponentId, OwnerId};
-use tamarack_suit::{EffectError, EffectErrorKind, Effects, IdentifierKind, Measured, Operation};
+use tamarack_suit::{
+    Ciphertext, EffectError, EffectErrorKind, Effects, IdentifierKind, Measured, Operation,
+    PAYLOAD_ENCRYPTION,
+};
 use tamarack_tee::{BlobId, Persona, Platform};
 
 use crate::journal::Journal;
@@ -24,6 +27,8 @@ pub(crate) struct Staging {
 pub(crate) struct Staged {
     pub blob: BlobId,
     pub size: u64,
+    /// It was the ciphertext of what another component holds now, and of no further use.
+    spent: bool,
 }
 
 fn too_large() -> EffectError {
@@ -35,7 +40,7 @@ impl Staging {
     pub fn begin(&mut self, platform: &mut dyn Platform, id: &ComponentId) -> Result<(), EffectError> {
         self.abandon(platform);
         let blob = platform.stage().map_err(measure::effect_error)?;
-        self.receiving = Some((id.clone(), Staged { blob, size: 0 }));
+        self.receiving = Some((id.clone(), Staged { blob, size: 0, spent: false }));
         Ok(())
     }
 
@@ -84,9 +89,16 @@ impl Staging {
         }
     }
 
-    /// What was staged, to be kept.
-    pub fn take(&mut self) -> BTreeMap<ComponentId, Staged> {
-        core::mem::take(&mut self.components)
+    /// What was staged, to be kept. Ciphertexts that served are let go of.
+    pub fn take(&mut self, platform: &mut dyn Platform) -> BTreeMap<ComponentId, Staged> {
+        let mut components = core::mem::take(&mut self.components);
+        components.retain(|_, staged| {
+            if staged.spent {
+                platform.discard(staged.blob);
+            }
+            !staged.spent
+        });
+        components
     }
 }
 
@@ -106,6 +118,8 @@ pub(crate) struct StagingEffects<'a> {
     pub uninstalling: bool,
     /// Most bytes that are copied in memory.
     pub max_in_memory: u64,
+    /// The component whose content is at hand although it may not be in the envelope.
+    pub bundled: Option<&'a ComponentId>,
 }
 
 fn refused(detail: &'static str) -> EffectError {
@@ -143,6 +157,10 @@ impl Effects for StagingEffects<'_> {
         None
     }
 
+    fn brings(&self, component: &ComponentId) -> bool {
+        self.bundled == Some(component)
+    }
+
     fn authorise(
         &self,
         operation: Operation,
@@ -153,8 +171,8 @@ impl Effects for StagingEffects<'_> {
             return Err(refused("the component lies outside the scope of signer or TAM"));
         }
         // Rule R1: one manifest owns each component, also one that an earlier manifest of this Update installs.
-        match slots::component(self.journal, self.platform, self.owner, component) {
-            Ok(Some(installed)) if installed.manifest != *self.manifest => {
+        match slots::owning_manifest(self.journal, self.platform, self.owner, component) {
+            Ok(Some(manifest)) if manifest != *self.manifest => {
                 return Err(refused("another manifest owns the component"));
             }
             Ok(_) => {}
@@ -195,6 +213,39 @@ impl Effects for StagingEffects<'_> {
         let content: Vec<u8> =
             measure::buffer(self.platform, blob, size, self.max_in_memory).map_err(measure::effect_error)?;
         self.put(to, &content)
+    }
+
+    fn decrypt(
+        &mut self,
+        info: &EncryptionInfo,
+        ciphertext: Ciphertext<'_>,
+        to: &ComponentId,
+        max_size: Option<u64>,
+    ) -> Result<(), EffectError> {
+        let buffer;
+        let content = match ciphertext {
+            Ciphertext::Content(content) => content,
+            Ciphertext::Component(from) => {
+                let (blob, size) = self.content(from)?;
+                buffer = measure::buffer(self.platform, blob, size, self.max_in_memory)
+                    .map_err(measure::effect_error)?;
+                &buffer
+            }
+        };
+        let key = self.platform.decryption_key(self.persona).map_err(measure::effect_error)?;
+        let kid = thumbprint(&key.public_key(), self.provider);
+        let plaintext: Secret<Vec<u8>> = info
+            .decrypt(content, Opener::Key(key), Some(&kid.0), PAYLOAD_ENCRYPTION, self.provider)
+            .map_err(|_| EffectError::new(EffectErrorKind::Decrypt, "the payload is not for this device"))?;
+        if max_size.is_some_and(|max| plaintext.expose().len() as u64 > max) {
+            return Err(too_large());
+        }
+        if let Ciphertext::Component(from) = ciphertext
+            && let Some(staged) = self.staging.components.get_mut(from)
+        {
+            staged.spent = true;
+        }
+        self.put(to, plaintext.expose())
     }
 
     fn invoke(&mut self, _component: &ComponentId, _arguments: Option<&[u8]>) -> Result<(), EffectError> {

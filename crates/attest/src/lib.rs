@@ -27,8 +27,10 @@ extern crate alloc;
 mod ear;
 mod format;
 mod reference;
+pub mod release;
 pub mod result;
 mod ta;
+mod wrapped;
 
 use alloc::format;
 use alloc::string::String;
@@ -43,10 +45,10 @@ use tamarack_model::{Code, DeviceId, UnixTime, codes};
 use tamarack_x509::Anchor;
 
 pub use ear::TrustResult;
-pub use format::psa_token;
 pub use format::software_tee::SoftwareTee;
 pub use format::ta_evidence::TaEvidence;
 pub use format::{EvidenceFormat, FORMATS, find};
+pub use format::{psa_token, tpm};
 pub use reference::{
     Added, ComponentFinding, Endorsed, Finding, Floor, PROFILE as REFERENCE_PROFILE, ProviderRole,
     REPLACED as REFERENCE_REPLACED, ReferenceEntry, ReferenceProvider, References, StoredReference,
@@ -167,6 +169,21 @@ pub struct Appraisal {
     pub tas: Vec<TaAppraisal>,
     /// What it comes to.
     pub result: TrustResult,
+}
+
+impl Appraisal {
+    /// The same after comparing what it shows with more reference values, such as a tenant's when somebody else appraised.
+    /// Refused if they do not all match.
+    pub fn compared(self, references: &References, now: UnixTime) -> Result<Self, Refusal> {
+        let mut components = references.compare(&self.shown, now);
+        if let Some(refusal) = platform_refusal(&components, &self.result) {
+            return Err(refusal);
+        }
+        let mut appraisal = self;
+        appraisal.reasons.extend(components.iter().map(|component| format!("{component}")));
+        appraisal.components.append(&mut components);
+        Ok(appraisal)
+    }
 }
 
 /// Evidence that was looked at for somebody who decides for himself, such as a relying party of a verifier.

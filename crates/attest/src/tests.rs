@@ -25,7 +25,7 @@ pub(crate) struct World {
     pub(crate) authority: Authority,
     pub(crate) attestation_key: Box<dyn Sign>,
     pub(crate) teep_key: PublicKey,
-    chain: Vec<Vec<u8>>,
+    pub(crate) chain: Vec<Vec<u8>>,
     pub(crate) policy: Policy,
 }
 
@@ -61,6 +61,7 @@ impl World {
                 state_epoch: 5,
                 state_root: [6; 32],
                 trust_store_sequence: 1,
+                decryption_key: None,
             }),
             ..Claims::default()
         }

@@ -3,7 +3,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use tamarack_channel::{Action, Message, Reply, Request, Status, TaState, Target, Value};
+use tamarack_channel::{Action, MAX_CHUNK, Message, Reply, Request, Status, TaState, Target, Value};
 use tamarack_model::{ComponentId, Protocol};
 use tamarack_otrp::ta_information::TaQuery;
 use tamarack_tee::Params;
@@ -79,6 +79,39 @@ impl Client {
     ) -> Result<impl Iterator<Item = Result<Progress, Error>>, Error> {
         let component = component.clone();
         self.follow(Request::RequestTa { component, tam_uri: tam_uri.map(String::from) })
+    }
+
+    /// The same for a component in a version of at least `minimum`. `bundle` is its content, if the app brought it along; it is
+    /// used only if a TAM sends a manifest for exactly these bytes, and then nothing is downloaded.
+    pub fn request_version(
+        &mut self,
+        component: &ComponentId,
+        tam_uri: Option<&str>,
+        minimum: Option<u64>,
+        bundle: Option<&[u8]>,
+    ) -> Result<impl Iterator<Item = Result<Progress, Error>>, Error> {
+        for (data, last) in bundle.into_iter().flat_map(pieces) {
+            let (component, data) = (component.clone(), data.to_vec());
+            self.call(Request::OfferBundle { component, data, last })?;
+        }
+        let (component, tam_uri) = (component.clone(), tam_uri.map(String::from));
+        self.follow(Request::EnsureTa { component, tam_uri, minimum, bundled: bundle.is_some() })
+    }
+
+    /// What the next order of the device's owner must answer.
+    pub fn owner_challenge(&mut self) -> Result<[u8; 16], Error> {
+        match self.call(Request::OwnerChallenge)? {
+            Value::OwnerChallenge(challenge) => Ok(challenge),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    /// Carries a signed order of the device's owner to the TEE; what comes back is signed too, and worth nothing unverified.
+    pub fn owner_order(&mut self, order: &[u8]) -> Result<Vec<u8>, Error> {
+        match self.call(Request::OwnerOrder(order.to_vec()))? {
+            Value::OwnerStatement(statement) => Ok(statement),
+            _ => Err(Error::Unexpected),
+        }
     }
 
     /// Says that a component is no longer needed, and waits until the exchange with its TAM is over.
@@ -219,6 +252,15 @@ impl Client {
         let id = self.send(request)?;
         Ok(Following { stream: &mut self.stream, id, ready: VecDeque::new(), over: false })
     }
+}
+
+/// Cut for the channel, with whether each is the last; nothing at all is one piece.
+fn pieces(content: &[u8]) -> impl Iterator<Item = (&[u8], bool)> {
+    let count = content.len().div_ceil(MAX_CHUNK).max(1);
+    (0..count).map(move |n| {
+        let end = content.len().min((n + 1) * MAX_CHUNK);
+        (&content[n * MAX_CHUNK..end], n + 1 == count)
+    })
 }
 
 /// Reads answers until one says that the exchange is over. Dropped early, it reads the rest, so that the connection can

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tamarack_channel::{Action, Failure, Reply, Request, Value};
+use tamarack_channel::{Action, BUNDLE_SCHEME, Failure, MAX_CHUNK, Reply, Request, Value};
 use tamarack_model::{ComponentId, Protocol};
 
 use crate::rate::Rates;
@@ -123,6 +123,21 @@ impl Broker {
         self.run(Request::RequestTa { component, tam_uri: tam_uri.map(String::from) }, observe)
     }
 
+    /// The same for a component in a version of at least `minimum`. `bundle` is its content, if the app brought it along: it
+    /// goes to the TEE only if a TAM grants it, and in place of a download.
+    pub fn ensure_ta(
+        &self,
+        component: &ComponentId,
+        tam_uri: Option<&str>,
+        minimum: Option<u64>,
+        bundle: Option<&[u8]>,
+        observe: &mut dyn FnMut(&Action),
+    ) -> Result<Exchange, Error> {
+        let (component, tam_uri) = (component.clone(), tam_uri.map(String::from));
+        let first = Request::EnsureTa { component, tam_uri, minimum, bundled: bundle.is_some() };
+        self.run_unless(first, bundle, observe, |_| false)
+    }
+
     /// UnrequestTA: likewise.
     pub fn unrequest_ta(
         &self,
@@ -148,7 +163,7 @@ impl Broker {
                 }
                 _ => false,
             };
-            match self.run_unless(Request::RequestPolicyCheck, observe, again) {
+            match self.run_unless(Request::RequestPolicyCheck, None, observe, again) {
                 Ok(exchange) if exchange.rounds == 0 => {
                     all.failure = all.failure.or(exchange.failure);
                     break;
@@ -166,13 +181,14 @@ impl Broker {
 
     /// One exchange, from the first request to the Agent's or the TAM's last word.
     fn run(&self, first: Request, observe: &mut dyn FnMut(&Action)) -> Result<Exchange, Error> {
-        self.run_unless(first, observe, |_| false)
+        self.run_unless(first, None, observe, |_| false)
     }
 
     /// The same, unless `stop` says that what the Agent wants first shall not be done.
     fn run_unless(
         &self,
         first: Request,
+        bundle: Option<&[u8]>,
         observe: &mut dyn FnMut(&Action),
         stop: impl FnOnce(&VecDeque<Action>) -> bool,
     ) -> Result<Exchange, Error> {
@@ -199,6 +215,9 @@ impl Broker {
                 }
                 // Outside an answer there is nothing that it could answer.
                 Action::Send { protocol: Protocol::Otrp, .. } => return Err(Error::Unexpected),
+                Action::Fetch { id, uri, .. } if uri.starts_with(BUNDLE_SCHEME) => {
+                    self.hand_over(*id, bundle, &mut exchange, &mut todo, observe)?;
+                }
                 Action::Fetch { id, uri, max_size } => {
                     self.fetch(self.tee(), (*id, uri, *max_size), &mut exchange, &mut todo, observe)?;
                 }
@@ -322,6 +341,40 @@ impl Broker {
             self.ask(tee, Request::FetchFailed { fetch: id }, exchange, todo)?;
         }
         Ok(())
+    }
+
+    /// Hands the content that an app brought along to the TEE, as if it had been fetched.
+    fn hand_over(
+        &self,
+        id: u64,
+        bundle: Option<&[u8]>,
+        exchange: &mut Exchange,
+        todo: &mut VecDeque<Action>,
+        observe: &mut dyn FnMut(&Action),
+    ) -> Result<(), Error> {
+        let Some(bundle) = bundle else {
+            return self.ask(self.tee(), Request::FetchFailed { fetch: id }, exchange, todo);
+        };
+        let mut rest = bundle;
+        loop {
+            let (data, tail) = rest.split_at(rest.len().min(MAX_CHUNK));
+            let last = tail.is_empty();
+            let mut wanted = VecDeque::new();
+            let chunk = Request::Chunk { fetch: id, data: data.to_vec(), last };
+            self.ask(self.tee(), chunk, exchange, &mut wanted)?;
+            // The TEE has seen enough of it once it wants anything else.
+            let decided = wanted.iter().any(|action| !matches!(action, Action::Progress { .. }));
+            for action in wanted {
+                match action {
+                    Action::Progress { .. } => observe(&action),
+                    action => todo.push_back(action),
+                }
+            }
+            if last || decided {
+                return Ok(());
+            }
+            rest = tail;
+        }
     }
 
     fn relayed(&self, direction: Direction, message: &mut Vec<u8>) {

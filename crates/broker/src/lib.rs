@@ -6,6 +6,7 @@
 //!
 //! | part | what |
 //! |---|---|
+//! | [`package`] | app packages, which say what TAs an app needs and may bring them along |
 //! | [`Client`] | what a normal app calls: request a TA, open a session, invoke, unrequest |
 //! | [`Broker`] | drives exchanges: RequestTA, UnrequestTA, RequestPolicyCheck, ProcessOTrPMessage, payloads |
 //! | [`AppFlow`] | an app that carries OTrP messages itself, and knows its TA by keys that its TAM vouches for |
@@ -17,17 +18,20 @@
 mod channel;
 mod client;
 mod drive;
+mod ensure;
 mod http;
 mod otrp;
+pub mod package;
 mod rate;
 mod server;
 
 pub use channel::TeeChannel;
 pub use client::{Announced, Client, Progress, Returned};
 pub use drive::{Broker, Direction, Exchange, MAX_ROUNDS, Relay};
+pub use ensure::Ensured;
 pub use http::{AppAnswer, HttpError, HttpOptions, TamClient};
 pub use otrp::{Aiks, AppFlow, AppTa, Processed, Proven, Talked, TamTrust};
-pub use server::{SOCKET_NAME, Server};
+pub use server::{SOCKET_NAME, Server, admits};
 pub use tamarack_channel::{Failure, Installed, Status, TaState, Target};
 
 use std::{fmt, io};

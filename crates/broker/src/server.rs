@@ -9,12 +9,16 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use tamarack_channel::{Action, Failure, Message, Reply, Request, Value, receive};
+use tamarack_model::permission::{Role, permits};
 use tamarack_model::{ComponentId, Protocol, codes};
 
 use crate::{Broker, Error, Exchange};
 
 /// Name of the apps' socket in the device folder.
 pub const SOCKET_NAME: &str = "app.sock";
+
+/// Most bytes of a component that an app brings along; the Broker keeps them until the app asks for the component.
+const MAX_BUNDLE: usize = 64 << 20;
 
 /// The socket of the normal apps.
 #[derive(Debug)]
@@ -76,7 +80,7 @@ impl Server {
             };
             let (broker, waker) = (Arc::clone(&self.broker), Arc::clone(&waker));
             thread::spawn(move || {
-                App { stream, broker: &broker, sessions: BTreeSet::new() }.serve();
+                App { stream, broker: &broker, sessions: BTreeSet::new(), bundle: None }.serve();
                 if broker.is_broken() {
                     // Makes accept() return, so that `run` can end.
                     let _ = rustix::net::shutdown(&*waker, rustix::net::Shutdown::Both);
@@ -98,7 +102,12 @@ fn check_policy(broker: &Broker, interval: Duration, stopped: &mpsc::Receiver<()
 /// The socket's mode keeps other users out; this says so again, independent of the folder's history (rule S1).
 fn is_ours(stream: &UnixStream) -> bool {
     let peer = rustix::net::sockopt::socket_peercred(stream);
-    peer.is_ok_and(|peer| peer.uid == rustix::process::geteuid() || peer.uid.is_root())
+    peer.is_ok_and(|peer| admits(peer.uid.as_raw(), rustix::process::geteuid().as_raw()))
+}
+
+/// Whether a process of user `peer` may connect to a Broker of user `own`: that user's, or root's.
+pub fn admits(peer: u32, own: u32) -> bool {
+    peer == own || peer == 0
 }
 
 /// One connected app.
@@ -107,6 +116,15 @@ struct App<'a> {
     broker: &'a Broker,
     /// Sessions that this app has opened; it can use no others.
     sessions: BTreeSet<u32>,
+    /// The content that this app brought along.
+    bundle: Option<Bundle>,
+}
+
+/// Content of a component, as far as it has come.
+struct Bundle {
+    component: ComponentId,
+    content: Vec<u8>,
+    whole: bool,
 }
 
 impl App<'_> {
@@ -124,12 +142,33 @@ impl App<'_> {
 
     /// Answers one request; an error ends the connection.
     fn answer(&mut self, id: u32, request: Request) -> Result<(), Error> {
+        let action = request.action();
+        let forbidden = || {
+            let text = format!("normal apps may not do this ({})", action.id());
+            Reply::failed(Failure::new(codes::NOT_PERMITTED, text))
+        };
+        if !permits(Role::App, action).is_some() {
+            return self.reply(id, forbidden());
+        }
         let reply = match request {
             Request::RequestTa { component, tam_uri } => {
                 return self.follow(id, Some(component.clone()), |broker, observe| {
                     broker.request_ta(&component, tam_uri.as_deref(), observe)
                 });
             }
+            Request::EnsureTa { component, tam_uri, minimum, bundled } => {
+                let bundle =
+                    self.bundle.take().filter(|bundle| bundle.whole && bundle.component == component);
+                if bundled && bundle.is_none() {
+                    let text = "no content of this component was offered before";
+                    return self.reply(id, Reply::failed(Failure::new(codes::USAGE, text)));
+                }
+                let content = bundle.filter(|_| bundled).map(|bundle| bundle.content);
+                return self.follow(id, Some(component.clone()), |broker, observe| {
+                    broker.ensure_ta(&component, tam_uri.as_deref(), minimum, content.as_deref(), observe)
+                });
+            }
+            Request::OfferBundle { component, data, last } => self.offer(component, &data, last),
             Request::UnrequestTa { component } => {
                 return self.follow(id, Some(component.clone()), |broker, observe| {
                     broker.unrequest_ta(&component, observe)
@@ -152,18 +191,32 @@ impl App<'_> {
             | Request::Invoke { .. }
             | Request::CloseSession { .. }
             | Request::GetTaInformation { .. }
+            | Request::ChangeAnchor(_)
+            | Request::OwnerChallenge
+            | Request::OwnerOrder(_)
             | Request::Status => self.pass_on(request),
             Request::ProcessTeepMessage(_)
             | Request::ProcessError
             | Request::Chunk { .. }
             | Request::FetchFailed { .. }
             | Request::Csr(_)
-            | Request::Enrol(_)
-            | Request::ChangeAnchor(_) => {
-                Reply::failed(Failure::new(codes::USAGE, "this is not for normal apps"))
-            }
+            | Request::Enrol(_) => forbidden(),
         };
         self.reply(id, reply)
+    }
+
+    /// Keeps the next piece of what the app brings along; another component's begins anew.
+    fn offer(&mut self, component: ComponentId, data: &[u8], last: bool) -> Reply {
+        let begun = self.bundle.take().filter(|bundle| !bundle.whole && bundle.component == component);
+        let mut bundle = begun.unwrap_or(Bundle { component, content: Vec::new(), whole: false });
+        if bundle.content.len() + data.len() > MAX_BUNDLE {
+            let text = format!("a bundled component has at most {MAX_BUNDLE} bytes");
+            return Reply::failed(Failure::new(codes::SUIT_LIMIT, text));
+        }
+        bundle.content.extend_from_slice(data);
+        bundle.whole = last;
+        self.bundle = Some(bundle);
+        Reply::done()
     }
 
     fn pass_on(&mut self, request: Request) -> Reply {

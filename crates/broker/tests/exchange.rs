@@ -303,7 +303,7 @@ fn apps_cannot_play_the_broker() {
         let message = tamarack_channel::Message { id: 1, body: request };
         stream.write_all(&message.to_frames().unwrap()).unwrap();
         let reply = tamarack_channel::receive::<Reply, _>(|b| stream.read_exact(b)).unwrap().unwrap();
-        assert_eq!(reply.body.result.unwrap_err().code, codes::USAGE);
+        assert_eq!(reply.body.result.unwrap_err().code, codes::NOT_PERMITTED);
     }
     assert!(asked.lock().unwrap().is_empty());
 }

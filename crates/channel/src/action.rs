@@ -8,6 +8,9 @@ use tamarack_model::{Code, ComponentId, Protocol};
 use crate::codec;
 use crate::codec::end;
 
+/// Scheme of the address of an [`Action::Fetch`] for the content that an app brought along ([`crate::Request::OfferBundle`]).
+pub const BUNDLE_SCHEME: &str = "bundle:";
+
 /// What the TEE wants the Broker to do, or to tell the apps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -72,6 +75,10 @@ pub enum TaState {
     Installed,
     /// It cannot be had now.
     Failed,
+    /// It waits for the consent of the device's owner.
+    Deferred,
+    /// The device's owner denies it.
+    Denied,
 }
 
 impl TaState {
@@ -83,6 +90,8 @@ impl TaState {
             Self::Installing => "INSTALLING",
             Self::Installed => "INSTALLED",
             Self::Failed => "FAILED",
+            Self::Deferred => "DEFERRED",
+            Self::Denied => "REFUSED BY OWNER",
         }
     }
 }
@@ -187,6 +196,8 @@ fn state(d: &mut Decoder<'_>) -> Result<TaState, Error> {
         2 => Ok(TaState::Installing),
         3 => Ok(TaState::Installed),
         4 => Ok(TaState::Failed),
-        _ => Err(Error::new(at, ErrorKind::Value("a state from 0 to 4"))),
+        5 => Ok(TaState::Deferred),
+        6 => Ok(TaState::Denied),
+        _ => Err(Error::new(at, ErrorKind::Value("a state from 0 to 6"))),
     }
 }

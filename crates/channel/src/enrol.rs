@@ -57,6 +57,8 @@ pub struct Enrolment {
     pub peripherals: Vec<PeripheralSeed>,
     /// SubjectPublicKeyInfo (DER) of the device authority.
     pub authority: Option<Vec<u8>>,
+    /// SubjectPublicKeyInfo (DER) of the device's owner.
+    pub owner: Option<Vec<u8>>,
 }
 
 /// How a TAM or a signer proves who it is.
@@ -214,7 +216,7 @@ fn hwmodel(d: &mut Decoder<'_>) -> Result<Vec<u8>, Error> {
 
 impl Enrolment {
     pub(crate) fn encode(&self, e: &mut Encoder) {
-        e.array(7);
+        e.array(8);
         for chains in [&self.chains, &self.otrp_chains, &self.firmware_chains] {
             codec::put_list(e, chains, |e, chain| codec::put_segments(e, chain));
         }
@@ -222,10 +224,11 @@ impl Enrolment {
         codec::put_list(e, &self.signers, |e, signer| signer.encode(e));
         codec::put_list(e, &self.peripherals, |e, peripheral| peripheral.encode(e));
         codec::put_optional(e, self.authority.as_ref(), |e, key| end(e.bytes(key)));
+        codec::put_optional(e, self.owner.as_ref(), |e, key| end(e.bytes(key)));
     }
 
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(7, "the 7 elements of an enrolment")?;
+        d.array_of(8, "the 8 elements of an enrolment")?;
         Ok(Self {
             chains: codec::list(d, codec::byte_strings)?,
             otrp_chains: codec::list(d, codec::byte_strings)?,
@@ -234,6 +237,7 @@ impl Enrolment {
             signers: codec::list(d, SignerSeed::decode)?,
             peripherals: codec::list(d, PeripheralSeed::decode)?,
             authority: codec::optional(d, |d| d.bytes().map(<[u8]>::to_vec))?,
+            owner: codec::optional(d, |d| d.bytes().map(<[u8]>::to_vec))?,
         })
     }
 }

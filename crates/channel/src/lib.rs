@@ -41,7 +41,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, Failure, TaState};
+pub use action::{Action, BUNDLE_SCHEME, Failure, TaState};
 pub use enrol::{
     Enrolment, NameKind, OtrpProfile, OtrpSeed, PeripheralSeed, Profile, Proof, SignerSeed, TamSeed,
 };

@@ -38,6 +38,10 @@ pub enum Value {
     Csr(Requests),
     /// The answer to a TAQuery: a TAInformation as the app gets it.
     TaInformation(Vec<u8>),
+    /// What the next order of the device's owner must answer.
+    OwnerChallenge([u8; 16]),
+    /// What is in force after an order of the device's owner, signed by the device.
+    OwnerStatement(Vec<u8>),
 }
 
 /// Certificate signing requests (PKCS#10, PEM), in each text one for every persona, one after another.
@@ -62,10 +66,14 @@ pub struct Status {
     pub layers: u64,
     /// Layers that are missing, each with its reason.
     pub missing_layers: Vec<String>,
-    /// Process id of the TEE.
+    /// Process id of the TEE's Agent.
     pub pid: u32,
-    /// User id of the TEE.
+    /// Process id of its launcher.
+    pub launcher_pid: u32,
+    /// User id of both.
     pub uid: u32,
+    /// What the launcher measured: SHA-256 of the Agent's code, of its own, and of the launch configuration.
+    pub measured: [[u8; 32]; 3],
     /// Thumbprint of the attestation key (DeviceId), once there is one.
     pub device_id: Option<[u8; 32]>,
     /// SubjectPublicKeyInfo (DER) of the key that signs SUIT reports, once there is one.
@@ -188,6 +196,8 @@ impl Value {
                 end(e.array(4).uint(4).text(attestation).text(tee).text(firmware));
             }
             Self::TaInformation(information) => end(e.array(2).uint(5).bytes(information)),
+            Self::OwnerChallenge(challenge) => end(e.array(2).uint(6).bytes(challenge)),
+            Self::OwnerStatement(statement) => end(e.array(2).uint(7).bytes(statement)),
         }
     }
 
@@ -205,6 +215,8 @@ impl Value {
                 firmware: codec::string(d)?,
             })),
             (5, 2) => d.bytes().map(|information| Self::TaInformation(information.to_vec())),
+            (6, 2) => d.byte_array("a challenge of 16 bytes").map(Self::OwnerChallenge),
+            (7, 2) => d.bytes().map(|statement| Self::OwnerStatement(statement.to_vec())),
             _ => Err(Error::new(at, ErrorKind::Value("a value of a known kind"))),
         }
     }
@@ -212,9 +224,10 @@ impl Value {
 
 impl Status {
     fn encode(&self, e: &mut Encoder) {
-        e.array(14).bytes(&self.state_digest).uint(self.state_epoch).uint(self.layers);
+        e.array(16).bytes(&self.state_digest).uint(self.state_epoch).uint(self.layers);
         codec::put_list(e, &self.missing_layers, |e, reason| end(e.text(reason)));
-        e.uint(self.pid.into()).uint(self.uid.into());
+        e.uint(self.pid.into()).uint(self.launcher_pid.into()).uint(self.uid.into());
+        self.measured.iter().fold(e.array(3), |e, digest| e.bytes(digest));
         codec::put_optional(e, self.device_id, |e, id| end(e.bytes(&id)));
         codec::put_optional(e, self.report_key.as_ref(), |e, key| end(e.bytes(key)));
         e.bool(self.enrolled);
@@ -227,14 +240,20 @@ impl Status {
     }
 
     fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(14, "the 14 elements of a status")?;
+        d.array_of(16, "the 16 elements of a status")?;
         Ok(Self {
             state_digest: d.byte_array("a SHA-256 digest")?,
             state_epoch: d.uint()?,
             layers: d.uint()?,
             missing_layers: codec::list(d, codec::string)?,
             pid: codec::u32(d)?,
+            launcher_pid: codec::u32(d)?,
             uid: codec::u32(d)?,
+            measured: {
+                d.array_of(3, "3 digests")?;
+                let digest = "a SHA-256 digest";
+                [d.byte_array(digest)?, d.byte_array(digest)?, d.byte_array(digest)?]
+            },
             device_id: codec::optional(d, |d| d.byte_array("a SHA-256 thumbprint"))?,
             report_key: codec::optional(d, |d| d.bytes().map(<[u8]>::to_vec))?,
             enrolled: d.bool()?,

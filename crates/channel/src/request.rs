@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 
 use tamarack_cbor::{Decoder, Encoder, Error, ErrorKind, Kind};
 use tamarack_model::ComponentId;
+use tamarack_model::permission::Action;
 use tamarack_tee::Params;
 
 use crate::codec::end;
@@ -84,6 +85,31 @@ pub enum Request {
         /// Where to get it, if the app says.
         tam_uri: Option<String>,
     },
+    /// RequestTA of an app that says how old the component may be at most, and perhaps brought its content along.
+    EnsureTa {
+        /// The component.
+        component: ComponentId,
+        /// Where to get it, if the app says.
+        tam_uri: Option<String>,
+        /// Lowest sequence number of its manifest that will do.
+        minimum: Option<u64>,
+        /// Whether the content is at hand: to the Broker, that the app has just offered it.
+        bundled: bool,
+    },
+    /// A piece of the content of a component that the app brought along, in order; the Broker keeps it until the app asks for
+    /// the component or goes. Only for the Broker.
+    OfferBundle {
+        /// The component.
+        component: ComponentId,
+        /// At most [`MAX_CHUNK`] bytes.
+        data: Vec<u8>,
+        /// Whether it is the last piece.
+        last: bool,
+    },
+    /// Asks for the question that the next order of the device's owner must answer.
+    OwnerChallenge,
+    /// An order of the device's owner, signed.
+    OwnerOrder(Vec<u8>),
     /// GetTAInformation (draft-ietf-teep-opentrustprotocol-03 section 6.4.2): what is known of an installed TA.
     GetTaInformation {
         /// The TAQuery, as the app gave it.
@@ -100,6 +126,35 @@ pub enum Target {
     Uuid([u8; 16]),
     /// By component id.
     Component(ComponentId),
+}
+
+impl Request {
+    /// What this is in the permission matrix.
+    pub fn action(&self) -> Action {
+        match self {
+            Self::RequestTa { .. } => Action::TaRequest,
+            Self::UnrequestTa { .. } => Action::TaUnrequest,
+            Self::ProcessTeepMessage(_) => Action::TeepCarry,
+            Self::RequestPolicyCheck => Action::PolicyCheck,
+            Self::ProcessError => Action::ExchangeFail,
+            Self::Chunk { .. } => Action::PayloadCarry,
+            Self::FetchFailed { .. } => Action::PayloadFail,
+            Self::OpenSession { .. } => Action::SessionOpen,
+            Self::Invoke { .. } => Action::SessionInvoke,
+            Self::CloseSession { .. } => Action::SessionClose,
+            Self::Status => Action::StatusRead,
+            Self::Csr(_) => Action::DeviceMake,
+            Self::Enrol(_) => Action::DeviceEnrol,
+            Self::ChangeAnchor(_) => Action::OrderCarry,
+            Self::ProcessOtrpMessage(_) => Action::OtrpCarry,
+            Self::AnnounceTa { .. } => Action::TaAnnounce,
+            Self::GetTaInformation { .. } => Action::OtrpInformation,
+            Self::EnsureTa { .. } => Action::TaRequest,
+            Self::OfferBundle { .. } => Action::BundleOffer,
+            Self::OwnerChallenge => Action::OwnerAsk,
+            Self::OwnerOrder(_) => Action::OwnerCarry,
+        }
+    }
 }
 
 impl Body for Request {
@@ -122,6 +177,10 @@ impl Body for Request {
             Self::ProcessOtrpMessage(_) => 16,
             Self::GetTaInformation { .. } => 17,
             Self::AnnounceTa { .. } => 18,
+            Self::EnsureTa { .. } => 19,
+            Self::OfferBundle { .. } => 20,
+            Self::OwnerChallenge => 21,
+            Self::OwnerOrder(_) => 22,
         }
     }
 
@@ -133,7 +192,20 @@ impl Body for Request {
             }
             Self::UnrequestTa { component } => codec::put_component(e, component),
             Self::ProcessTeepMessage(message) => end(e.bytes(message)),
-            Self::RequestPolicyCheck | Self::ProcessError | Self::Status => end(e.null()),
+            Self::RequestPolicyCheck | Self::ProcessError | Self::Status | Self::OwnerChallenge => {
+                end(e.null());
+            }
+            Self::EnsureTa { component, tam_uri, minimum, bundled } => {
+                codec::put_component(e.array(4), component);
+                codec::put_optional(e, tam_uri.as_ref(), |e, uri| end(e.text(uri)));
+                codec::put_optional(e, *minimum, |e, minimum| end(e.uint(minimum)));
+                e.bool(*bundled);
+            }
+            Self::OfferBundle { component, data, last } => {
+                codec::put_component(e.array(3), component);
+                e.bytes(data).bool(*last);
+            }
+            Self::OwnerOrder(order) => end(e.bytes(order)),
             Self::Chunk { fetch, data, last } => end(e.array(3).uint(*fetch).bytes(data).bool(*last)),
             Self::FetchFailed { fetch } => end(e.uint(*fetch)),
             Self::OpenSession { target, tam_uri, params } => {
@@ -183,6 +255,10 @@ impl Body for Request {
                 Request::RequestTa { component, tam_uri } => Self::AnnounceTa { component, tam_uri },
                 other => other,
             }),
+            19 => ensure_ta(d),
+            20 => offer_bundle(d),
+            21 => d.null().map(|()| Self::OwnerChallenge),
+            22 => d.bytes().map(|order| Self::OwnerOrder(order.to_vec())),
             _ => return None,
         })
     }
@@ -191,6 +267,23 @@ impl Body for Request {
 fn request_ta(d: &mut Decoder<'_>) -> Result<Request, Error> {
     d.array_of(2, "component and TAM URI")?;
     Ok(Request::RequestTa { component: codec::component(d)?, tam_uri: codec::optional(d, codec::string)? })
+}
+
+fn ensure_ta(d: &mut Decoder<'_>) -> Result<Request, Error> {
+    d.array_of(4, "component, TAM URI, minimum and whether it is bundled")?;
+    let (component, tam_uri) = (codec::component(d)?, codec::optional(d, codec::string)?);
+    let minimum = codec::optional(d, Decoder::uint)?;
+    Ok(Request::EnsureTa { component, tam_uri, minimum, bundled: d.bool()? })
+}
+
+fn offer_bundle(d: &mut Decoder<'_>) -> Result<Request, Error> {
+    let at = d.position();
+    d.array_of(3, "component, data and last")?;
+    let (component, data, last) = (codec::component(d)?, d.bytes()?, d.bool()?);
+    if data.len() > MAX_CHUNK {
+        return Err(Error::new(at, ErrorKind::TooLong(MAX_CHUNK)));
+    }
+    Ok(Request::OfferBundle { component, data: data.to_vec(), last })
 }
 
 fn ta_information(d: &mut Decoder<'_>) -> Result<Request, Error> {

@@ -106,8 +106,9 @@ fn enrolment() -> impl Strategy<Value = Enrolment> {
         prop::collection::vec(signer, 0..3),
         prop::collection::vec(peripheral, 0..3),
         prop::option::of(bytes()),
+        prop::option::of(bytes()),
     )
-        .prop_map(|(chains, tams, signers, peripherals, authority)| Enrolment {
+        .prop_map(|(chains, tams, signers, peripherals, authority, owner)| Enrolment {
             chains: chains[0].clone(),
             otrp_chains: chains[1].clone(),
             firmware_chains: chains[2].clone(),
@@ -115,6 +116,7 @@ fn enrolment() -> impl Strategy<Value = Enrolment> {
             signers,
             peripherals,
             authority,
+            owner,
         })
 }
 
@@ -167,6 +169,21 @@ fn request() -> impl Strategy<Value = Request> {
         profile().prop_map(Request::Csr),
         enrolment().prop_map(Request::Enrol),
         bytes().prop_map(Request::ChangeAnchor),
+        (component(), prop::option::of(text()), prop::option::of(any::<u64>()), any::<bool>()).prop_map(
+            |(component, tam_uri, minimum, bundled)| Request::EnsureTa {
+                component,
+                tam_uri,
+                minimum,
+                bundled
+            }
+        ),
+        (component(), bytes(), any::<bool>()).prop_map(|(component, data, last)| Request::OfferBundle {
+            component,
+            data,
+            last
+        }),
+        Just(Request::OwnerChallenge),
+        bytes().prop_map(Request::OwnerOrder),
         bytes().prop_map(Request::ProcessOtrpMessage),
         (bytes(), prop::option::of(text()))
             .prop_map(|(query, tam_uri)| Request::GetTaInformation { query, tam_uri }),
@@ -190,6 +207,8 @@ fn action() -> impl Strategy<Value = Action> {
         TaState::Installing,
         TaState::Installed,
         TaState::Failed,
+        TaState::Deferred,
+        TaState::Denied,
     ]);
     prop_oneof![
         (text(), protocol()).prop_map(|(tam_uri, protocol)| Action::Connect { tam_uri, protocol }),
@@ -258,7 +277,9 @@ fn status() -> impl Strategy<Value = Status> {
                 layers,
                 missing_layers,
                 pid,
+                launcher_pid: pid / 2,
                 uid,
+                measured: [state_digest, [2; 32], [3; 32]],
                 device_id,
                 report_key,
                 enrolled,
@@ -283,6 +304,8 @@ fn reply() -> impl Strategy<Value = Reply> {
             firmware
         })),
         bytes().prop_map(Value::TaInformation),
+        any::<[u8; 16]>().prop_map(Value::OwnerChallenge),
+        bytes().prop_map(Value::OwnerStatement),
     ];
     let result = prop_oneof![value.prop_map(Ok), failure().prop_map(Err)];
     (result, prop::collection::vec(action(), 0..4)).prop_map(|(result, actions)| Reply { result, actions })
@@ -352,7 +375,7 @@ fn what_is_not_defined_is_refused() {
     let null = |e: &mut Encoder| end(e.null());
     check(&raw(2, 1, 11, null), "version 2");
     check(&raw(1, 1 << 32, 11, null), "32 bits");
-    check(&raw(1, 1, 19, null), "operation 19");
+    check(&raw(1, 1, 23, null), "operation 23");
     check(&raw(1, 1, 0, null), "operation 0");
     check(&raw(1, 1, 11, |e| end(e.uint(1))), "expected null");
     check(&[raw(1, 1, 11, null), vec![0]].concat(), "1 bytes follow");

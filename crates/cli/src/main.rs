@@ -26,10 +26,15 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    // The TEE's process is this program again: nothing of the command line may run in it.
+    // The TEE's processes are this program again: nothing of the command line may run in them.
     let mut args = std::env::args_os().skip(1);
     match args.next() {
-        Some(first) if first == cmd::agent::TEE_SUBCOMMAND => return tamarack_tee_host::main(args),
+        Some(first) if first == tamarack_tee_host::LAUNCHER_SUBCOMMAND => {
+            return tamarack_tee_host::launcher_main(args);
+        }
+        Some(first) if first == tamarack_tee_host::AGENT_SUBCOMMAND => {
+            return tamarack_tee_host::agent_main(args);
+        }
         Some(first) if first == cmd::demo::peek::SUBCOMMAND => return cmd::demo::peek::main(args),
         _ => {}
     }

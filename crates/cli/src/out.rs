@@ -11,3 +11,26 @@ pub fn lines(text: &str) -> Outcome {
     let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end_matches('\n'));
     Ok(())
 }
+
+/// Logs of a service go to standard error. A subscriber that is there already is kept.
+pub fn log(json: bool) {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TAMARACK_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let _ = if json { log.json().try_init() } else { log.try_init() };
+}
+
+/// The one line with which a service says that it is ready.
+pub fn ready(scheme: &str, address: std::net::SocketAddr) {
+    use std::io::Write;
+    let line = serde_json::json!({
+        "ready": true, "address": address.to_string(), "url": format!("{scheme}://{address}"),
+        "pid": std::process::id(),
+    });
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,13 +1,12 @@
-//! A client of the TAM's REST interface.
+//! A client of the TAM's REST interface, and of services that ask nobody who calls.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 use tamarack_model::{Code, codes};
-use ureq::http::{Method, Request, Response, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
+use tamarack_service::client;
+use ureq::http::{Method, Request, Response};
 use ureq::{Agent, Body};
 
 use crate::fail::{self, Fail, Outcome};
@@ -33,10 +32,6 @@ pub struct Connection {
     pub allow_plain_http: bool,
 }
 
-/// Where distributions keep the roots that they trust.
-const SYSTEM_ROOTS: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
-
 /// Largest answer that is read, in bytes.
 const ANSWER: u64 = 64 << 20;
 
@@ -47,26 +42,53 @@ pub struct Rest {
     token: String,
 }
 
+/// Where a service is that asks nobody who calls.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Open {
+    /// URL of the service, such as `https://verifier.example`
+    #[arg(long)]
+    pub url: String,
+    /// Certificates to trust for HTTPS besides the system's, PEM
+    #[arg(long, env = "TAMARACK_TLS_ROOT")]
+    pub root: Option<PathBuf>,
+    /// Use plain HTTP to another machine
+    #[arg(long)]
+    pub allow_plain_http: bool,
+}
+
+impl Open {
+    /// Asks, and gives the body of a success as it is.
+    pub fn ask(&self, path: &str, body: Option<(&str, Vec<u8>)>) -> Outcome<Vec<u8>> {
+        let url = format!("{}{path}", self.url.trim_end_matches('/'));
+        let agent = agent(&self.url, self.root.as_deref(), self.allow_plain_http)?;
+        let failed = |e: ureq::Error| Fail::new(codes::HTTP_PEER, format_args!("no answer from {url}: {e}"));
+        let mut response = match body {
+            None => agent.get(&url).call(),
+            Some((media_type, body)) => agent.post(&url).header("content-type", media_type).send(body),
+        }
+        .map_err(failed)?;
+        if !response.status().is_success() {
+            return Err(refused(response, &url));
+        }
+        response.body_mut().with_config().limit(ANSWER).read_to_vec().map_err(failed)
+    }
+}
+
+fn agent(url: &str, root: Option<&Path>, allow_plain_http: bool) -> Outcome<Agent> {
+    let wrong = |e: tamarack_tam_server::Error| Fail::input(e.code(), format_args!("--url: {e}"));
+    client::check_url(url, allow_plain_http).map_err(wrong)?;
+    let own = root.map(fail::read).transpose()?;
+    client::agent(own.as_deref(), Duration::from_secs(120)).map_err(|e| {
+        let path = root.unwrap_or(Path::new("")).display();
+        Fail::input(e.code(), format_args!("{path}: {e}"))
+    })
+}
+
 impl Rest {
     /// Reads the token and the roots; nothing is sent yet.
     pub fn new(connection: &Connection) -> Outcome<Self> {
         let url = connection.url.trim_end_matches('/');
-        let parsed: Uri = url.parse().map_err(|_| {
-            Fail::input(codes::USAGE, format_args!("--url {url:?} is not an http or https URL"))
-        })?;
-        match (parsed.scheme_str(), parsed.host()) {
-            (Some("https"), Some(_)) => {}
-            (Some("http"), Some(host)) if connection.allow_plain_http || is_loopback(host) => {}
-            (Some("http"), Some(_)) => {
-                let message =
-                    format_args!("{url} is plain HTTP to another machine, which would show it the token");
-                return Err(Fail::input(codes::HTTP_INSECURE, message));
-            }
-            _ => {
-                let message = format_args!("--url {url:?} is not an http or https URL");
-                return Err(Fail::input(codes::USAGE, message));
-            }
-        }
+        let agent = agent(url, connection.root.as_deref(), connection.allow_plain_http)?;
         let token = match (&connection.token, &connection.token_file) {
             (Some(token), _) => token.clone(),
             (None, Some(path)) => keys::read_text(path)?,
@@ -77,26 +99,12 @@ impl Rest {
                 ));
             }
         };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .root_certs(RootCerts::from(roots(connection)?))
-            .build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            // A proxy from the environment would see the token on its way to a loopback address.
-            .proxy(None)
-            .timeout_global(Some(Duration::from_secs(120)))
-            .user_agent(concat!("tamarack/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Ok(Self { agent: config.into(), base: format!("{url}/api/v1"), token: token.trim().to_string() })
+        Ok(Self { agent, base: format!("{url}/api/v1"), token: token.trim().to_string() })
     }
 
     /// Gets JSON.
     pub fn get(&self, path: &str) -> Outcome<Value> {
-        self.call(Method::GET, path, None)
+        self.call(Method::GET, path, None, None)
     }
 
     /// Gets every item of a list, page by page.
@@ -119,34 +127,49 @@ impl Rest {
 
     /// Posts JSON.
     pub fn post(&self, path: &str, body: &Value) -> Outcome<Value> {
-        self.call(Method::POST, path, Some(("application/json", body.to_string().into_bytes())))
+        self.call(Method::POST, path, Some(("application/json", body.to_string().into_bytes())), None)
     }
 
     /// Posts bytes of another type.
     pub fn post_bytes(&self, path: &str, media_type: &'static str, body: Vec<u8>) -> Outcome<Value> {
-        self.call(Method::POST, path, Some((media_type, body)))
+        self.call(Method::POST, path, Some((media_type, body)), None)
     }
 
     /// Puts JSON.
     pub fn put(&self, path: &str, body: &Value) -> Outcome<Value> {
-        self.call(Method::PUT, path, Some(("application/json", body.to_string().into_bytes())))
+        self.call(Method::PUT, path, Some(("application/json", body.to_string().into_bytes())), None)
+    }
+
+    /// Puts JSON in place of what has this ETag.
+    pub fn put_matching(&self, path: &str, etag: &str, body: &Value) -> Outcome<Value> {
+        let body = ("application/json", body.to_string().into_bytes());
+        self.call(Method::PUT, path, Some(body), Some(etag))
     }
 
     /// Deletes.
     pub fn delete(&self, path: &str) -> Outcome<Value> {
-        self.call(Method::DELETE, path, None)
+        self.call(Method::DELETE, path, None, None)
     }
 
-    fn call(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Outcome<Value> {
+    fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+        if_match: Option<&str>,
+    ) -> Outcome<Value> {
         let url = format!("{}{path}", self.base);
         let failed = |why: &dyn std::fmt::Display| {
             Fail::new(codes::HTTP_PEER, format_args!("no answer from {url}: {why}"))
         };
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(&url)
             .header("authorization", format!("Bearer {}", self.token))
             .header("accept", "application/json");
+        if let Some(etag) = if_match {
+            request = request.header("if-match", etag);
+        }
         let sent = match body {
             None => request.body(()).map_err(|e| failed(&e)).map(|request| self.agent.run(request))?,
             Some((media_type, body)) => request
@@ -159,26 +182,31 @@ impl Rest {
     }
 }
 
-/// The JSON of a success, or what the TAM's problem details say.
+/// The JSON of a success, or what the problem details say.
 fn answer(mut response: Response<Body>, url: &str) -> Outcome<Value> {
-    let status = response.status();
+    if !response.status().is_success() {
+        return Err(refused(response, url));
+    }
     let body = response
         .body_mut()
         .with_config()
         .limit(ANSWER)
         .read_to_vec()
         .map_err(|e| Fail::new(codes::HTTP_PEER, format_args!("{url}: {e}")))?;
-    if status.is_success() && body.is_empty() {
+    if body.is_empty() {
         return Ok(Value::Null);
     }
+    Ok(serde_json::from_slice(&body).unwrap_or_default())
+}
+
+/// What problem details say.
+fn refused(mut response: Response<Body>, url: &str) -> Fail {
+    let status = response.status();
+    let body = response.body_mut().with_config().limit(ANSWER).read_to_vec().unwrap_or_default();
     let json: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if status.is_success() {
-        return Ok(json);
-    }
-    let code = json["code"].as_str().and_then(Code::parse);
-    match (code, json["detail"].as_str()) {
-        (Some(code), Some(detail)) => Err(Fail::new(code, format_args!("the TAM refuses: {detail}"))),
-        _ => Err(Fail::new(codes::HTTP_PEER, format_args!("{url} answered with status {status}"))),
+    match (json["code"].as_str().and_then(Code::parse), json["detail"].as_str()) {
+        (Some(code), Some(detail)) => Fail::new(code, format_args!("refused: {detail}")),
+        _ => Fail::new(codes::HTTP_PEER, format_args!("{url} answered with status {status}")),
     }
 }
 
@@ -186,34 +214,4 @@ fn answer(mut response: Response<Body>, url: &str) -> Outcome<Value> {
 pub fn encode(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
-/// Whether a URL's host is this machine. A name other than `localhost` may lead anywhere.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn roots(connection: &Connection) -> Outcome<Vec<Certificate<'static>>> {
-    let system = SYSTEM_ROOTS.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
-    let mut roots = certificates(&system);
-    if let Some(path) = &connection.root {
-        let own = certificates(&fail::read(path)?);
-        if own.is_empty() {
-            let message = format_args!("{}: it has no certificate in PEM", path.display());
-            return Err(Fail::input(codes::PEM_INVALID, message));
-        }
-        roots.extend(own);
-    }
-    Ok(roots)
-}
-
-fn certificates(pem: &[u8]) -> Vec<Certificate<'static>> {
-    ureq::tls::parse_pem(pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect()
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value as Json;
 
-const TEEP_STEPS: [&str; 21] = [
+const TEEP_STEPS: [&str; 22] = [
     "pki",
     "tam-up",
     "tee-up",
@@ -18,6 +18,7 @@ const TEEP_STEPS: [&str; 21] = [
     "publish-v2",
     "policy-update",
     "state-survived",
+    "owner-denies",
     "refuse-downgrade",
     "refuse-replay",
     "refuse-tampered-payload",
@@ -31,7 +32,8 @@ const TEEP_STEPS: [&str; 21] = [
 ];
 
 /// Steps that refuse something, each with its number of attempts that must have left all digests alone.
-const TEEP_REFUSALS: [(&str, usize); 7] = [
+const TEEP_REFUSALS: [(&str, usize); 8] = [
+    ("owner-denies", 4),
     ("refuse-downgrade", 1),
     ("refuse-replay", 4),
     ("refuse-tampered-payload", 1),

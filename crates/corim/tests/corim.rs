@@ -179,6 +179,8 @@ fn k5_a_key_for_another_purpose_does_not_verify() {
         Purpose::AttestationResult,
         Purpose::TrustedApplication,
         Purpose::DeviceAuthority,
+        Purpose::DeviceOwner,
+        Purpose::OwnerStatement,
     ] {
         let refused = read.verify(&[trusted(&*maker, purpose)], &provider()).unwrap_err();
         assert_eq!(refused.code(), codes::COSE_KEY_UNKNOWN, "{purpose:?}");

@@ -182,6 +182,17 @@ impl EncryptionInfo {
         self.recipients.iter().map(|recipient| recipient.kid.as_deref())
     }
 
+    /// Each recipient: its key identifier, and the label of the way that its key is wrapped in if it is one of ours.
+    pub fn recipients(&self) -> impl Iterator<Item = (Option<&[u8]>, Option<i64>)> {
+        self.recipients.iter().map(|recipient| {
+            let algorithm = recipient.method.as_ref().map(|method| match method {
+                Method::Kek => A128KW,
+                Method::Agreement { .. } => ECDH_ES_A128KW,
+            });
+            (recipient.kid.as_deref(), algorithm)
+        })
+    }
+
     /// Decrypts `ciphertext` with `key`, which calls itself `kid`, for the use `context`. Every recipient of that kid or of
     /// none is tried, at most eight (security rule K5).
     ///

@@ -41,6 +41,10 @@ pub enum Purpose {
     DeviceAuthority,
     /// Signing reference values and endorsements (CoRIM).
     ReferenceValues,
+    /// Ordering a device as its owner.
+    DeviceOwner,
+    /// Telling a device's owner what is in force there, as the device.
+    OwnerStatement,
 }
 
 /// A public key that is trusted for one purpose. Its type pins the algorithm.

@@ -9,7 +9,7 @@ use tamarack_crypto::{KeyType, Secret, Sign as Signer};
 use tamarack_crypto_rustcrypto::provider;
 
 const PAYLOAD: &[u8] = b"payload";
-const PURPOSES: [Purpose; 8] = [
+const PURPOSES: [Purpose; 10] = [
     Purpose::TeepMessage,
     Purpose::SuitManifest,
     Purpose::SuitReport,
@@ -18,6 +18,8 @@ const PURPOSES: [Purpose; 8] = [
     Purpose::TrustedApplication,
     Purpose::DeviceAuthority,
     Purpose::ReferenceValues,
+    Purpose::DeviceOwner,
+    Purpose::OwnerStatement,
 ];
 
 fn signer(key_type: KeyType) -> Box<dyn Signer> {

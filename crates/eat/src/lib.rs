@@ -9,6 +9,7 @@
 //! | [`sign`] | the other direction |
 //! | [`PlatformClaims`] | our private claim about a TEE |
 //! | [`ear`] | Attestation Results: what a verifier says about Evidence |
+//! | [`TpmQuote`] | the quote of a TPM in the submodule `tpm` |
 //! | [`MeasuredTa`] | a TA among the measurements of a device |
 //! | [`TaClaims`] | what a TA proves of itself, in a submodule of Evidence of its own |
 //!
@@ -29,6 +30,7 @@ mod platform;
 mod ta;
 mod teep;
 mod token;
+mod tpm;
 
 pub use claims::{Claims, DebugStatus, HardwareVersion, OemId, Profile, label};
 pub use confirmation::Confirmation;
@@ -38,6 +40,7 @@ pub use platform::{LAYERS, PlatformClaims, layer};
 pub use ta::{TaClaims, TaEvidenceError, TaIdentity, as_requested};
 pub use teep::{TeepClaims, TeepError};
 pub use token::{Error, Token, sign};
+pub use tpm::{LAUNCHER_PCR, TpmQuote, decode_pcrs, encode_pcrs};
 
 /// CBOR tag of a CWT.
 pub const TAG_CWT: u64 = 61;

@@ -2,6 +2,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind};
+use tamarack_cose::CoseKey;
+use tamarack_crypto::PublicKey;
 
 /// Bits of [`PlatformClaims::layers`]: what separates a software TEE from the rest of its machine (security rule S1).
 pub mod layer {
@@ -44,8 +46,9 @@ pub const LAYERS: &[(u64, &str)] = &[
 /// | 6 | `state_epoch` | unsigned |
 /// | 7 | `state_root` | bytes, 32 |
 /// | 8 | `trust_store_sequence` | unsigned |
+/// | 9 | `decryption_key` | COSE_Key, P-256; optional |
 ///
-/// All are required; texts have 1 to 64 bytes; other labels are stepped over.
+/// All but the last are required; texts have 1 to 64 bytes; other labels are stepped over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlatformClaims {
     /// What kind of TEE: `software-tee`.
@@ -64,6 +67,9 @@ pub struct PlatformClaims {
     pub state_root: [u8; 32],
     /// Sequence number of the trust store.
     pub trust_store_sequence: u64,
+    /// The key that payloads for this device alone are encrypted to, apart from every other key of the device (security
+    /// rule K6). The signature of the Evidence vouches for it.
+    pub decryption_key: Option<PublicKey>,
 }
 
 impl PlatformClaims {
@@ -89,6 +95,7 @@ impl<'b> Decode<'b> for PlatformClaims {
     fn decode(d: &mut Decoder<'b>) -> Result<Self, Error> {
         let at = d.position();
         let (mut class, mut root_secret, mut counter_quality, mut time_quality) = (None, None, None, None);
+        let mut decryption_key = None;
         let (mut layers, mut state_epoch, mut state_root, mut trust_store_sequence) =
             (None, None, None, None);
         for _ in 0..d.map()? {
@@ -101,6 +108,7 @@ impl<'b> Decode<'b> for PlatformClaims {
                 6 => state_epoch = Some(d.uint()?),
                 7 => state_root = Some(d.byte_array("a state root of 32 bytes")?),
                 8 => trust_store_sequence = Some(d.uint()?),
+                9 => decryption_key = Some(p256(d)?),
                 _ => drop(d.raw()?),
             }
         }
@@ -114,7 +122,18 @@ impl<'b> Decode<'b> for PlatformClaims {
             state_epoch: state_epoch.ok_or(missing("state-epoch"))?,
             state_root: state_root.ok_or(missing("state-root"))?,
             trust_store_sequence: trust_store_sequence.ok_or(missing("trust-store-sequence"))?,
+            decryption_key,
         })
+    }
+}
+
+/// A key for key agreement, which keys that only sign are not.
+fn p256(d: &mut Decoder<'_>) -> Result<PublicKey, Error> {
+    let at = d.position();
+    let CoseKey(key) = CoseKey::decode(d)?;
+    match key {
+        PublicKey::P256 { .. } => Ok(key),
+        PublicKey::Ed25519(_) => Err(Error::new(at, ErrorKind::Value("a P-256 key"))),
     }
 }
 
@@ -140,7 +159,8 @@ impl Encode for PlatformClaims {
                 .int(5, |e| e.text(&self.time_quality))
                 .int(6, |e| e.uint(self.state_epoch))
                 .int(7, |e| e.bytes(&self.state_root))
-                .int(8, |e| e.uint(self.trust_store_sequence));
+                .int(8, |e| e.uint(self.trust_store_sequence))
+                .optional(9, self.decryption_key, |e, key| e.item(&CoseKey(key)));
         });
     }
 }

@@ -155,6 +155,13 @@ table! {
     RESULT_STATUS = 3125, "The verifier does not affirm the device", "The EAR's status is none, warning or contraindicated, or its grade is below the least that is accepted.", "The reasons say what was found; update the device, or add reference values at the verifier.";
     VERIFIER_UNAVAILABLE = 3126, "The verifier did not answer", "It could not be reached, took too long, or answered with an error.", "Check the address and the verifier's log; the device may try again.";
     VERIFIER_KEY = 3127, "A verifier's key serves something else", "It is the key of a TEE CA, of another verifier, or of a provider of reference values.", "Give the verifier a key of its own: `tamarack pki key`.";
+    TPM_QUOTE_MALFORMED = 3130, "The TPM quote is malformed", "It is not a TPMS_ATTEST or TPMT_SIGNATURE of TPM 2.0 Library Part 2, or something follows it.", "Send exactly what TPM2_Quote gave; the reason names the byte.";
+    TPM_QUOTE_TYPE = 3131, "What the TPM signed is no quote", "It is another attestation (of a key, of the time), or bytes that no TPM generated.", "Use TPM2_Quote with a restricted signing key.";
+    TPM_QUOTE_SIGNATURE = 3132, "The TPM quote is not signed by the attestation key", "It was edited, another key signed it, or it is not ECDSA P-256 with SHA-256.", "Quote with the key that the TEE CA certified.";
+    TPM_QUOTE_STALE = 3133, "The TPM quote is not bound to this exchange", "Its qualifying data is not the hash of this nonce and key: it is a replay.", "Ask the TPM for a quote with the qualifying data of the answer at hand.";
+    TPM_PCR_DIGEST = 3134, "The PCR values are not those that were quoted", "Their digest or selection is not the one in the quote, or they are not of the SHA-256 bank.", "Read the PCRs and quote them without an extend in between.";
+    TPM_PCR_LAUNCHER = 3135, "The TPM measured another Agent or configuration", "PCR 23 does not hold the Agent and configuration that the claims tell.", "Start the device again; if it stays, its Agent was replaced.";
+    TPM_QUOTE_MISSING = 3136, "The Evidence tells of a TPM without its quote", "root-secret or counter-quality is tpm, and the submodule tpm is missing.", "Use a launcher that quotes.";
 
     // 4xxx: TAM and store.
     API_UNAUTHENTICATED = 4001, "The request carries no valid token", "The bearer token is missing, unknown or revoked.", "Send Authorization: Bearer with a token made by `tamarack tam init` or `tamarack tam token`.";
@@ -169,6 +176,16 @@ table! {
     STORE_FAILED = 4010, "The store failed", "The database cannot be read or written.", "Check disk space and permissions; the log has the cause.";
     OVERLOADED = 4011, "Too many requests", "The TAM sheds load before it signs anything.", "Try again after the time in Retry-After.";
     DEVICE_QUARANTINED = 4012, "The device is in quarantine", "Its state forked or went back.", "An operator can release it.";
+    RELEASE_POLICY_INVALID = 4020, "The release policy cannot be read", "It is not an expression of CEL.", "The message names line and column.";
+    RELEASE_POLICY_NAME = 4021, "The release policy names what does not exist", "A variable, field or function in it is unknown.", "The message names line and column; docs/release-policy.md lists what a policy sees.";
+    RELEASE_POLICY_LIMIT = 4022, "The release policy is beyond a limit", "It is too long, nested too deeply, or could run too long.", "Make it shorter; the message names the limit.";
+    RELEASE_POLICY_TIME = 4023, "The release policy ran too long", "It was cut off, and what it would have said is not known.", "Make it simpler.";
+    RELEASE_POLICY_FAILED = 4024, "The release policy failed", "Its evaluation ended in an error, such as a claim that the device did not make.", "Ask with has(..) before using a claim; `tamarack policy test` shows the error.";
+    RELEASE_POLICY_RESULT = 4025, "The release policy gave no decision", "Its result is neither a bool nor a map of allow (bool) and reason (string).", "Let it give one of these.";
+    RELEASE_DENIED = 4026, "The release policy denies this", "The tenant's policy does not release the component to this device.", "The reason names what the policy asks for; `tamarack policy test` shows it.";
+    RELEASE_UNKNOWN = 4027, "There is nothing to decide by", "No appraisal of the device is recorded, or this TAM has no rules for release policies.", "Let the device prove itself again.";
+    REFERENCE_PROVIDER = 4028, "The provider of reference values cannot be taken", "Its name, keys or scope are missing, or belong to somebody else.", "The message names the field.";
+    NOT_PERMITTED = 4030, "The permission matrix does not allow this", "The role of the caller, such as a normal app on the Broker's socket, may not do this.", "`tamarack explain permissions` shows who may.";
 
     // 5xxx: device and TA.
     TEE_STORAGE = 5001, "The TEE's sealed storage failed", "It cannot be written, or was altered or made with another root secret.", "Check the disk; a storage that was altered must be enrolled again.";
@@ -185,6 +202,15 @@ table! {
     DEVICE_BUSY = 5012, "Another exchange is in progress", "The Agent handles one exchange at a time.", "Try again when it has ended.";
     TEE_LAUNCHER = 5013, "The TEE's launcher refused or failed", "The process that holds the root of trust did not do what the Agent needs.", "The message says what; start the device again.";
     TEE_NO_PANEL = 5014, "Nobody can be asked at the device", "The device has no panel, or none is connected to it.", "Start it with --panel, and `tamarack panel` at the other end.";
+    OWNER_REFUSED = 5020, "The device owner refuses this", "A rule of the device's owner denies the TAM, the provider or the component.", "`tamarack owner show` lists the rules; only the owner's key changes them.";
+    OWNER_DEFERRED = 5021, "This waits for the device owner's consent", "A rule of the device's owner wants every installation of this kind to be approved.", "`tamarack owner approve`; it is installed at the next policy check after that.";
+    OWNER_ORDER = 5022, "The owner's order is not accepted", "It is not signed by the owner's key, answers no question of this device, was used before, or says something that cannot be.", "The message names what; each order is made for one device and one time.";
+    OWNER_NONE = 5023, "The device has no owner", "It was made without the key of an owner, so nobody can give it rules.", "Make the device with `tamarack agent init --owner KEY.pub`.";
+    PACKAGE_INVALID = 5024, "The app package cannot be read", "It is no folder or tar archive with a dependency file as docs/app-packages.md has it, or it exceeds a limit.", "The message names the part; `tamarack app pack` makes packages.";
+    PACKAGE_UNMET = 5025, "A TA that the app needs cannot be had", "No TAM brings it, or none in a version that the app accepts.", "The message names the TA and what came of each TAM.";
+    BUNDLE_REFUSED = 5026, "The bundled TA is not the one that the TAM grants", "Its digest is not the one in the manifest that the TAM sent: it was altered, or the TAM has another version.", "Use the provider's own package, or install with --no-bundle, which downloads the TA.";
+    TPM_UNAVAILABLE = 5040, "The TPM cannot be used", "It cannot be reached, another process uses it, its owner has set a password, or it refused a command.", "The message has the command and the response code; give /dev/tpmrm0 rather than /dev/tpm0.";
+    TPM_SEALED = 5041, "The TPM does not release the root secret", "This is another TPM, or the machine, the Agent or its configuration is not what the secret was sealed to.", "Boot what was sealed to; before an update of the Agent run `tamarack agent reseal`.";
 
     // 60xx: OTrP. 6001 to 6020 are the codes of the draft, one each; then what is found on one's own side.
     OTRP_DEV_STATE_MISMATCH = 6001, "ERR_DEV_STATE_MISMATCH: the device's state is not the one the TAM knows", "The dsihash is not that of the last DSI told to this TAM, or something changed since.", "Nothing to do: the TAM asks for the state again and plans anew.";

@@ -68,6 +68,19 @@ impl ComponentId {
         }
     }
 
+    /// Last segment of the id of a TA's personalization data.
+    pub const PERSONALIZATION: &'static str = "data";
+
+    /// The TA whose personalization data this id names: `domain/uuid/data` is that of `domain/uuid/ta`.
+    pub fn personalized_ta(&self) -> Option<Self> {
+        match self.0.as_slice() {
+            [domain, uuid, kind] if kind == Self::PERSONALIZATION.as_bytes() && uuid.len() == 16 => {
+                Self::new([&domain[..], uuid, b"ta"]).ok()
+            }
+            _ => None,
+        }
+    }
+
     /// Whether `prefix` names this id or a whole-segment prefix of it.
     pub fn starts_with(&self, prefix: &[Vec<u8>]) -> bool {
         self.0.starts_with(prefix)

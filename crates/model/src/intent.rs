@@ -2,7 +2,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::{Code, ComponentId, Sha256Digest};
+use crate::{Code, ComponentId, Sha256Digest, codes};
 
 /// A protocol that a TAM and a device can speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +114,8 @@ pub struct View {
     pub requested: Vec<(ComponentId, Option<u64>)>,
     /// Manifests that no application on the device needs any more.
     pub unneeded: Vec<ComponentId>,
+    /// What the device's owner withholds of what this Owner has or wants there.
+    pub held_back: Vec<HeldBack>,
 }
 
 /// What came of one transaction on a device.
@@ -125,4 +127,69 @@ pub enum Outcome {
     Unchanged,
     /// Nothing was changed, for this reason.
     Refused(Code),
+    /// The device's owner denies something of it, which is not a failure of anybody; whatever else was asked for is done.
+    RefusedByOwner,
+    /// Something of it waits for the consent of the device's owner; whatever else was asked for is done.
+    Deferred,
+}
+
+/// What a device does not install or run because its owner does not let it: one entry of what it tells the Owner concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    /// Manifest component id, or the id of a component that an application asks for.
+    pub id: ComponentId,
+    /// Why.
+    pub why: OwnerSays,
+    /// The version that was withheld, if it is about one version.
+    pub sequence: Option<u64>,
+}
+
+/// What a device's owner says about something that a TAM wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnerSays {
+    /// Not without being asked: it waits.
+    Deferred,
+    /// No.
+    Refused,
+}
+
+impl OwnerSays {
+    /// The stable code.
+    pub fn code(self) -> Code {
+        match self {
+            Self::Deferred => codes::OWNER_DEFERRED,
+            Self::Refused => codes::OWNER_REFUSED,
+        }
+    }
+
+    /// Reads what [`OwnerSays::code`] gives; None for every other code.
+    pub fn of(code: Code) -> Option<Self> {
+        [Self::Deferred, Self::Refused].into_iter().find(|says| says.code() == code)
+    }
+
+    /// Its name in interfaces and storage.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deferred => "deferred",
+            Self::Refused => "refused by owner",
+        }
+    }
+
+    /// Reads what [`OwnerSays::as_str`] gives.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Deferred, Self::Refused].into_iter().find(|says| says.as_str() == text)
+    }
+
+    /// Number on the wire.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Refused => 1,
+            Self::Deferred => 2,
+        }
+    }
+
+    /// Reads what [`OwnerSays::number`] gives.
+    pub fn of_number(number: u64) -> Option<Self> {
+        [Self::Deferred, Self::Refused].into_iter().find(|says| says.number() == number)
+    }
 }

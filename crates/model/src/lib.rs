@@ -10,6 +10,7 @@
 //! | [`Protocol`] | what a TAM and a device speak | |
 //! | [`DeviceId`] | a TEE as the TAM sees it | thumbprint of the attestation key (RFC 9679) |
 //! | [`Code`] | stable error code `TMK-nnnn` | ours |
+//! | [`permission`] | who may do what | ours |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,12 +21,13 @@ mod component;
 mod digest;
 mod id;
 mod intent;
+pub mod permission;
 
 pub use code::{CODES, Code, CodeInfo, codes};
 pub use component::{ComponentId, ComponentIdError};
 pub use digest::Sha256Digest;
 pub use id::{DeviceId, Hex, OwnerId};
-pub use intent::{DomainChanges, Intent, Outcome, Protocol, TcEntry, View};
+pub use intent::{DomainChanges, HeldBack, Intent, Outcome, OwnerSays, Protocol, TcEntry, View};
 
 /// Seconds since 1970-01-01T00:00:00Z, as every engine of Tamarack takes and keeps time.
 pub type UnixTime = u64;

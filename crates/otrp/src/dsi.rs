@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use tamarack_crypto::{ConstantTimeEq, Provider};
 use tamarack_jose::json::{self, Json};
 use tamarack_jose::{Jwk, base64};
+use tamarack_model::OwnerSays;
 
 use crate::aik;
 use crate::member::{
@@ -68,6 +69,8 @@ pub struct TeeState {
     pub requestedtalist: Vec<RequestedTa>,
     /// Extension: TAs that no application on the device needs any more.
     pub unneededtalist: Vec<UnneededTa>,
+    /// Extension: TAs of this TAM that the device's owner withholds.
+    pub withheldtalist: Vec<WithheldTa>,
 }
 
 /// A Security Domain in a DSI.
@@ -125,6 +128,19 @@ pub struct UnneededTa {
     pub taid: String,
     /// The Security Domain that it is in.
     pub sdname: String,
+}
+
+/// A TA that the device's owner does not let in, or does not let run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithheldTa {
+    /// Its identifier.
+    pub taid: String,
+    /// The Security Domain that it is in or meant for.
+    pub sdname: String,
+    /// Whether it is refused or waits: `refused` or `deferred`.
+    pub why: OwnerSays,
+    /// The version that waits. A decimal string.
+    pub seq: Option<u64>,
 }
 
 impl Dsi {
@@ -189,6 +205,14 @@ impl TeeState {
         let unneeded = |ta: &UnneededTa| {
             Writer::new().member("taid", string(&ta.taid)).member("sdname", string(&ta.sdname)).build()
         };
+        let withheld = |ta: &WithheldTa| {
+            Writer::new()
+                .member("taid", string(&ta.taid))
+                .member("sdname", string(&ta.sdname))
+                .member("why", string(says_text(ta.why)))
+                .optional("seq", ta.seq.map(|n| string(n.to_string())))
+                .build()
+        };
         Writer::new()
             .member("name", string(&self.name))
             .member("ver", string(&self.ver))
@@ -201,6 +225,7 @@ impl TeeState {
             .optional("eat", self.eat.as_ref().map(base64_of))
             .optional("requestedtalist", some(&self.requestedtalist, |l| array(l, requested)))
             .optional("unneededtalist", some(&self.unneededtalist, |l| array(l, unneeded)))
+            .optional("withheldtalist", some(&self.withheldtalist, |l| array(l, withheld)))
             .build()
     }
 
@@ -218,6 +243,7 @@ impl TeeState {
             eat: object.optional("eat", bytes)?,
             requestedtalist: object.optional("requestedtalist", list(RequestedTa::read))?.unwrap_or_default(),
             unneededtalist: object.optional("unneededtalist", list(UnneededTa::read))?.unwrap_or_default(),
+            withheldtalist: object.optional("withheldtalist", list(WithheldTa::read))?.unwrap_or_default(),
         };
         object.end()?;
         Ok(state)
@@ -321,6 +347,33 @@ impl RequestedTa {
             taid: object.required("taid", name)?,
             sdname: object.required("sdname", name)?,
             taname: object.optional("taname", text)?,
+            seq: object.optional("seq", decimal)?,
+        };
+        object.end()?;
+        Ok(ta)
+    }
+}
+
+/// On the wire.
+fn says_text(says: OwnerSays) -> &'static str {
+    match says {
+        OwnerSays::Refused => "refused",
+        OwnerSays::Deferred => "deferred",
+    }
+}
+
+impl WithheldTa {
+    fn read(cx: &mut Context, json: &Json, path: &str) -> Result<Self, Error> {
+        let mut object = Object::of(cx, json, path)?;
+        let ta = Self {
+            taid: object.required("taid", name)?,
+            sdname: object.required("sdname", name)?,
+            why: object.required("why", |cx, json, path| {
+                let text = text(cx, json, path)?;
+                let says =
+                    [OwnerSays::Refused, OwnerSays::Deferred].into_iter().find(|s| says_text(*s) == text);
+                says.ok_or_else(|| mistyped(path))
+            })?,
             seq: object.optional("seq", decimal)?,
         };
         object.end()?;

@@ -96,6 +96,8 @@ impl ErrorCode {
             codes::JOSE_ALGORITHM | codes::JOSE_RSA1_5 | codes::COSE_ALGORITHM => Self::UnsupportedCryptoAlg,
             codes::OTRP_VERSION => Self::UnsupportedMsgVersion,
             codes::TAM_NOT_TRUSTED => Self::TamNotTrusted,
+            // The device's owner has not authorised it, or not yet.
+            codes::OWNER_REFUSED | codes::OWNER_DEFERRED => Self::TamNotAuthorized,
             codes::TA_NOT_FOUND => Self::TaNotFound,
             codes::TA_INVALID => Self::TaInvalid,
             codes::TA_QUOTA => Self::TeeResourceFull,

@@ -40,7 +40,7 @@ pub mod taid;
 pub use command::Command;
 pub use dsi::{
     Aik, Dsi, DsiHashes, EXTENSION_H1, RequestedTa, SecurityDomain, SerializedDsi, Ta, TeeState, TfwData,
-    UnneededTa, hash_text,
+    UnneededTa, WithheldTa, hash_text,
 };
 pub use error::{Error, ErrorCode};
 pub use member::{MessageId, Tolerance};

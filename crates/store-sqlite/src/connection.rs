@@ -9,6 +9,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_otrp.sql"),
     include_str!("../migrations/0003_references.sql"),
+    include_str!("../migrations/0004_release.sql"),
+    include_str!("../migrations/0005_owner.sql"),
 ];
 
 /// Pages that each connection caches: negative means KiB.

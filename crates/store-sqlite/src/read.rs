@@ -5,13 +5,14 @@ use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
 use tamarack_crypto::PublicKey;
 use tamarack_model::{Code, ComponentId, DeviceId, Sha256Digest, UnixTime};
 use tamarack_store::encoding::{
-    component, read_claims, read_component, read_components, read_domain_signers, read_entries, read_keys,
-    read_otrp_device, read_pending_command,
+    component, read_claims, read_component, read_components, read_domain_signers, read_entries,
+    read_held_back, read_keys, read_otrp_device, read_pending_command, read_reference_scopes, read_texts,
+    read_withheld,
 };
 use tamarack_store::{
     ApiToken, AuditEntry, AuditRecord, CatalogueEntry, Device, Domain, Held, PendingUpdate, Personalization,
-    Policy, Proof, Provider, Read, Reference, ReferenceFloor, Role, Session, SessionOutcome, StateMark,
-    StoreError, TeepKey, Tenant, TenantId,
+    Policy, Proof, Provider, Read, Recorded, Reference, ReferenceFloor, ReleasePolicy, Role, Session,
+    SessionOutcome, StateMark, StoreError, TeepKey, Tenant, TenantId, TenantReferenceProvider,
 };
 
 use crate::SqliteStore;
@@ -191,6 +192,42 @@ fn reference_floor_row(row: &Row<'_>) -> Result<ReferenceFloor> {
     Ok(ReferenceFloor { provider: row.get(1)?, tag: row.get(2)?, version: unsigned(row, 3)? })
 }
 
+fn reference_provider_row(row: &Row<'_>) -> Result<TenantReferenceProvider> {
+    Ok(TenantReferenceProvider {
+        tenant: tenant_id(row, 0)?,
+        name: row.get(1)?,
+        maker: row.get(2)?,
+        keys: decoded(row, 3, read_keys)?,
+        scope: decoded(row, 4, read_reference_scopes)?,
+        elements: optional_decoded(row, 5, read_texts)?,
+        set: unsigned(row, 6)?,
+    })
+}
+
+fn release_policy_row(row: &Row<'_>) -> Result<ReleasePolicy> {
+    Ok(ReleasePolicy {
+        tenant: tenant_id(row, 0)?,
+        version: unsigned(row, 1)?,
+        text: row.get(2)?,
+        set: unsigned(row, 3)?,
+        by: row.get(4)?,
+    })
+}
+
+fn recorded_row(row: &Row<'_>) -> Result<Recorded> {
+    Ok(Recorded {
+        tenant: tenant_id(row, 0)?,
+        device: DeviceId(row.get(1)?),
+        at: unsigned(row, 2)?,
+        otrp: row.get(3)?,
+        format: row.get(4)?,
+        evidence: row.get(5)?,
+        shown: row.get(6)?,
+        policy: optional_unsigned(row, 7)?,
+        withheld: decoded(row, 8, read_withheld)?,
+    })
+}
+
 fn held(row: &Row<'_>, column: usize) -> Result<Option<Held>> {
     let Some(at) = optional_unsigned(row, column + 1)? else { return Ok(None) };
     let (entries, proof) = (decoded(row, column, read_entries)?, named(row, column + 2, Proof::parse)?);
@@ -224,6 +261,7 @@ fn device_row(row: &Row<'_>) -> Result<Device> {
         last_seen: unsigned(row, 12)?,
         reported: held(row, 13)?,
         attested: held(row, 16)?,
+        held_back: optional_decoded(row, 21, read_held_back)?.unwrap_or_default(),
     })
 }
 
@@ -380,6 +418,26 @@ impl Read for SqliteStore {
     fn reference_floors(&self, tenant: &TenantId) -> Result<Vec<ReferenceFloor>, StoreError> {
         let sql = "SELECT * FROM reference_floor WHERE tenant = ?1 ORDER BY provider, tag";
         self.with_reader(|db| all(db, sql, params![tenant.as_str()], reference_floor_row))
+    }
+
+    fn reference_providers(&self, tenant: &TenantId) -> Result<Vec<TenantReferenceProvider>, StoreError> {
+        let sql = "SELECT * FROM reference_provider WHERE tenant = ?1 ORDER BY name";
+        self.with_reader(|db| all(db, sql, params![tenant.as_str()], reference_provider_row))
+    }
+
+    fn release_policy(&self, tenant: &TenantId) -> Result<Option<ReleasePolicy>, StoreError> {
+        let sql = "SELECT * FROM release_policy WHERE tenant = ?1 ORDER BY version DESC LIMIT 1";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str()], release_policy_row))
+    }
+
+    fn release_policies(&self, tenant: &TenantId) -> Result<Vec<ReleasePolicy>, StoreError> {
+        let sql = "SELECT * FROM release_policy WHERE tenant = ?1 ORDER BY version DESC";
+        self.with_reader(|db| all(db, sql, params![tenant.as_str()], release_policy_row))
+    }
+
+    fn recorded(&self, tenant: &TenantId, device: &DeviceId) -> Result<Option<Recorded>, StoreError> {
+        let sql = "SELECT * FROM recorded WHERE tenant = ?1 AND device = ?2";
+        self.with_reader(|db| one(db, sql, params![tenant.as_str(), device.0], recorded_row))
     }
 
     fn device(&self, tenant: &TenantId, id: &DeviceId) -> Result<Option<Device>, StoreError> {

@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use tamarack_crypto::Provider as Crypto;
 use tamarack_store::encoding::{
-    claims, component, components, domain_signers, entries, keys, otrp_device, pending_command,
+    claims, component, components, domain_signers, entries, held_back, keys, otrp_device, pending_command,
+    reference_scopes, texts, withheld,
 };
 use tamarack_store::{
     AuditEntry, CatalogueEntry, Conflict, Device, Domain, Held, MAX_PENDING, PendingUpdate, Provider,
@@ -125,6 +126,44 @@ pub(crate) fn apply(db: &Connection, op: StoreOp, crypto: &Crypto) -> Result {
             let sql = "UPDATE reference SET deactivated = ?3
                 WHERE tenant = ?1 AND id = ?2 AND deactivated IS NULL";
             existing(db, sql, params![tenant.as_str(), id, at as i64], "reference values")?;
+        }
+        StoreOp::PutReferenceProvider(row) => {
+            let values = params![
+                row.tenant.as_str(),
+                row.name,
+                row.maker,
+                keys(&row.keys),
+                reference_scopes(&row.scope),
+                row.elements.as_ref().map(|elements| texts(elements)),
+                row.set as i64,
+            ];
+            run(db, "INSERT OR REPLACE INTO reference_provider VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", values)?;
+        }
+        StoreOp::RemoveReferenceProvider { tenant, name } => {
+            let sql = "DELETE FROM reference_provider WHERE tenant = ?1 AND name = ?2";
+            existing(db, sql, params![tenant.as_str(), name], "provider of reference values")?;
+        }
+        StoreOp::SetReleasePolicy(row) => {
+            let sql = "INSERT INTO release_policy SELECT ?1, ?2, ?3, ?4, ?5
+                WHERE (SELECT count(*) FROM release_policy WHERE tenant = ?1) + 1 = ?2";
+            let (version, set) = (row.version as i64, row.set as i64);
+            if run(db, sql, params![row.tenant.as_str(), version, row.text, set, row.by])? == 0 {
+                return Err(Conflict::Exists("version of the release policy").into());
+            }
+        }
+        StoreOp::Record(row) => {
+            let values = params![
+                row.tenant.as_str(),
+                row.device.0,
+                row.at as i64,
+                row.otrp,
+                row.format,
+                row.evidence,
+                row.shown,
+                row.policy.map(|version| version as i64),
+                withheld(&row.withheld),
+            ];
+            run(db, "INSERT OR REPLACE INTO recorded VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", values)?;
         }
         StoreOp::PutDevice(row) => put_device(db, &row)?,
         StoreOp::ReleaseDevice { tenant, device } => {
@@ -336,16 +375,17 @@ fn put_device(db: &Connection, row: &Device) -> Result {
         attested.as_ref().map(|held| held.2),
         row.otrp.as_ref().map(otrp_device),
         row.otrp.as_ref().map(|otrp| otrp.did),
+        (!row.held_back.is_empty()).then(|| held_back(&row.held_back)),
     ];
     // Only the primary key may be replaced: the same TEEP key or TEE certificate on another device is a conflict.
     let sql = "INSERT INTO device VALUES
             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-            ?21)
+            ?21, ?22)
         ON CONFLICT (tenant, id) DO UPDATE SET
             revision = ?3, teep_key = ?4, teep_key_id = ?5, ueid = ?6, grade = ?7, claims = ?8, state_epoch = ?9,
             state_root = ?10, quarantine = ?11, first_seen = ?12, last_seen = ?13, reported = ?14,
             reported_at = ?15, reported_proof = ?16, attested = ?17, attested_at = ?18, attested_proof = ?19, otrp = ?20,
-            otrp_did = ?21";
+            otrp_did = ?21, held_back = ?22";
     unique(db, sql, values, "device key")
 }
 

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use tamarack_cbor::{Decoder, Encoder, Error, ErrorKind, Limits};
 use tamarack_crypto::PublicKey;
-use tamarack_model::{ComponentId, Sha256Digest, TcEntry};
+use tamarack_model::{Code, ComponentId, HeldBack, OwnerSays, Sha256Digest, TcEntry};
 
+use crate::release::{ReferenceScope, Withheld};
 use crate::rows::{DomainSigner, HeldDomain, OtrpDevice, PendingCommand, ProviderKey};
 
 /// Bounds of what a backend reads back; it wrote it itself, so they only stop damage from growing.
@@ -32,6 +33,36 @@ pub fn entries(entries: &[TcEntry]) -> Vec<u8> {
     let mut e = Encoder::new();
     write_entries(&mut e, entries);
     e.into_bytes()
+}
+
+/// Encodes what a device's owner withholds: an array of `[id, says, sequence / null]`.
+pub fn held_back(entries: &[HeldBack]) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.array(entries.len());
+    for HeldBack { id, why, sequence } in entries {
+        write_component(e.array(3), id);
+        e.uint(why.number());
+        match sequence {
+            Some(sequence) => e.uint(*sequence),
+            None => e.null(),
+        };
+    }
+    e.into_bytes()
+}
+
+/// Reads what [`held_back`] wrote.
+pub fn read_held_back(bytes: &[u8]) -> Result<Vec<HeldBack>, Error> {
+    let mut d = Decoder::new(bytes, &LIMITS)?;
+    (0..d.array()?)
+        .map(|_| {
+            d.array_of(3, "id, says and sequence")?;
+            let id = take_component(&mut d)?;
+            let at = d.position();
+            let why = OwnerSays::of_number(d.uint()?);
+            let why = why.ok_or_else(|| Error::new(at, ErrorKind::Value("1 or 2")))?;
+            Ok(HeldBack { id, why, sequence: optional(&mut d, Decoder::uint)? })
+        })
+        .collect()
 }
 
 /// Encodes public keys, each as its point.
@@ -107,6 +138,83 @@ pub fn pending_command(row: &PendingCommand) -> Vec<u8> {
         }
     }
     e.into_bytes()
+}
+
+/// Encodes what a device was not given: an array of `[manifest, sequence, code, reason]`.
+pub fn withheld(rows: &[Withheld]) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.array(rows.len());
+    for Withheld { manifest, sequence, code, reason } in rows {
+        e.array(4);
+        write_component(&mut e, manifest);
+        e.uint(*sequence).uint(code.0.into()).text(reason);
+    }
+    e.into_bytes()
+}
+
+/// Encodes environments: an array of `[class-id / null, vendor / null, model / null]`.
+pub fn reference_scopes(rows: &[ReferenceScope]) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.array(rows.len());
+    for ReferenceScope { class_id, vendor, model } in rows {
+        e.array(3);
+        match class_id {
+            Some(class_id) => e.bytes(class_id),
+            None => e.null(),
+        };
+        for text in [vendor, model] {
+            match text {
+                Some(text) => e.text(text),
+                None => e.null(),
+            };
+        }
+    }
+    e.into_bytes()
+}
+
+/// Encodes texts.
+pub fn texts(texts: &[String]) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.array(texts.len());
+    texts.iter().for_each(|text| {
+        e.text(text);
+    });
+    e.into_bytes()
+}
+
+/// Reads what [`withheld`] wrote.
+pub fn read_withheld(bytes: &[u8]) -> Result<Vec<Withheld>, Error> {
+    let mut d = Decoder::new(bytes, &LIMITS)?;
+    (0..d.array()?)
+        .map(|_| {
+            d.array_of(4, "manifest, sequence, code and reason")?;
+            let (manifest, sequence) = (take_component(&mut d)?, d.uint()?);
+            let at = d.position();
+            let code = u16::try_from(d.uint()?).map_err(|_| Error::new(at, ErrorKind::Value("a code")))?;
+            Ok(Withheld { manifest, sequence, code: Code(code), reason: d.text()?.into() })
+        })
+        .collect()
+}
+
+/// Reads what [`reference_scopes`] wrote.
+pub fn read_reference_scopes(bytes: &[u8]) -> Result<Vec<ReferenceScope>, Error> {
+    let mut d = Decoder::new(bytes, &LIMITS)?;
+    (0..d.array()?)
+        .map(|_| {
+            d.array_of(3, "class-id, vendor and model")?;
+            Ok(ReferenceScope {
+                class_id: optional(&mut d, |d| Ok(d.bytes()?.to_vec()))?,
+                vendor: optional(&mut d, |d| Ok(d.text()?.into()))?,
+                model: optional(&mut d, |d| Ok(d.text()?.into()))?,
+            })
+        })
+        .collect()
+}
+
+/// Reads what [`texts`] wrote.
+pub fn read_texts(bytes: &[u8]) -> Result<Vec<String>, Error> {
+    let mut d = Decoder::new(bytes, &LIMITS)?;
+    (0..d.array()?).map(|_| Ok(d.text()?.into())).collect()
 }
 
 /// Reads what [`domain_signers`] wrote.

@@ -19,6 +19,7 @@ mod error;
 mod memory;
 mod op;
 mod registry;
+mod release;
 mod rows;
 
 use alloc::vec::Vec;
@@ -29,6 +30,7 @@ pub use error::{Conflict, StoreError};
 pub use memory::MemoryStore;
 pub use op::StoreOp;
 pub use registry::{audit_digest, registry_digest, verify_audit};
+pub use release::{Recorded, ReferenceScope, ReleasePolicy, TenantReferenceProvider, Withheld};
 pub use rows::{
     ApiToken, AuditEntry, AuditRecord, CatalogueEntry, Device, Domain, DomainSigner, Held, HeldDomain,
     OtrpDevice, PendingCommand, PendingUpdate, Personalization, Policy, Proof, Provider, ProviderKey,
@@ -100,6 +102,16 @@ pub trait Read {
     fn references(&self, tenant: &TenantId) -> Result<Vec<Reference>, StoreError>;
     /// All floors of reference values of a tenant, in order of provider and tag.
     fn reference_floors(&self, tenant: &TenantId) -> Result<Vec<ReferenceFloor>, StoreError>;
+
+    /// Who may give reference values to a tenant besides the operator's providers, in order of name.
+    fn reference_providers(&self, tenant: &TenantId) -> Result<Vec<TenantReferenceProvider>, StoreError>;
+
+    /// The newest version of the release policy of a tenant.
+    fn release_policy(&self, tenant: &TenantId) -> Result<Option<ReleasePolicy>, StoreError>;
+    /// All versions of the release policy of a tenant, the newest first.
+    fn release_policies(&self, tenant: &TenantId) -> Result<Vec<ReleasePolicy>, StoreError>;
+    /// What a device last proved itself by.
+    fn recorded(&self, tenant: &TenantId, device: &DeviceId) -> Result<Option<Recorded>, StoreError>;
 
     /// A device by id.
     fn device(&self, tenant: &TenantId, id: &DeviceId) -> Result<Option<Device>, StoreError>;

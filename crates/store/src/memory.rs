@@ -10,7 +10,10 @@ use crate::rows::{
     ApiToken, AuditRecord, CatalogueEntry, Device, Domain, PendingUpdate, Personalization, Policy, Provider,
     Reference, ReferenceFloor, Session, Tenant, TenantId,
 };
-use crate::{Conflict, MAX_PENDING, Read, Store, StoreError, StoreOp, audit_digest};
+use crate::{
+    Conflict, MAX_PENDING, Read, Recorded, ReleasePolicy, Store, StoreError, StoreOp,
+    TenantReferenceProvider, audit_digest,
+};
 
 /// A store in memory, for tests. A batch works on a copy that replaces the state at the end.
 pub struct MemoryStore {
@@ -31,6 +34,9 @@ struct State {
     references: Vec<Reference>,
     /// Tenant, provider, tag -> version.
     floors: BTreeMap<(TenantId, String, Vec<u8>), u64>,
+    reference_providers: BTreeMap<(TenantId, String), TenantReferenceProvider>,
+    release_policies: Vec<ReleasePolicy>,
+    recorded: BTreeMap<(TenantId, DeviceId), Recorded>,
     devices: BTreeMap<(TenantId, DeviceId), Device>,
     personalizations: BTreeMap<(TenantId, DeviceId, ComponentId), Personalization>,
     pending: Vec<PendingUpdate>,
@@ -149,6 +155,21 @@ impl State {
                 let live = row.filter(|row| row.deactivated.is_none());
                 live.ok_or(Conflict::Missing("reference values"))?.deactivated = Some(at);
             }
+            StoreOp::PutReferenceProvider(row) => {
+                self.reference_providers.insert((row.tenant.clone(), row.name.clone()), row);
+            }
+            StoreOp::RemoveReferenceProvider { tenant, name } => {
+                let removed = self.reference_providers.remove(&(tenant, name));
+                removed.ok_or(Conflict::Missing("provider of reference values"))?;
+            }
+            StoreOp::SetReleasePolicy(row) => {
+                let of_tenant = self.release_policies.iter().filter(|known| known.tenant == row.tenant);
+                if of_tenant.count() as u64 + 1 != row.version {
+                    return Err(Conflict::Exists("version of the release policy"));
+                }
+                self.release_policies.push(row);
+            }
+            StoreOp::Record(row) => drop(self.recorded.insert((row.tenant.clone(), row.device), *row)),
             StoreOp::PutDevice(row) => self.put_device(*row)?,
             StoreOp::ReleaseDevice { tenant, device } => {
                 let row = self.devices.get_mut(&(tenant, device)).ok_or(Conflict::Missing("device"))?;
@@ -390,6 +411,23 @@ impl Read for MemoryStore {
             version: *version,
         };
         Ok(own.map(row).collect())
+    }
+
+    fn reference_providers(&self, tenant: &TenantId) -> Result<Vec<TenantReferenceProvider>, StoreError> {
+        Ok(Self::collect(self.state.borrow().reference_providers.values(), |row| row.tenant == *tenant))
+    }
+
+    fn release_policy(&self, tenant: &TenantId) -> Result<Option<ReleasePolicy>, StoreError> {
+        Ok(self.state.borrow().release_policies.iter().rfind(|row| row.tenant == *tenant).cloned())
+    }
+
+    fn release_policies(&self, tenant: &TenantId) -> Result<Vec<ReleasePolicy>, StoreError> {
+        let state = self.state.borrow();
+        Ok(state.release_policies.iter().rev().filter(|row| row.tenant == *tenant).cloned().collect())
+    }
+
+    fn recorded(&self, tenant: &TenantId, device: &DeviceId) -> Result<Option<Recorded>, StoreError> {
+        Ok(self.state.borrow().recorded.get(&(tenant.clone(), *device)).cloned())
     }
 
     fn device(&self, tenant: &TenantId, id: &DeviceId) -> Result<Option<Device>, StoreError> {

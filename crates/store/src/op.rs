@@ -9,6 +9,7 @@ use crate::rows::{
     ApiToken, AuditEntry, CatalogueEntry, Device, Domain, PendingUpdate, Personalization, Policy, Provider,
     Reference, ReferenceFloor, Session, SessionOutcome, Tenant, TenantId,
 };
+use crate::{Recorded, ReleasePolicy, TenantReferenceProvider};
 
 /// One change. Each says which [`crate::Conflict`] makes the whole batch fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +104,19 @@ pub enum StoreOp {
         /// When.
         at: UnixTime,
     },
+    /// Adds a provider of reference values, or replaces it.
+    PutReferenceProvider(TenantReferenceProvider),
+    /// Removes a provider of reference values. `Missing` if there is none of that name.
+    RemoveReferenceProvider {
+        /// Tenant.
+        tenant: TenantId,
+        /// Name.
+        name: String,
+    },
+    /// Adds a version of the release policy. `Exists` unless its number is the next one.
+    SetReleasePolicy(ReleasePolicy),
+    /// Keeps what a device proved itself by, in place of what it did before.
+    Record(Box<Recorded>),
     /// Writes a device whole and raises its revision by one. `Changed` unless its revision is the stored one (0 if there
     /// is none); `Exists` if another device of the tenant has its TEEP key or its TEE certificate.
     PutDevice(Box<Device>),
@@ -173,6 +187,7 @@ impl StoreOp {
             Self::InsertReference { floors, .. } => {
                 floors.iter().map(|floor| floor.version).max().unwrap_or(0)
             }
+            Self::SetReleasePolicy(row) => row.version,
             Self::PutDevice(row) => row.state.as_ref().map_or(0, |mark| mark.epoch),
             _ => 0,
         };

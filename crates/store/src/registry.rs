@@ -3,8 +3,10 @@ use tamarack_crypto::{HashAlgorithm, Hasher, Provider as Crypto};
 use tamarack_model::ComponentId;
 
 use crate::encoding::{
-    components, domain_signers, entries, keys, otrp_device, write_component, write_entries,
+    components, domain_signers, entries, keys, otrp_device, reference_scopes, texts, withheld,
+    write_component, write_entries,
 };
+use crate::release::{Recorded, ReleasePolicy, TenantReferenceProvider};
 use crate::rows::{
     AuditEntry, AuditRecord, CatalogueEntry, Device, Domain, Held, Personalization, Policy, Provider,
     Reference, ReferenceFloor,
@@ -14,9 +16,8 @@ use crate::{Read, StoreError};
 /// Devices are read in pages of this many.
 const PAGE: usize = 256;
 
-/// SHA-256 over all that a TAM decides by: providers, domains, catalogue, policy, reference values, devices and what they are given, of all
-/// tenants. A refused request
-/// leaves it as it was.
+/// SHA-256 over all that a TAM decides by: providers, domains, catalogue, policy, reference values, devices and
+/// what they are given and showed, of all tenants. A refused request leaves it as it was.
 pub fn registry_digest(read: &dyn Read, crypto: &Crypto) -> Result<[u8; 32], StoreError> {
     let mut hasher = crypto.sha2.start(HashAlgorithm::Sha256);
     for tenant in read.tenants()? {
@@ -47,11 +48,20 @@ pub fn registry_digest(read: &dyn Read, crypto: &Crypto) -> Result<[u8; 32], Sto
                 e.array(4).text("reference-floor").text(&provider).bytes(&tag).uint(version);
             });
         }
+        for row in read.reference_providers(&tenant)? {
+            add(&mut *hasher, |e| write_reference_provider(e, &row));
+        }
+        for row in read.release_policies(&tenant)? {
+            add(&mut *hasher, |e| write_release_policy(e, &row));
+        }
         let mut after = None;
         loop {
             let page = read.devices(&tenant, after.as_ref(), PAGE)?;
             for row in &page {
                 add(&mut *hasher, |e| write_device(e, row));
+                if let Some(recorded) = read.recorded(&tenant, &row.id)? {
+                    add(&mut *hasher, |e| write_recorded(e, &recorded));
+                }
                 for given in read.personalizations(&tenant, &row.id)? {
                     add(&mut *hasher, |e| write_personalization(e, &given));
                 }
@@ -119,6 +129,40 @@ fn write_reference(e: &mut Encoder, row: &Reference) {
     optional_number(e, *deactivated);
 }
 
+fn write_reference_provider(e: &mut Encoder, row: &TenantReferenceProvider) {
+    let TenantReferenceProvider { tenant: _, name, maker, keys: public, scope, elements, set } = row;
+    e.array(7).text("reference-provider").text(name).bool(*maker).raw(&keys(public));
+    e.raw(&reference_scopes(scope));
+    match elements {
+        Some(elements) => e.raw(&texts(elements)),
+        None => e.null(),
+    };
+    e.uint(*set);
+}
+
+fn write_release_policy(e: &mut Encoder, row: &ReleasePolicy) {
+    let ReleasePolicy { tenant: _, version, text, set, by } = row;
+    e.array(5).text("release-policy").uint(*version);
+    optional_text(e, text.as_deref());
+    e.uint(*set).text(by);
+}
+
+fn write_recorded(e: &mut Encoder, row: &Recorded) {
+    let Recorded { tenant: _, device, at, otrp, format, evidence, shown, policy, withheld: kept } = row;
+    e.array(9).text("recorded").bytes(&device.0).uint(*at).bool(*otrp);
+    optional_text(e, format.as_deref());
+    e.bytes(evidence).bytes(shown);
+    optional_number(e, *policy);
+    e.raw(&withheld(kept));
+}
+
+fn optional_text(e: &mut Encoder, text: Option<&str>) {
+    match text {
+        Some(text) => e.text(text),
+        None => e.null(),
+    };
+}
+
 fn write_personalization(e: &mut Encoder, row: &Personalization) {
     let Personalization { tenant: _, device, manifest, data, set, delivered } = row;
     e.array(6).text("personalization").bytes(&device.0);
@@ -177,8 +221,9 @@ fn write_device(e: &mut Encoder, row: &Device) {
         last_seen,
         reported,
         attested,
+        held_back,
     } = row;
-    e.array(14).text("device").bytes(&id.0).uint(*revision);
+    e.array(15).text("device").bytes(&id.0).uint(*revision);
     match teep {
         Some(teep) => e.array(2).bytes(&teep.key.to_point()).bytes(&teep.id),
         None => e.null(),
@@ -208,6 +253,7 @@ fn write_device(e: &mut Encoder, row: &Device) {
             }
         }
     }
+    e.raw(&crate::encoding::held_back(held_back));
 }
 
 impl Provider {

@@ -3,7 +3,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use tamarack_crypto::PublicKey;
-use tamarack_model::{Code, ComponentId, DeviceId, Sha256Digest, TcEntry, UnixTime};
+use tamarack_model::{
+    Code, ComponentId, DeviceId, HeldBack, OwnerSays, Sha256Digest, TcEntry, UnixTime, permission,
+};
 
 /// Name of a tenant, as it stands in the URL: 1 to 63 lower-case letters, digits and hyphens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +97,15 @@ impl Role {
             Self::Operator => "operator",
             Self::Provider => "provider",
             Self::Auditor => "auditor",
+        }
+    }
+
+    /// Which role of the permission matrix the bearer has.
+    pub fn party(self) -> permission::Role {
+        match self {
+            Self::Operator => permission::Role::Operator,
+            Self::Provider => permission::Role::Provider,
+            Self::Auditor => permission::Role::Auditor,
         }
     }
 
@@ -364,6 +375,8 @@ pub struct Device {
     pub reported: Option<Held>,
     /// What it held when it last proved itself.
     pub attested: Option<Held>,
+    /// What its owner withholds of this tenant's, as it told last.
+    pub held_back: Vec<HeldBack>,
 }
 
 /// A request that was sent and not answered yet (security rule C4): a TEEP Update or an OTrP command.
@@ -419,10 +432,22 @@ pub enum SessionOutcome {
     Failed,
     /// The TAM gave nothing to this device.
     Refused,
+    /// The device's owner denies something of it; whatever else was asked for is done.
+    RefusedByOwner,
+    /// Something of it waits for the consent of the device's owner; whatever else was asked for is done.
+    Deferred,
 }
 
 impl SessionOutcome {
-    const ALL: [Self; 5] = [Self::NothingToDo, Self::Updated, Self::Unconfirmed, Self::Failed, Self::Refused];
+    const ALL: [Self; 7] = [
+        Self::NothingToDo,
+        Self::Updated,
+        Self::Unconfirmed,
+        Self::Failed,
+        Self::Refused,
+        Self::RefusedByOwner,
+        Self::Deferred,
+    ];
 
     /// Its name in the API and in storage.
     pub fn as_str(self) -> &'static str {
@@ -432,6 +457,16 @@ impl SessionOutcome {
             Self::Unconfirmed => "unconfirmed",
             Self::Failed => "failed",
             Self::Refused => "refused",
+            Self::RefusedByOwner => OwnerSays::Refused.as_str(),
+            Self::Deferred => OwnerSays::Deferred.as_str(),
+        }
+    }
+
+    /// The outcome of an exchange in which the device's owner said this.
+    pub fn of_owner(says: OwnerSays) -> Self {
+        match says {
+            OwnerSays::Refused => Self::RefusedByOwner,
+            OwnerSays::Deferred => Self::Deferred,
         }
     }
 

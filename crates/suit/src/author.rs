@@ -4,17 +4,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Encode, Encoder, MapEncoder};
-use tamarack_cose::{Mac0, MacKey, Sign1, SignOptions};
+use tamarack_cose::{Mac0, MacKey, Sign1, SignOptions, To, encrypt_detached};
 use tamarack_crypto::{Provider, Sign};
 use tamarack_model::ComponentId;
 
 use crate::manifest::{Section, TEXT};
 use crate::parameter::{
-    CLASS_IDENTIFIER, CONTENT, DEVICE_IDENTIFIER, IMAGE_DIGEST, IMAGE_SIZE, INVOKE_ARGS, URI,
-    VENDOR_IDENTIFIER,
+    CLASS_IDENTIFIER, CONTENT, DEVICE_IDENTIFIER, ENCRYPTION_INFO, IMAGE_DIGEST, IMAGE_SIZE, INVOKE_ARGS,
+    SOURCE_COMPONENT, URI, VENDOR_IDENTIFIER,
 };
 use crate::report::encode_component_id;
-use crate::{Envelope, Error, SuitDigest, TAG_ENVELOPE};
+use crate::{Envelope, Error, PAYLOAD_ENCRYPTION, SuitDigest, TAG_ENVELOPE};
 
 /// Reporting policy of the conditions that are written: records on failure, claims either way.
 const POLICY: u64 = 15;
@@ -44,6 +44,24 @@ pub enum Payload {
     },
     /// It stands in the manifest itself: for a few bytes only.
     Inline(Vec<u8>),
+    /// Its ciphertext stands in the manifest itself: for what one device gets. No digest tells what it may be.
+    Sealed {
+        /// SUIT_Encryption_Info.
+        info: Vec<u8>,
+        /// The ciphertext.
+        ciphertext: Vec<u8>,
+    },
+    /// It is decrypted from what an earlier component of the manifest brings.
+    Decrypted {
+        /// SUIT_Encryption_Info.
+        info: Vec<u8>,
+        /// Index of the component with the ciphertext.
+        source: usize,
+        /// The digest to demand of the plaintext.
+        digest: SuitDigest,
+        /// The size to demand of the plaintext, in bytes.
+        size: u64,
+    },
 }
 
 impl Payload {
@@ -57,6 +75,13 @@ impl Payload {
     pub fn by_uri(uri: &str, content: &[u8], provider: &Provider) -> Self {
         let digest = SuitDigest::sha256(content, provider);
         Self::Uri { uri: uri.into(), digest, size: content.len() as u64 }
+    }
+
+    /// `plaintext` encrypted to all of `to`, in the manifest itself.
+    pub fn sealed(plaintext: &[u8], to: &[To<'_>], provider: &Provider) -> Result<Self, Error> {
+        let (info, ciphertext) =
+            encrypt_detached(plaintext, to, PAYLOAD_ENCRYPTION, provider).map_err(Error::Encryption)?;
+        Ok(Self::Sealed { info, ciphertext })
     }
 }
 
@@ -77,12 +102,23 @@ pub struct Component {
     pub invoke: Option<Vec<u8>>,
     /// Whether the manifest unlinks it when it is uninstalled.
     pub unlink: bool,
+    /// Whether it only passes through: nothing demands it once the manifest is installed.
+    pub transient: bool,
 }
 
 impl Component {
     /// A component for any device, unlinked on uninstall, not invoked.
     pub fn new(id: ComponentId, payload: Payload) -> Self {
-        Self { id, vendor: None, class: None, device: None, payload, invoke: None, unlink: true }
+        Self {
+            id,
+            vendor: None,
+            class: None,
+            device: None,
+            payload,
+            invoke: None,
+            unlink: true,
+            transient: false,
+        }
     }
 }
 
@@ -142,6 +178,33 @@ impl Builder {
     pub fn component(mut self, component: Component) -> Self {
         self.components.push(component);
         self
+    }
+
+    /// Adds a component whose integrated payload travels encrypted to all of `to`: as the component `carrier`, from which
+    /// it is decrypted. Digests are demanded of both.
+    pub fn encrypted(
+        self,
+        component: Component,
+        carrier: ComponentId,
+        to: &[To<'_>],
+        provider: &Provider,
+    ) -> Result<Self, Error> {
+        let Payload::Integrated { key, content, digest, size } = &component.payload else {
+            return Err(Error::Author("only an integrated payload can be encrypted here"));
+        };
+        let (info, ciphertext) =
+            encrypt_detached(content, to, PAYLOAD_ENCRYPTION, provider).map_err(Error::Encryption)?;
+        let carrier = Component {
+            id: carrier,
+            payload: Payload::integrated(key, ciphertext, provider),
+            invoke: None,
+            unlink: false,
+            transient: true,
+            ..component.clone()
+        };
+        let source = self.components.len();
+        let payload = Payload::Decrypted { info, source, digest: *digest, size: *size };
+        Ok(self.component(carrier).component(Component { payload, ..component }))
     }
 
     /// Adds texts.
@@ -303,10 +366,10 @@ impl Commands {
             (DEVICE_IDENTIFIER, component.device, 24),
         ];
         let digest = match &component.payload {
-            Payload::Integrated { digest, size, .. } | Payload::Uri { digest, size, .. } => {
-                Some((digest, *size))
-            }
-            Payload::Inline(_) => None,
+            Payload::Integrated { digest, size, .. }
+            | Payload::Uri { digest, size, .. }
+            | Payload::Decrypted { digest, size, .. } => Some((digest, *size)),
+            Payload::Inline(_) | Payload::Sealed { .. } => None,
         };
         let any = digest.is_some() || identifiers.iter().any(|(_, id, _)| id.is_some());
         if any {
@@ -341,12 +404,29 @@ impl Commands {
                 });
                 self.policy(18);
             }
+            Payload::Sealed { info, ciphertext } => {
+                self.parameters(|map| {
+                    map.int(CONTENT, |e| e.bytes(ciphertext)).int(ENCRYPTION_INFO, |e| e.bytes(info));
+                });
+                self.policy(18);
+            }
+            Payload::Decrypted { info, source, .. } => {
+                self.parameters(|map| {
+                    map.int(ENCRYPTION_INFO, |e| e.bytes(info))
+                        .int(SOURCE_COMPONENT, |e| e.uint(*source as u64));
+                });
+                self.policy(22);
+                self.policy(3);
+            }
         }
     }
 
     fn validate(&mut self, component: &Component) {
         match &component.payload {
-            Payload::Integrated { .. } | Payload::Uri { .. } => self.policy(3),
+            _ if component.transient => {}
+            Payload::Integrated { .. } | Payload::Uri { .. } | Payload::Decrypted { .. } => self.policy(3),
+            // What a digest would tell of a secret could be guessed from it.
+            Payload::Sealed { .. } => {}
             Payload::Inline(content) => {
                 self.parameters(|map| {
                     map.int(CONTENT, |e| e.bytes(content));

@@ -2,7 +2,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 
-use tamarack_cose::KeyId;
+use tamarack_cose::{EncryptionInfo, KeyId};
 use tamarack_crypto::HashAlgorithm;
 use tamarack_model::ComponentId;
 
@@ -63,6 +63,8 @@ pub enum EffectErrorKind {
     NotFound,
     /// The content is larger than allowed or than there is room for.
     TooLarge,
+    /// The content cannot be decrypted, for whatever reason.
+    Decrypt,
     /// Anything else: storage, network, execution.
     Failed,
 }
@@ -82,11 +84,26 @@ impl fmt::Display for EffectError {
 
 impl core::error::Error for EffectError {}
 
+/// Where a ciphertext comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Ciphertext<'a> {
+    /// It stands in the manifest.
+    Content(&'a [u8]),
+    /// A component holds it.
+    Component(&'a ComponentId),
+}
+
 /// What a manifest can do to a device. Component ids come from the authentic manifest; that its signer may touch them is
 /// asked through [`Effects::authorise`] before every effect.
 pub trait Effects {
     /// Whether `id` is one of the device's identifiers of this kind for the component.
     fn matches(&self, kind: IdentifierKind, component: &ComponentId, id: &[u8]) -> bool;
+    /// Whether the driver has the content of `component` at hand, so that an integrated payload that is not in the envelope
+    /// is fetched from it rather than missed. It is trusted as little as any other.
+    fn brings(&self, component: &ComponentId) -> bool {
+        let _ = component;
+        false
+    }
     /// The slot that the component stands in, if it has several.
     fn slot(&self, component: &ComponentId) -> Option<u64>;
     /// Whether the holder of `key` may do this.
@@ -105,6 +122,16 @@ pub trait Effects {
     fn write(&mut self, component: &ComponentId, content: &[u8]) -> Result<(), EffectError>;
     /// Makes the content of `from` what `to` holds.
     fn copy(&mut self, from: &ComponentId, to: &ComponentId) -> Result<(), EffectError>;
+    /// Decrypts `ciphertext` by `info` for the use [`PAYLOAD_ENCRYPTION`](crate::PAYLOAD_ENCRYPTION) with a key of this
+    /// device and makes the plaintext, of at most `max_size` bytes, what `to` holds. Whatever keeps it from being decrypted
+    /// is [`EffectErrorKind::Decrypt`]. Both are in memory at once, so a device bounds them.
+    fn decrypt(
+        &mut self,
+        info: &EncryptionInfo,
+        ciphertext: Ciphertext<'_>,
+        to: &ComponentId,
+        max_size: Option<u64>,
+    ) -> Result<(), EffectError>;
     /// Runs the component.
     fn invoke(&mut self, component: &ComponentId, arguments: Option<&[u8]>) -> Result<(), EffectError>;
     /// Gives up the manifest's reference to the component, which goes when nothing refers to it any more.

@@ -26,6 +26,8 @@ pub enum Error {
     ManifestDigest,
     /// A severed member is not what the manifest says; its key.
     SeveredDigest(i64),
+    /// An encryption-info is not one that this implementation reads.
+    Encryption(tamarack_cose::Error),
     /// Understood, but not carried out by this implementation.
     Unsupported(Unsupported),
     /// A section that the procedure needs was severed and is not in the envelope.
@@ -62,6 +64,8 @@ pub enum Unsupported {
     },
     /// A hash function; its label.
     Digest(i64),
+    /// A way of encrypting payloads, or their keys; its label.
+    Encryption(i64),
 }
 
 impl Error {
@@ -74,6 +78,7 @@ impl Error {
             Self::NotSigned | Self::Cose(_) | Self::ManifestDigest | Self::SeveredDigest(_) => {
                 codes::SUIT_UNAUTHENTICATED
             }
+            Self::Encryption(_) => codes::SUIT_MALFORMED,
             Self::Unsupported(_) => codes::SUIT_UNSUPPORTED_COMMAND,
             Self::Signer => codes::INTERNAL,
         }
@@ -95,7 +100,10 @@ impl Error {
             Self::Unsupported(Unsupported::Command { .. }) => Reason::CommandUnsupported,
             Self::Unsupported(Unsupported::Parameter { .. }) => Reason::ParameterUnsupported,
             Self::Unsupported(Unsupported::Element { .. }) => Reason::CommandUnsupported,
-            Self::Unsupported(Unsupported::Digest(_)) => Reason::AlgorithmUnsupported,
+            Self::Unsupported(Unsupported::Digest(_) | Unsupported::Encryption(_)) => {
+                Reason::AlgorithmUnsupported
+            }
+            Self::Encryption(_) => Reason::CoseUnsupported,
             Self::Severed(_) => Reason::SeveringUnsupported,
             Self::Signer => Reason::OperationFailed,
         }
@@ -115,6 +123,7 @@ impl fmt::Display for Unsupported {
             Self::Parameter { label, name } => write!(f, "parameter {label} ({name})"),
             Self::Element { key, name } => write!(f, "manifest member {key} ({name})"),
             Self::Digest(label) => write!(f, "hash algorithm {label}"),
+            Self::Encryption(label) => write!(f, "encryption algorithm {label}"),
         }
     }
 }
@@ -128,6 +137,7 @@ impl fmt::Display for Error {
             Self::Cose(e) => write!(f, "the manifest is not authentic: {e}"),
             Self::ManifestDigest => f.write_str("the manifest is not the one that was signed"),
             Self::SeveredDigest(key) => write!(f, "severed member {key} does not match its digest"),
+            Self::Encryption(e) => write!(f, "encryption-info: {e}"),
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
             Self::Severed(section) => {
                 write!(f, "section {} was severed and is not in the envelope", section.name())

@@ -4,11 +4,12 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use tamarack_cose::EncryptionInfo;
 use tamarack_model::Hex;
 
 use crate::command::{Argument, Instruction, Selection};
 use crate::manifest::{Manifest, Member, Section};
-use crate::parameter::Value;
+use crate::parameter::{ENCRYPTION_INFO, Value};
 use crate::{Envelope, Error};
 
 /// A line of the tree with what stands below it.
@@ -113,7 +114,11 @@ fn explain_instruction(instruction: &Instruction) -> Node {
             settings
                 .iter()
                 .map(|(parameter, v)| {
-                    Node::leaf(format!("{} ({})", parameter.name, parameter.label), value(v))
+                    let label = format!("{} ({})", parameter.name, parameter.label);
+                    match v {
+                        Value::Bytes(info) if parameter.label == ENCRYPTION_INFO => encryption(label, info),
+                        v => Node::leaf(label, value(v)),
+                    }
                 })
                 .collect(),
         ),
@@ -130,6 +135,24 @@ fn explain_instruction(instruction: &Instruction) -> Node {
         Argument::Sequence(sequence) => Node::tree(label, explain_sequence(sequence)),
         Argument::NotCarriedOut => Node::leaf(label, "not carried out"),
     }
+}
+
+/// How a payload is encrypted, and to whom.
+fn encryption(label: String, info: &[u8]) -> Node {
+    let info = match EncryptionInfo::parse(info, &tamarack_cbor::Limits::default()) {
+        Ok(info) => info,
+        Err(e) => return Node::leaf(label, format!("{} bytes: {e}", info.len())),
+    };
+    let recipients = info.recipients().map(|(kid, algorithm)| {
+        let method = match algorithm {
+            Some(-29) => "ECDH-ES+A128KW (-29)",
+            Some(-3) => "A128KW (-3)",
+            _ => "a method that is not carried out",
+        };
+        let kid = kid.map_or(String::from("no kid"), |kid| format!("kid {}", Hex(kid)));
+        Node::leaf(format!("recipient, {method}"), kid)
+    });
+    Node { label, value: "A128GCM (1)".into(), children: recipients.collect() }
 }
 
 fn digest(digest: &crate::SuitDigest) -> String {

@@ -16,7 +16,8 @@
 //! | [`author`] | writing what the machine reads | |
 //! | [`explain`] | an annotated tree of any envelope | |
 //!
-//! Commands of dependencies, of encryption and of update management are in the tables by name, so that a refusal names
+//! Payloads may be encrypted (draft-ietf-suit-firmware-encryption-24): A128GCM, its key by ECDH-ES+A128KW or A128KW, decrypted
+//! by the directives write and copy. Commands of dependencies and of update management are in the tables by name, so that a refusal names
 //! them; a row without a function is not carried out.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -39,13 +40,13 @@ mod report;
 mod text;
 
 pub use digest::{DigestAlgorithm, SuitDigest};
-pub use effects::{EffectError, EffectErrorKind, Effects, IdentifierKind, Measured, Operation};
+pub use effects::{Ciphertext, EffectError, EffectErrorKind, Effects, IdentifierKind, Measured, Operation};
 pub use envelope::{AuthenticEnvelope, Envelope, TrustedKeys};
 pub use error::{Error, Unsupported};
 pub use limits::Limits;
 pub use machine::{Failure, FetchRequest, LogEntry, Machine, Outcome, Procedure, Step};
 pub use manifest::{Manifest, Member, Section};
-pub use memory::MemoryDevice;
+pub use memory::{MemoryDevice, PayloadKey};
 pub use report::{Claims, Reason, Record, Report, ReportResult, SignedReport};
 
 /// An encoded envelope without tag 107: the form in which TEEP's manifest-list carries it (draft-ietf-teep-protocol-26
@@ -56,5 +57,7 @@ pub fn untagged(envelope: &[u8]) -> &[u8] {
 
 /// CBOR tag of SUIT_Envelope.
 pub const TAG_ENVELOPE: u64 = 107;
+/// The use for which payloads are encrypted, in the context of the keys that are derived.
+pub const PAYLOAD_ENCRYPTION: &str = "SUIT Payload Encryption";
 /// CBOR tag of SUIT_Manifest.
 pub const TAG_MANIFEST: u64 = 1070;

@@ -1,13 +1,15 @@
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_cose::KeyId;
-use tamarack_crypto::{ConstantTimeEq, HashAlgorithm, Provider};
+use tamarack_cose::{EncryptionInfo, KeyId, Opener};
+use tamarack_crypto::{ConstantTimeEq, HashAlgorithm, KeyAgree, Provider};
 use tamarack_model::ComponentId;
 
 use crate::{
-    EffectError, EffectErrorKind, Effects, FetchRequest, IdentifierKind, Machine, Measured, Operation, Step,
+    Ciphertext, EffectError, EffectErrorKind, Effects, FetchRequest, IdentifierKind, Machine, Measured,
+    Operation, PAYLOAD_ENCRYPTION, Step,
 };
 
 /// A device that lives in memory, for tests and for trying a manifest out.
@@ -24,10 +26,26 @@ pub struct MemoryDevice {
     pub identifiers: Option<Vec<Vec<u8>>>,
     /// Components that the signer may touch; all if this is none.
     pub allowed: Option<Vec<ComponentId>>,
+    /// Keys to decrypt payloads with.
+    pub keys: Vec<PayloadKey>,
     /// What was invoked, with its arguments, in order.
     pub invoked: Vec<(ComponentId, Option<Vec<u8>>)>,
     /// What was unlinked, in order.
     pub unlinked: Vec<ComponentId>,
+}
+
+/// A key of a [`MemoryDevice`].
+pub enum PayloadKey {
+    /// A private key, for ECDH-ES+A128KW.
+    Private(Box<dyn KeyAgree>),
+    /// A shared key, for A128KW.
+    Shared([u8; 16]),
+}
+
+impl core::fmt::Debug for PayloadKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PayloadKey(..)")
+    }
 }
 
 impl MemoryDevice {
@@ -40,6 +58,7 @@ impl MemoryDevice {
             payloads: BTreeMap::new(),
             identifiers: None,
             allowed: None,
+            keys: Vec::new(),
             invoked: Vec::new(),
             unlinked: Vec::new(),
         }
@@ -118,6 +137,33 @@ impl Effects for MemoryDevice {
     fn copy(&mut self, from: &ComponentId, to: &ComponentId) -> Result<(), EffectError> {
         let content = self.content(from)?.to_vec();
         self.components.insert(to.clone(), content);
+        Ok(())
+    }
+
+    fn decrypt(
+        &mut self,
+        info: &EncryptionInfo,
+        ciphertext: Ciphertext<'_>,
+        to: &ComponentId,
+        max_size: Option<u64>,
+    ) -> Result<(), EffectError> {
+        let ciphertext = match ciphertext {
+            Ciphertext::Content(content) => content,
+            Ciphertext::Component(from) => self.content(from)?,
+        };
+        let plaintext = self.keys.iter().find_map(|key| {
+            let key = match key {
+                PayloadKey::Private(key) => Opener::Key(&**key),
+                PayloadKey::Shared(key) => Opener::Kek(key),
+            };
+            info.decrypt(ciphertext, key, None, PAYLOAD_ENCRYPTION, &self.provider).ok()
+        });
+        let plaintext = plaintext
+            .ok_or(EffectError::new(EffectErrorKind::Decrypt, "the payload cannot be decrypted here"))?;
+        if max_size.is_some_and(|max| plaintext.expose().len() as u64 > max) {
+            return Err(EffectError::new(EffectErrorKind::TooLarge, "the payload is larger than allowed"));
+        }
+        self.components.insert(to.clone(), plaintext.expose().clone());
         Ok(())
     }
 

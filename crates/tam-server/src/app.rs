@@ -6,23 +6,26 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tamarack_attest::{Policy, TeeCa};
-use tamarack_crypto::{KeyAgree, KeyType, Provider};
+use tamarack_attest::Policy;
+use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey};
 use tamarack_model::codes;
-use tamarack_pki::{certificates_from_pem, is_development, load_agreement_key, load_key};
+use tamarack_pki::{certificates_from_pem, load_agreement_key, load_key};
+use tamarack_policy_cel::CelRules;
+use tamarack_service::{TeeCas, refuse_development, tee_cas};
 use tamarack_store::{Read, Store, StoreOp};
 use tamarack_store_sqlite::SqliteStore;
 use tamarack_tam::{Tam, TamConfig, TamSigner, TeeRules};
-use tamarack_x509::Anchor;
 use tokio::sync::Semaphore;
 
 use crate::challenge_file::ChallengeFile;
 use crate::clock::Clock;
-use crate::config::{Config, GradeName, Limits, Profile, SignerFiles, TeeCaFile};
+use crate::config::{Config, Limits, SignerFiles};
 use crate::gate::Gate;
-use crate::http::Idempotency;
-use crate::lists::{self, Lists};
+use crate::http::{Idempotency, Refusals};
+use crate::lists::Lists;
+use crate::memo::Memo;
 use crate::staple::Staples;
+use crate::verifier::{self, Remote};
 use crate::{Error, domains, otrp, reference, telemetry};
 
 pub(crate) struct App {
@@ -35,7 +38,10 @@ pub(crate) struct App {
     /// Requests to the engine that are answered at the same time.
     pub in_flight: Arc<Semaphore>,
     pub idempotency: Idempotency,
+    pub refusals: Refusals,
     pub metrics: PrometheusHandle,
+    /// The verifier that is asked, if one is.
+    pub remote: Option<Arc<Remote>>,
     /// The status of the TAM's own certificates, if it speaks OTrP.
     staples: Option<Staples>,
     /// Revocation lists of the CAs of TEEs and of trusted firmware.
@@ -64,9 +70,17 @@ impl App {
         let keys = challenges.keys();
         let (policy, tee_rules, tee_lists) = policy(config)?;
         let mut tam = TamConfig::new(signers, policy, keys.current, challenges.replay_group);
-        tam.reference_providers = reference::providers(config, &crypto)?;
+        tam.reference_providers =
+            reference::providers(config.document(), &config.reference_providers, &crypto)?;
+        tam.reference_memo = Some(Box::new(Memo::default()));
+        tam.tenant_provider_cap = config.evidence.tenant_provider_cap.into();
+        tam.release_rules = Some(Box::new(CelRules::default()));
         tam.challenge_keys.previous = keys.previous;
         tam.evidence_key = evidence_key(config)?;
+        let own: Vec<PublicKey> = tam.signers.iter().map(TamSigner::public_key).collect();
+        tam.results = verifier::results(config, &tam, &own, &crypto)?;
+        let remote = Remote::open(config)?;
+        tam.remote_verifier = remote.is_some();
         tam.challenge_ttl = *config.evidence.challenge_ttl.get_ref();
         tam.limits.bytes = config.limits.body;
         tam.update_limit = config.limits.body - config.limits.body.min(16 * 1024) / 2;
@@ -86,7 +100,9 @@ impl App {
             gate: Gate::new(config.limits.requests_per_second),
             in_flight: Arc::new(Semaphore::new(config.limits.in_flight)),
             idempotency: Idempotency::default(),
+            refusals: Refusals::default(),
             metrics: telemetry::metrics(),
+            remote: remote.map(Arc::new),
             staples,
             tee_lists,
             firmware_lists,
@@ -184,7 +200,7 @@ fn signers(config: &Config, crypto: &Provider) -> Result<Vec<TamSigner>, Error> 
             let pem =
                 fs::read_to_string(&path).map_err(|e| wrong(Error::unreadable(&path, &e).to_string()))?;
             x5chain = certificates_from_pem(&pem).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
-            refuse_development(config, &x5chain).map_err(wrong)?;
+            refuse_development(config.profile, &x5chain).map_err(wrong)?;
             // The leaf is our own certificate: its key is compared, not trusted.
             if tamarack_x509::unvalidated_key(&x5chain[0]).ok() != Some(public) {
                 return Err(wrong(format!("the first certificate of {} is for another key", path.display())));
@@ -197,7 +213,7 @@ fn signers(config: &Config, crypto: &Provider) -> Result<Vec<TamSigner>, Error> 
             return Err(Error::config(format_args!(
                 "{}: signer: there is no key of type {needed:?}, and a first request is signed for every cipher suite; \
                  make one with `tamarack pki key` and add [[signer]]",
-                config.file.display()
+                config.document().file.display()
             )));
         }
     }
@@ -227,45 +243,12 @@ fn evidence_key(config: &Config) -> Result<Option<Box<dyn KeyAgree>>, Error> {
 
 /// The rules of Evidence, and for each of their CAs those of OTrP and the revocation lists.
 fn policy(config: &Config) -> Result<(Policy, Vec<TeeRules>, Lists), Error> {
-    let mut tee_cas = Vec::new();
-    let mut tee_rules = Vec::new();
-    let mut tee_lists = Lists::default();
-    for TeeCaFile { file, cap, crl, draft } in &config.tee_cas {
-        let path = config.path(file.get_ref());
-        let wrong = |message: String| config.wrong(file.span(), "tee_ca.file", message);
-        let pem = fs::read_to_string(&path).map_err(|e| wrong(Error::unreadable(&path, &e).to_string()))?;
-        let certificates =
-            certificates_from_pem(&pem).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
-        refuse_development(config, &certificates).map_err(wrong)?;
-        let cap = *cap.get_ref();
-        if config.profile == Profile::Production
-            && cap != GradeName::Hardware
-            && !config.evidence.allow_software_tee
-        {
-            return Err(wrong(
-                "the production profile takes no CA of software TEEs; remove it, or set evidence.allow_software_tee = true"
-                    .into(),
-            ));
-        }
-        let (list_file, crls) = lists::named(config, crl.as_ref(), "tee_ca.crl")?;
-        for der in &certificates {
-            let anchor = Anchor::from_der(der).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
-            tee_cas.push(TeeCa { anchor, cap: cap.into() });
-            tee_rules.push(TeeRules { draft: *draft, crls: crls.clone() });
-            tee_lists.add(list_file.clone(), crls.clone());
-        }
-    }
-    let mut policy = Policy::new(tee_cas, config.minimum().into());
-    policy.crls = tee_lists.current();
-    Ok((policy, tee_rules, tee_lists))
-}
-
-pub(crate) fn refuse_development(config: &Config, certificates: &[Vec<u8>]) -> Result<(), String> {
-    if config.profile == Profile::Production && certificates.iter().any(|der| is_development(der)) {
-        return Err(
-            "is a development certificate, which the production profile refuses; use one of your own CA"
-                .into(),
-        );
-    }
-    Ok(())
+    let allow_software = config.evidence.allow_software_tee;
+    let TeeCas { cas, draft, lists } =
+        tee_cas(config.document(), &config.tee_cas, config.profile, allow_software)?;
+    let mut policy = Policy::new(cas, config.minimum().into());
+    policy.crls = lists.current();
+    let rules = draft.into_iter().zip(&policy.crls);
+    let tee_rules = rules.map(|(draft, crls)| TeeRules { draft, crls: crls.clone() }).collect();
+    Ok((policy, tee_rules, lists))
 }

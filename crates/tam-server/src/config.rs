@@ -1,6 +1,5 @@
 //! `tam.toml`: what an operator decides. An unknown key is an error, and every error names file, line, key and fix.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,39 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
+use tamarack_service::{Document, GradeName, Profile, ReferenceProviderFiles, TeeCaFile, TlsFiles};
+
 use crate::Error;
-
-/// What kind of deployment this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Profile {
-    /// Development certificates and software TEEs are accepted.
-    Development,
-    /// Development certificates are refused, and software TEEs unless `allow_software_tee` says otherwise.
-    Production,
-}
-
-/// How far a device's isolation must, or can, be believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GradeName {
-    /// A software TEE that lacks an isolation layer.
-    None,
-    /// A software TEE with all its layers.
-    Software,
-    /// A TEE in hardware.
-    Hardware,
-}
-
-impl From<GradeName> for tamarack_attest::Grade {
-    fn from(name: GradeName) -> Self {
-        match name {
-            GradeName::None => Self::None,
-            GradeName::Software => Self::Software,
-            GradeName::Hardware => Self::Hardware,
-        }
-    }
-}
+use crate::verifier::{ResultRules, VerifierKeyFile, VerifierService};
 
 /// A key that signs TEEP messages. There is one of each type, Ed25519 and P-256.
 #[derive(Clone, Debug, Deserialize)]
@@ -50,22 +20,6 @@ pub struct SignerFiles {
     pub key: Spanned<PathBuf>,
     /// Certificate chain, PEM, leaf first; without it Agents know the raw key.
     pub chain: Option<Spanned<PathBuf>>,
-}
-
-/// A certification authority of TEEs.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TeeCaFile {
-    /// Its certificate, PEM.
-    pub file: Spanned<PathBuf>,
-    /// The best grade that a device under it can have.
-    pub cap: Spanned<GradeName>,
-    /// Revocation lists, PEM, of the CA and of those under it: then one in force must speak for each certificate of a
-    /// device. Read anew every minute.
-    pub crl: Option<Spanned<PathBuf>>,
-    /// Take OTrP certificates without our extended key usages, as the OTrP draft has them.
-    #[serde(default)]
-    pub draft: bool,
 }
 
 /// What it takes to speak OTrP.
@@ -92,58 +46,6 @@ pub struct FirmwareCaFile {
     pub crl: Option<Spanned<PathBuf>>,
 }
 
-/// Who may say what devices should run.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReferenceProviderFiles {
-    /// Its name. Versions that were seen are remembered under it.
-    pub name: Spanned<String>,
-    /// What it is.
-    pub role: ReferenceRole,
-    /// PEM files with the keys or certificates that sign its CoRIMs; they serve nothing else.
-    pub keys: Spanned<Vec<PathBuf>>,
-    /// What it may speak of: devices that have all that one of these says.
-    #[serde(default)]
-    pub scope: Vec<ReferenceScope>,
-    /// Names of components, as beginnings up to a `:` or `/`; without it any.
-    pub elements: Option<Vec<String>>,
-    /// The best grade of devices whose attestation key only it vouches for.
-    pub cap: Option<Spanned<GradeName>>,
-}
-
-/// What a provider of reference values is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReferenceRole {
-    /// It makes devices: each of them must show every component that it releases.
-    Maker,
-    /// It signs TAs.
-    TaSigner,
-}
-
-/// Devices of one kind.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReferenceScope {
-    /// class-id in hexadecimal: 16 bytes are a UUID, such as the vendor id of a software TEE; others, such as a PSA
-    /// implementation id, are opaque.
-    pub class_id: Option<Spanned<String>>,
-    /// Vendor, as CoRIMs have it.
-    pub vendor: Option<String>,
-    /// Model, as CoRIMs have it.
-    pub model: Option<String>,
-}
-
-/// TLS of the listener.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TlsFiles {
-    /// Certificate chain, PEM, leaf first.
-    pub cert: Spanned<PathBuf>,
-    /// Private key, PEM.
-    pub key: Spanned<PathBuf>,
-}
-
 /// What is accepted from devices.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -157,11 +59,19 @@ pub struct EvidenceRules {
     /// Private key, P-256, PEM of PKCS#8, that Agents are asked to encrypt Evidence to: it serves nothing else. Without it
     /// Evidence, which names the device to this TAM, can be read by whoever carries it.
     pub key: Option<Spanned<PathBuf>>,
+    /// The best grade of a device whose attestation key only a tenant's own provider of reference values vouches for.
+    pub tenant_provider_cap: GradeName,
 }
 
 impl Default for EvidenceRules {
     fn default() -> Self {
-        Self { minimum: None, allow_software_tee: false, challenge_ttl: Spanned::new(0..0, 300), key: None }
+        Self {
+            minimum: None,
+            allow_software_tee: false,
+            challenge_ttl: Spanned::new(0..0, 300),
+            key: None,
+            tenant_provider_cap: GradeName::None,
+        }
     }
 }
 
@@ -214,9 +124,14 @@ struct File {
     firmware_ca: Vec<FirmwareCaFile>,
     #[serde(default)]
     reference_provider: Vec<ReferenceProviderFiles>,
+    #[serde(default)]
+    verifier_key: Vec<VerifierKeyFile>,
+    verifier: Option<VerifierService>,
     otrp: Option<OtrpFiles>,
     #[serde(default)]
     evidence: EvidenceRules,
+    #[serde(default)]
+    results: ResultRules,
     #[serde(default)]
     limits: Limits,
 }
@@ -224,9 +139,7 @@ struct File {
 /// A `tam.toml` that was read. Paths are as written; [`Config::path`] resolves them against the file's folder.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file.
-    pub file: PathBuf,
-    text: String,
+    document: Document,
     /// Kind of deployment.
     pub profile: Profile,
     /// Address to listen on; port 0 takes a free one.
@@ -249,6 +162,12 @@ pub struct Config {
     pub otrp: Option<OtrpFiles>,
     /// Who may say what devices should run.
     pub reference_providers: Vec<ReferenceProviderFiles>,
+    /// Verifiers whose results are believed.
+    pub verifier_keys: Vec<VerifierKeyFile>,
+    /// The verifier that is asked about Evidence over TEEP; without one it is appraised here.
+    pub verifier: Option<VerifierService>,
+    /// Which results count.
+    pub results: ResultRules,
     /// What is accepted from devices.
     pub evidence: EvidenceRules,
     /// Bounds of requests.
@@ -258,19 +177,11 @@ pub struct Config {
 impl Config {
     /// Reads and checks a `tam.toml`. Files that it names are read when the TAM starts.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(file).map_err(|e| Error::unreadable(file, &e))?;
-        Self::parse(file, text)
+        let (document, file) = Document::read(file)?;
+        Self::raise(document, file)
     }
 
-    pub(crate) fn parse(path: &Path, text: String) -> Result<Self, Error> {
-        let file: File = toml::from_str(&text).map_err(|e| {
-            let line = e.span().map_or(1, |span| line_of(&text, &span));
-            Error::config(format_args!(
-                "{}:{line}: {}; correct or remove this key",
-                path.display(),
-                e.message().trim().replace('\n', " ")
-            ))
-        })?;
+    fn raise(document: Document, file: File) -> Result<Self, Error> {
         let File {
             profile,
             listen,
@@ -282,13 +193,15 @@ impl Config {
             tee_ca,
             firmware_ca,
             reference_provider,
+            verifier_key,
+            verifier,
             otrp,
             evidence,
+            results,
             limits,
         } = file;
         let config = Self {
-            file: path.to_path_buf(),
-            text,
+            document,
             profile,
             listen,
             allow_plain_http,
@@ -299,17 +212,25 @@ impl Config {
             tee_cas: tee_ca,
             firmware_cas: firmware_ca,
             reference_providers: reference_provider,
+            verifier_keys: verifier_key,
+            verifier,
             otrp,
             evidence,
+            results,
             limits,
         };
         config.check()?;
         Ok(config)
     }
 
+    /// The file itself.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
     /// A path of the file, seen from the file's folder.
     pub fn path(&self, path: &Path) -> PathBuf {
-        self.file.parent().unwrap_or(Path::new("")).join(path)
+        self.document.path(path)
     }
 
     /// The lowest grade that gets anything.
@@ -325,12 +246,11 @@ impl Config {
 
     /// An error about what stands at `span`.
     pub(crate) fn wrong(&self, span: Range<usize>, key: &str, message: impl std::fmt::Display) -> Error {
-        let line = line_of(&self.text, &span);
-        Error::config(format_args!("{}:{line}: {key}: {message}", self.file.display()))
+        self.document.wrong(span, key, message)
     }
 
     fn check(&self) -> Result<(), Error> {
-        let name = self.file.display();
+        let name = self.document.file.display();
         if self.signers.is_empty() {
             return Err(Error::config(format_args!(
                 "{name}: signer: there is none; add [[signer]] with key = \"FILE\" for an Ed25519 and a P-256 key"
@@ -400,18 +320,6 @@ impl Config {
 
     /// Plain HTTP is for loopback, or for who says so.
     pub(crate) fn check_plain_http(&self, listen: SocketAddr) -> Result<(), Error> {
-        if self.tls.is_none() && !listen.ip().is_loopback() && !self.allow_plain_http {
-            return Err(Error::config(format_args!(
-                "{}: listen: {listen} is not a loopback address and there is no TLS; add [tls] with cert and key, or \
-                 set allow_plain_http = true if a proxy on a trusted network does TLS",
-                self.file.display()
-            )));
-        }
-        Ok(())
+        self.document.check_plain_http(listen, self.tls.is_some(), self.allow_plain_http)
     }
-}
-
-/// The line, from 1, at which `span` begins.
-fn line_of(text: &str, span: &Range<usize>) -> usize {
-    text.as_bytes().iter().take(span.start).filter(|b| **b == b'\n').count() + 1
 }

@@ -14,32 +14,28 @@
 
 mod app;
 mod challenge_file;
-mod clock;
 mod config;
 mod domains;
-mod error;
-mod gate;
 mod http;
 mod init;
-mod listener;
-mod lists;
 mod maintenance;
+mod memo;
 mod otrp;
-mod reference;
-mod secret_file;
 mod staple;
 mod telemetry;
 mod token;
+mod verifier;
 mod wiring;
 
-pub use config::{
-    Config, EvidenceRules, FirmwareCaFile, GradeName, Limits, OtrpFiles, Profile, SignerFiles, TeeCaFile,
-    TlsFiles,
-};
-pub use error::Error;
+use tamarack_service::{clock, gate, listener, lists, reference, secret_file};
+
+pub use config::{Config, EvidenceRules, FirmwareCaFile, Limits, OtrpFiles, SignerFiles};
 pub use init::{InitOptions, Initialised, OtrpInit, init};
 pub use maintenance::{add_token, backup, restore};
+pub use tamarack_service::Running;
+pub use tamarack_service::{Error, GradeName, Profile, TeeCaFile, TlsFiles};
 pub use tamarack_store::{Role, TenantId};
 pub use tamarack_store_sqlite::Summary;
 pub use token::NewToken;
-pub use wiring::{Running, run, start};
+pub use verifier::{ResultRules, VerifierKeyFile, VerifierService};
+pub use wiring::{run, start};

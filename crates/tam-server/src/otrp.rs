@@ -11,10 +11,10 @@ use tamarack_x509::{Anchor, AnyChain, NameKind, PathOptions, Role, validate_any}
 use toml::Spanned;
 
 use crate::Error;
-use crate::app::refuse_development;
 use crate::config::{Config, FirmwareCaFile, OtrpFiles};
 use crate::lists::{self, Lists};
 use crate::staple::Staples;
+use tamarack_service::refuse_development;
 
 /// What was read.
 pub(crate) struct Opened {
@@ -67,8 +67,8 @@ pub(crate) fn open(
         let wrong = |e: String| config.wrong(file.span(), "firmware_ca.file", e);
         let pem = read(config, file, "firmware_ca.file")?;
         let certificates = certificates_from_pem(&pem).map_err(|e| wrong(e.to_string()))?;
-        refuse_development(config, &certificates).map_err(wrong)?;
-        let (list_file, crls) = lists::named(config, crl.as_ref(), "firmware_ca.crl")?;
+        refuse_development(config.profile, &certificates).map_err(wrong)?;
+        let (list_file, crls) = lists::named(config.document(), crl.as_ref(), "firmware_ca.crl")?;
         for der in certificates {
             otrp.firmware_cas.push(Anchor::from_der(&der).map_err(|e| wrong(e.to_string()))?);
             firmware_lists.add(list_file.clone(), crls.clone());
@@ -85,7 +85,7 @@ fn chain(config: &Config, files: &OtrpFiles, now: UnixTime, crypto: &Provider) -
     let wrong = |e: String| config.wrong(files.chain.span(), "otrp.chain", e);
     let pem = read(config, &files.chain, "otrp.chain")?;
     let chain = certificates_from_pem(&pem).map_err(|e| wrong(e.to_string()))?;
-    refuse_development(config, &chain).map_err(wrong)?;
+    refuse_development(config.profile, &chain).map_err(wrong)?;
     let [below @ .., root] = &chain[..] else { return Err(wrong("it is empty".into())) };
     if below.is_empty() {
         return Err(wrong(

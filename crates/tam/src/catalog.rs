@@ -5,13 +5,15 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use tamarack_cose::{Purpose, VerificationKey};
+use tamarack_cose::{Purpose, VerificationKey, Verified};
 use tamarack_crypto::Provider as Crypto;
 use tamarack_model::{Code, ComponentId, Sha256Digest, TcEntry, codes};
 use tamarack_store::{Domain, Provider, Read, StoreError, TenantId};
 use tamarack_suit::command::{Argument, Instruction, Selection};
-use tamarack_suit::parameter::{CONTENT, IMAGE_DIGEST, IMAGE_SIZE, URI, Value};
-use tamarack_suit::{DigestAlgorithm, Envelope, Limits, Manifest, Member, SuitDigest, TrustedKeys};
+use tamarack_suit::parameter::{CONTENT, ENCRYPTION_INFO, IMAGE_DIGEST, IMAGE_SIZE, URI, Value};
+use tamarack_suit::{
+    AuthenticEnvelope, DigestAlgorithm, Envelope, Limits, Manifest, Member, SuitDigest, TrustedKeys,
+};
 
 /// An envelope that may be published, as the catalogue will have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub struct PublishError {
 }
 
 impl PublishError {
-    fn new(code: Code, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into() }
     }
 }
@@ -114,6 +116,27 @@ pub fn check_publication(
     read: &dyn Read,
     crypto: &Crypto,
 ) -> Result<Publication, PublishError> {
+    let authentic = authenticate(envelope, provider, crypto)?;
+    let (envelope, manifest) = (&authentic.value().envelope, &authentic.value().manifest);
+    let id = check_names(manifest, provider, read)?;
+    let highest = read.highest_sequence(&provider.tenant, &id)?;
+    if let Some(highest) = highest.filter(|highest| manifest.sequence_number <= *highest) {
+        let reason = format!("sequence number {} is not higher than {highest}", manifest.sequence_number);
+        return Err(PublishError::new(codes::PUBLISH_ROLLBACK, reason));
+    }
+    let digest = sha256_of(envelope.digest()).ok_or_else(|| {
+        PublishError::new(codes::SUIT_UNSUPPORTED_COMMAND, "the catalogue takes manifests with SHA-256 only")
+    })?;
+    let components = payloads(envelope, manifest, crypto)?;
+    Ok(Publication { manifest: id, sequence: manifest.sequence_number, digest, components })
+}
+
+/// The envelope, if one of the provider's signers signed it.
+pub(crate) fn authenticate(
+    envelope: &[u8],
+    provider: &Provider,
+    crypto: &Crypto,
+) -> Result<Verified<AuthenticEnvelope>, PublishError> {
     let parsed = Envelope::parse(envelope, &Limits::default())
         .map_err(|e| PublishError::new(e.code(), e.to_string()))?;
     let keys: Vec<VerificationKey> = provider
@@ -122,15 +145,21 @@ pub fn check_publication(
         .map(|key| VerificationKey::new(*key, Purpose::SuitManifest, crypto))
         .collect();
     let trusted = TrustedKeys { signatures: &keys, macs: &[] };
-    let authentic = parsed.authenticate(&trusted, crypto).map_err(|e| match e {
+    parsed.authenticate(&trusted, crypto).map_err(|e| match e {
         tamarack_suit::Error::Cose(_) | tamarack_suit::Error::NotSigned => {
             let reason = format!("no registered signer of {} verifies the envelope: {e}", provider.id);
             PublishError::new(codes::PUBLISH_UNSIGNED, reason)
         }
         e => PublishError::new(e.code(), e.to_string()),
-    })?;
-    let (envelope, manifest) = (&authentic.value().envelope, &authentic.value().manifest);
+    })
+}
 
+/// The manifest's name, if it and all that it writes are the provider's to publish.
+pub(crate) fn check_names(
+    manifest: &Manifest,
+    provider: &Provider,
+    read: &dyn Read,
+) -> Result<ComponentId, PublishError> {
     let id = manifest.manifest_component_id.clone().ok_or_else(|| {
         PublishError::new(codes::SUIT_NO_MANIFEST_ID, "the manifest has no manifest-component-id (5)")
     })?;
@@ -144,16 +173,7 @@ pub fn check_publication(
         }
     }
     check_others(read, provider, &id, &manifest.components)?;
-    let highest = read.highest_sequence(&provider.tenant, &id)?;
-    if let Some(highest) = highest.filter(|highest| manifest.sequence_number <= *highest) {
-        let reason = format!("sequence number {} is not higher than {highest}", manifest.sequence_number);
-        return Err(PublishError::new(codes::PUBLISH_ROLLBACK, reason));
-    }
-    let digest = sha256_of(envelope.digest()).ok_or_else(|| {
-        PublishError::new(codes::SUIT_UNSUPPORTED_COMMAND, "the catalogue takes manifests with SHA-256 only")
-    })?;
-    let components = payloads(envelope, manifest, crypto)?;
-    Ok(Publication { manifest: id, sequence: manifest.sequence_number, digest, components })
+    Ok(id)
 }
 
 /// The bytes of a SHA-256 digest.
@@ -169,6 +189,8 @@ struct Settings {
     size: Option<u64>,
     uri: Option<String>,
     content: Option<Vec<u8>>,
+    /// The content is a ciphertext, which says nothing of what the component holds.
+    encrypted: bool,
 }
 
 struct Walk<'a> {
@@ -196,7 +218,7 @@ fn payloads(envelope: &Envelope, manifest: &Manifest, crypto: &Crypto) -> Result
         }
     }
     let entries = manifest.components.iter().zip(walk.settings).map(|(id, settings)| {
-        let inline = settings.content.filter(|_| settings.uri.is_none());
+        let inline = settings.content.filter(|_| settings.uri.is_none() && !settings.encrypted);
         let digest = settings.digest.as_ref().and_then(sha256_of);
         TcEntry {
             id: id.clone(),
@@ -240,6 +262,7 @@ impl Walk<'_> {
                 (IMAGE_SIZE, Value::Uint(size)) => settings.size = Some(*size),
                 (URI, Value::Text(uri)) => settings.uri = Some(uri.as_ref().into()),
                 (CONTENT, Value::Bytes(content)) => settings.content = Some(content.to_vec()),
+                (ENCRYPTION_INFO, _) => settings.encrypted = true,
                 _ => {}
             }
         }

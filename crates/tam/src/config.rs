@@ -2,12 +2,15 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use tamarack_attest::{Policy, ReferenceProvider};
+use tamarack_attest::release::ReleaseRules;
+use tamarack_attest::{Grade, Policy, ReferenceProvider, ResultPolicy};
 use tamarack_cbor::Limits;
 use tamarack_cose::{KeyId, thumbprint};
-use tamarack_crypto::{KeyAgree, Provider, Secret, Sign};
+use tamarack_crypto::{KeyAgree, Provider, PublicKey, Secret, Sign};
 use tamarack_model::UnixTime;
 use tamarack_x509::Anchor;
+
+use crate::ReferenceMemo;
 
 /// What an operator decides. Everything else is in the store.
 pub struct TamConfig {
@@ -17,8 +20,19 @@ pub struct TamConfig {
     pub evidence: Policy,
     /// The P-256 key that Agents are asked to encrypt Evidence to; without it they send it in the clear (security rule E5).
     pub evidence_key: Option<Box<dyn KeyAgree>>,
+    /// Whose Attestation Results are accepted; without it none is, and all Evidence is appraised here.
+    pub results: Option<ResultPolicy>,
+    /// Ask a verifier about Evidence in TEEP instead of appraising it here: an output of the engine, whose answer must be by
+    /// one of [`TamConfig::results`].
+    pub remote_verifier: bool,
     /// Who may give reference values. Each tenant has its own values; these are the operator's.
     pub reference_providers: Vec<ReferenceProvider>,
+    /// The best grade of a device that only a tenant's own provider of reference values vouches for.
+    pub tenant_provider_cap: Grade,
+    /// What reads the tenants' release policies. Without it a tenant that has one gives its devices nothing new.
+    pub release_rules: Option<Box<dyn ReleaseRules>>,
+    /// Remembers reference values that were verified; without it their signatures are verified at each appraisal.
+    pub reference_memo: Option<Box<dyn ReferenceMemo>>,
     /// The keys of stateless challenges.
     pub challenge_keys: ChallengeKeys,
     /// Names the TAM instances that share a replay table. A store that was restored, or took over, gets a new id and a new
@@ -53,7 +67,12 @@ impl TamConfig {
             signers,
             evidence,
             evidence_key: None,
+            results: None,
+            remote_verifier: false,
             reference_providers: Vec::new(),
+            reference_memo: None,
+            tenant_provider_cap: Grade::None,
+            release_rules: None,
             challenge_keys: ChallengeKeys { current: challenge_key, previous: None },
             replay_group,
             challenge_ttl: 300,
@@ -170,6 +189,11 @@ impl TamSigner {
     pub fn new(key: Box<dyn Sign>, x5chain: Vec<Vec<u8>>, crypto: &Provider) -> Self {
         let kid = thumbprint(&key.public_key(), crypto);
         Self { key, kid, x5chain }
+    }
+
+    /// Its public half.
+    pub fn public_key(&self) -> PublicKey {
+        self.key.public_key()
     }
 }
 

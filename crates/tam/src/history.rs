@@ -5,7 +5,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use tamarack_attest::Appraisal;
+use tamarack_model::Hex;
 use tamarack_store::StateMark;
+
+use crate::personal::DECRYPTION_KEY;
 
 /// Why a state cannot follow the highest one that was proved, if it cannot.
 pub(crate) fn state_fault(highest: &StateMark, mark: &StateMark) -> Option<String> {
@@ -35,6 +38,7 @@ pub(crate) fn summary(appraisal: &Appraisal) -> Vec<(String, String)> {
         row("root-secret", Some(platform.root_secret.clone()));
         row("counter", Some(platform.counter_quality.clone()));
         row("time", Some(platform.time_quality.clone()));
+        row(DECRYPTION_KEY, platform.decryption_key.map(|key| Hex(&key.to_spki()).to_string()));
         row("trust-store-sequence", Some(platform.trust_store_sequence.to_string()));
     }
     rows

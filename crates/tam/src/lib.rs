@@ -9,7 +9,9 @@
 //! exchange.handle(now, store, Input::Persisted(outcome)) -> Output::Transmit(..)  or NoContent, or Refuse
 //! ```
 //!
-//! [`Tam::respond`] is that loop over a store that blocks.
+//! Between the two stands, if a verifier is to be asked, `Output::Appraise(request)` and `Input::Appraised(result)`.
+//!
+//! [`Tam::begin`] and [`Tam::resume`] are that loop over a store that blocks.
 //!
 //! | module | what it decides |
 //! |---|---|
@@ -17,6 +19,7 @@
 //! | `policy` | what a device should hold |
 //! | `reference` | what it should run, and whether that may be said |
 //! | `planner` | what to send it for that |
+//! | `release` | which of that the tenant's release policy lets it have |
 //! | `challenge` | which question an answer belongs to, without having kept it (security rules C1 to C3) |
 //! | `teep::appraise` | whose device it is and what it may be believed (E1 to E4, R9) |
 //! | `teep::outcome` | what came of an Update |
@@ -36,9 +39,11 @@ mod challenge;
 mod config;
 mod history;
 mod otrp;
+pub mod personal;
 mod planner;
 mod policy;
 mod reference;
+mod release;
 mod teep;
 
 pub use config::{
@@ -46,13 +51,15 @@ pub use config::{
 };
 pub use otrp::OtrpExchange;
 pub use planner::{Plan, Problem, plan};
-pub use reference::Addition;
-pub use teep::{Event, Exchange, Input, Output, Reply, Subject};
+pub use reference::{Addition, ReferenceMemo, ReferenceState};
+pub use release::{MOST_EVIDENCE, Preview, Previewed, facts};
+pub use teep::{AppraisalRequest, Event, Exchange, Input, Output, Reply, Subject};
 
 use alloc::vec::Vec;
 
+use tamarack_attest::Refusal;
 use tamarack_crypto::Provider;
-use tamarack_model::UnixTime;
+use tamarack_model::{UnixTime, codes};
 use tamarack_store::{Store, TenantId};
 
 /// A TAM: its keys, its policy and its limits.
@@ -72,17 +79,54 @@ impl Tam {
         Exchange::new(self, tenant)
     }
 
-    /// Answers one request, waiting for the store.
+    /// Answers one request, waiting for the store. If a verifier is to be asked, what to ask it is given back, and
+    /// [`Tam::resume`] goes on.
+    pub fn begin(
+        &self,
+        now: UnixTime,
+        store: &dyn Store,
+        tenant: TenantId,
+        body: &[u8],
+    ) -> Result<Reply, AppraisalRequest> {
+        self.drive(self.exchange(tenant), now, store, Input::Request(body.to_vec()))
+    }
+
+    /// Goes on with a request once a verifier gave an EAR about it, or did not. Nothing was kept of it but the body.
+    pub fn resume(
+        &self,
+        now: UnixTime,
+        store: &dyn Store,
+        tenant: TenantId,
+        body: &[u8],
+        appraised: Result<Vec<u8>, Refusal>,
+    ) -> Reply {
+        let exchange = Exchange::waiting_for_verifier(self, tenant, body.to_vec());
+        let answer = self.drive(exchange, now, store, Input::Appraised(appraised));
+        answer.unwrap_or_else(|_| unexpected("asked a verifier twice"))
+    }
+
+    /// Answers one request, waiting for the store. For TAMs that ask no verifier.
     pub fn respond(&self, now: UnixTime, store: &dyn Store, tenant: TenantId, body: &[u8]) -> Reply {
-        let mut exchange = self.exchange(tenant);
-        let mut output = exchange.handle(now, store, Input::Request(body.to_vec()));
+        let answer = self.begin(now, store, tenant, body);
+        answer.unwrap_or_else(|_| unexpected("a verifier is to be asked, and nobody does"))
+    }
+
+    fn drive(
+        &self,
+        mut exchange: Exchange<'_>,
+        now: UnixTime,
+        store: &dyn Store,
+        input: Input,
+    ) -> Result<Reply, AppraisalRequest> {
+        let mut output = exchange.handle(now, store, input);
         loop {
             match output {
                 Output::Persist(ops) => {
                     let outcome = store.apply(ops);
                     output = exchange.handle(now, store, Input::Persisted(outcome));
                 }
-                Output::Reply(reply) => return reply,
+                Output::Appraise(request) => return Err(request),
+                Output::Reply(reply) => return Ok(reply),
             }
         }
     }
@@ -110,6 +154,7 @@ impl Tam {
                     let outcome = store.apply(ops);
                     output = exchange.handle(now, store, Input::Persisted(outcome));
                 }
+                Output::Appraise(_) => return unexpected("OTrP asks no verifier"),
                 Output::Reply(reply) => return reply,
             }
         }
@@ -160,6 +205,12 @@ impl Tam {
     pub fn message_limit(&self) -> usize {
         self.config.limits.bytes
     }
+}
+
+/// The driver and the engine do not understand each other.
+fn unexpected(text: &str) -> Reply {
+    let event = Event { code: Some(codes::INTERNAL), ..Event::new(Subject::Unknown, text) };
+    Reply::Refuse { status: 500, code: codes::INTERNAL, event }
 }
 
 /// Fills `N` random bytes.

@@ -1,13 +1,15 @@
 //! Desired against reported: which manifests to send and which to have removed.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use tamarack_model::{Code, ComponentId, View, codes};
+use tamarack_model::{Code, ComponentId, HeldBack, OwnerSays, View, codes};
 use tamarack_store::{CatalogueEntry, Read, StoreError, TenantId};
 
 use crate::catalog::{domain_of, may_publish};
+use crate::personal::Personal;
 use crate::policy::{Wanted, wanted};
 
 /// What to do for a device.
@@ -17,6 +19,8 @@ pub struct Plan {
     pub install: Vec<CatalogueEntry>,
     /// Manifests to unlink first, by manifest id.
     pub remove: Vec<ComponentId>,
+    /// Manifests for this device alone, in order of manifest id.
+    pub personal: Vec<Personal>,
     /// What is wanted and cannot be given.
     pub problems: Vec<Problem>,
 }
@@ -38,6 +42,17 @@ pub enum Problem {
     NoSigner(ComponentId),
     /// The device told no key that a TA of this domain could be encrypted to.
     NoKey(ComponentId),
+    /// The device's owner does not let this manifest in, now or at all.
+    ByOwner(ComponentId, OwnerSays),
+    /// The tenant's release policy does not let the device have it.
+    Withheld {
+        /// The manifest.
+        manifest: ComponentId,
+        /// The code of the denial.
+        code: Code,
+        /// Why, in words.
+        reason: String,
+    },
 }
 
 impl Problem {
@@ -50,6 +65,8 @@ impl Problem {
             Self::Nameless(_) => codes::OTRP_MALFORMED,
             Self::NoSigner(_) => codes::OTRP_SPCERT_INVALID,
             Self::NoKey(_) => codes::OTRP_TEE_FAIL,
+            Self::ByOwner(_, says) => says.code(),
+            Self::Withheld { code, .. } => *code,
         }
     }
 }
@@ -57,6 +74,10 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ByOwner(id, OwnerSays::Refused) => write!(f, "{id} is refused by the device's owner"),
+            Self::ByOwner(id, OwnerSays::Deferred) => {
+                write!(f, "{id} waits for the consent of the device's owner")
+            }
             Self::NotOffered(id) => write!(f, "{id} is not in the catalogue"),
             Self::TooOld(id) => write!(f, "{id} is older in the catalogue than asked for"),
             Self::Foreign(id) => {
@@ -66,6 +87,7 @@ impl fmt::Display for Problem {
             Self::Nameless(id) => write!(f, "{id} has no name in OTrP"),
             Self::NoSigner(id) => write!(f, "the domain of {id} has no certificate of its provider"),
             Self::NoKey(id) => write!(f, "the device told no key of the provider of {id}"),
+            Self::Withheld { manifest, reason, .. } => write!(f, "{manifest} is not released: {reason}"),
         }
     }
 }
@@ -73,7 +95,7 @@ impl fmt::Display for Problem {
 impl Plan {
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        self.install.is_empty() && self.remove.is_empty()
+        self.install.is_empty() && self.remove.is_empty() && self.personal.is_empty()
     }
 }
 
@@ -139,7 +161,30 @@ pub fn plan(read: &dyn Read, tenant: &TenantId, view: &View) -> Result<Plan, Sto
             }
         }
     }
-    Ok(Plan { install: install.into_values().collect(), remove: remove.into_iter().collect(), problems })
+    // What the device says its owner withholds is not sent again before it says otherwise.
+    install.retain(|id, entry| match of_owner(view, entry) {
+        None => true,
+        Some(says) => {
+            problems.push(Problem::ByOwner(id.clone(), says));
+            false
+        }
+    });
+    Ok(Plan {
+        install: install.into_values().collect(),
+        remove: remove.into_iter().collect(),
+        personal: Vec::new(),
+        problems,
+    })
+}
+
+/// What the device's owner says of an entry, as the device told. A consent that is missing is missing for the version that
+/// was sent and for older ones; a newer one has not been asked for yet.
+fn of_owner(view: &View, entry: &CatalogueEntry) -> Option<OwnerSays> {
+    let about = |withheld: &&HeldBack| {
+        let is_it = withheld.id == entry.manifest || entry.components.iter().any(|c| c.id == withheld.id);
+        is_it && withheld.sequence.is_none_or(|sequence| entry.sequence <= sequence)
+    };
+    view.held_back.iter().filter(about).map(|withheld| withheld.why).max()
 }
 
 /// What nobody on the device needs any more and neither policy nor a request of the same message wants, and what is in a
@@ -174,6 +219,20 @@ fn offer(read: &dyn Read, tenant: &TenantId, id: &ComponentId) -> Result<Option<
         Some(entry) => offered(read, Some(entry)),
         None => offered(read, read.newest_with(tenant, id)?),
     }
+}
+
+/// The newest entry of each manifest id that is offered, in order of manifest id.
+pub(crate) fn newest_offered(read: &dyn Read, tenant: &TenantId) -> Result<Vec<CatalogueEntry>, StoreError> {
+    let mut newest: BTreeMap<ComponentId, CatalogueEntry> = BTreeMap::new();
+    for entry in read.catalogue(tenant)?.into_iter().filter(|entry| entry.withdrawn.is_none()) {
+        // The catalogue is in order of sequence number.
+        newest.insert(entry.manifest.clone(), entry);
+    }
+    let mut offers = Vec::with_capacity(newest.len());
+    for entry in newest.into_values() {
+        offers.extend(offered(read, Some(entry))?);
+    }
+    Ok(offers)
 }
 
 /// The entry, if its provider is enabled and may still publish it, and its domain is not deleted.

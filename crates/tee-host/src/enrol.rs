@@ -69,7 +69,8 @@ pub(crate) fn seed(enrolment: &Enrolment, provider: &Provider) -> Result<Seed, F
         });
     }
     let device_authority = enrolment.authority.as_deref().map(public_key).transpose()?;
-    Ok(Seed { tams, signers, peripherals, device_authority })
+    let device_owner = enrolment.owner.as_deref().map(public_key).transpose()?;
+    Ok(Seed { tams, signers, peripherals, device_authority, device_owner })
 }
 
 fn otrp_principal(seed: &OtrpSeed) -> OtrpPrincipal {

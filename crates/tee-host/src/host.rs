@@ -1,25 +1,38 @@
 use std::mem;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tamarack_agent::{Agent, AgentConfig, Error as AgentError, Input, Output, Progress, SessionId, TaName};
+use tamarack_agent::{
+    Agent, AgentConfig, ComponentStatus, Error as AgentError, Input, Output, Progress, SessionId, TaName,
+};
 use tamarack_channel::{
     Action, Domain, Enrolment, Failure, Installed, Profile, Reply, Request, Requests, Status, TaState,
     Target, Value,
 };
 use tamarack_cose::thumbprint;
 use tamarack_crypto::Provider;
+use tamarack_model::permission::{Role, permits};
 use tamarack_model::{ComponentId, Outcome, UnixTime, codes};
 use tamarack_tee::{Params, Persona, Platform, TaError};
+use tamarack_tee_sandbox::Layers;
 use tamarack_tee_sandbox::isolation::Report;
-use tamarack_tee_sandbox::platform::{CertificateError, Measured, SoftwarePlatform};
+use tamarack_tee_sandbox::launcher::Launcher;
+use tamarack_tee_sandbox::panel::Panel;
+use tamarack_tee_sandbox::platform::{CertificateError, SoftwarePlatform};
 use tamarack_tee_sandbox::sealed::Store;
 
 use crate::enrol;
 
+/// What a device stands on besides its store.
+pub(crate) struct Base {
+    pub layers: Layers,
+    pub launcher: Launcher,
+    pub panel: Option<Panel>,
+}
+
 /// How far the device in the storage folder has come.
 pub(crate) enum Device {
     /// Nothing was made yet.
-    Blank { store: Box<Store>, measured: Measured },
+    Blank(Box<(Store, Base)>),
     /// Keys were made; whether trust anchors were sealed, the Agent knows.
     Made(Box<Agent<SoftwarePlatform>>),
     /// It cannot be used, for this reason.
@@ -28,12 +41,12 @@ pub(crate) enum Device {
 
 impl Device {
     /// The device in `store`.
-    pub(crate) fn open(store: Store, measured: Measured, provider: Provider) -> Result<Self, Failure> {
+    pub(crate) fn open(store: Store, base: Base, provider: Provider) -> Result<Self, Failure> {
         if !SoftwarePlatform::is_enrolled(&store) {
-            return Ok(Self::Blank { store: Box::new(store), measured });
+            return Ok(Self::Blank(Box::new((store, base))));
         }
-        SoftwarePlatform::open(store, measured, provider)
-            .map(|platform| Self::made(platform, provider))
+        SoftwarePlatform::open(store, base.launcher, base.layers, provider)
+            .map(|platform| Self::made(platform.with_panel(base.panel), provider))
             .map_err(platform_failure)
     }
 
@@ -51,9 +64,11 @@ impl Device {
 pub(crate) struct Host {
     device: Device,
     report: Report,
-    pid: u32,
+    launcher: Option<Launcher>,
     provider: Provider,
     follow: Follow,
+    /// Whether trust anchors were sealed.
+    enrolled: bool,
 }
 
 /// What the app that is waiting wants to see.
@@ -61,6 +76,8 @@ pub(crate) struct Host {
 struct Follow {
     /// The component that it asked for.
     component: Option<ComponentId>,
+    /// Lowest sequence number that will do.
+    minimum: Option<u64>,
     /// Bytes received and to be received of the payload on its way.
     received: u64,
     total: Option<u64>,
@@ -74,14 +91,41 @@ impl Follow {
 }
 
 impl Host {
-    pub(crate) fn new(device: Result<Device, Failure>, report: Report, pid: u32, provider: Provider) -> Self {
+    pub(crate) fn new(
+        device: Result<Device, Failure>,
+        report: Report,
+        launcher: Option<Launcher>,
+        provider: Provider,
+    ) -> Self {
         let device = device.unwrap_or_else(Device::Unusable);
-        Self { device, report, pid, provider, follow: Follow::default() }
+        let enrolled = matches!(&device, Device::Made(agent) if agent.status().is_ok());
+        Self { device, report, launcher, provider, follow: Follow::default(), enrolled }
     }
 
     /// Answers one request.
     pub(crate) fn handle(&mut self, request: Request) -> Reply {
-        self.answer(request).unwrap_or_else(Reply::failed)
+        self.permit(&request).and_then(|()| self.answer(request)).unwrap_or_else(Reply::failed)
+    }
+
+    /// Whoever holds the channel of a device that is not enrolled is its maker; afterwards it is a Broker, for good.
+    fn permit(&mut self, request: &Request) -> Result<(), Failure> {
+        let role = match &self.device {
+            Device::Unusable(_) => return Ok(()),
+            Device::Blank { .. } => Role::Maker,
+            Device::Made(_) if self.enrolled => Role::Broker,
+            Device::Made(_) => Role::Maker,
+        };
+        let action = request.action();
+        match (permits(role, action).is_some(), role) {
+            (true, _) => Ok(()),
+            (false, Role::Maker) => {
+                Err(Failure::new(codes::CONFIG_INVALID, "the device has not been enrolled"))
+            }
+            (false, _) => {
+                let text = format!("a Broker may not do this ({})", action.id());
+                Err(Failure::new(codes::NOT_PERMITTED, text))
+            }
+        }
     }
 
     fn answer(&mut self, request: Request) -> Result<Reply, Failure> {
@@ -89,6 +133,11 @@ impl Host {
             Request::RequestTa { component, tam_uri } => {
                 self.follow = Follow { component: Some(component.clone()), ..Follow::default() };
                 self.feed(Input::RequestTa { component, tam_uri }, Some(TaState::Pending))
+            }
+            Request::EnsureTa { component, tam_uri, minimum, bundled } => {
+                self.follow = Follow { component: Some(component.clone()), minimum, ..Follow::default() };
+                let input = Input::EnsureTa { component, tam_uri, minimum, bundled };
+                self.feed(input, Some(TaState::Pending))
             }
             Request::UnrequestTa { component } => {
                 self.follow = Follow::default();
@@ -114,10 +163,22 @@ impl Host {
                 .with_agent(|agent, now| agent.close_session(now, SessionId(session)).map(|()| Value::Done)),
             Request::Status => self.status().map(|status| Reply::value(Value::Status(Box::new(status)))),
             Request::Csr(profile) => self.csr(&profile),
-            Request::Enrol(enrolment) => self.enrol(&enrolment).map(|()| Reply::done()),
-            Request::AnnounceTa { .. } => Err(Failure::new(codes::USAGE, "this is for the Broker to answer")),
+            Request::Enrol(enrolment) => {
+                self.enrol(&enrolment)?;
+                self.enrolled = true;
+                Ok(Reply::done())
+            }
+            Request::AnnounceTa { .. } | Request::OfferBundle { .. } => {
+                Err(Failure::new(codes::USAGE, "this is for the Broker to answer"))
+            }
             Request::ChangeAnchor(order) => {
                 self.with_agent(|agent, _| agent.change_anchor(&order).map(|()| Value::Done))
+            }
+            Request::OwnerChallenge => {
+                self.with_agent(|agent, _| agent.owner_challenge().map(Value::OwnerChallenge))
+            }
+            Request::OwnerOrder(order) => {
+                self.with_agent(|agent, _| agent.owner_order(&order).map(Value::OwnerStatement))
             }
             Request::ProcessOtrpMessage(message) => self.feed(Input::ProcessOtrpMessage(message), None),
             Request::GetTaInformation { query, tam_uri } => self.with_agent(|agent, _| {
@@ -130,9 +191,7 @@ impl Host {
         match &mut self.device {
             Device::Made(agent) => Ok(agent),
             Device::Unusable(failure) => Err(failure.clone()),
-            Device::Blank { .. } => {
-                Err(Failure::new(codes::CONFIG_INVALID, "the device has not been enrolled"))
-            }
+            Device::Blank(_) => Err(Failure::new(codes::CONFIG_INVALID, "the device has not been enrolled")),
         }
     }
 
@@ -164,13 +223,21 @@ impl Host {
             }
             Output::Progress(progress) => log(&progress),
             Output::Finished(finished) => {
-                let failure = match finished.outcome {
-                    Outcome::Done | Outcome::Unchanged => None,
-                    Outcome::Refused(code) => Some(Failure::new(code, finished.detail)),
-                };
-                let state = match &failure {
-                    Some(_) => Some(TaState::Failed),
-                    None => self.is_installed()?.then_some(TaState::Installed),
+                let mut installed = || self.is_installed().map(|there| there.then_some(TaState::Installed));
+                let (failure, state) = match finished.outcome {
+                    Outcome::Done | Outcome::Unchanged => (None, installed()?),
+                    Outcome::Refused(code) => {
+                        (Some(Failure::new(code, finished.detail)), Some(TaState::Failed))
+                    }
+                    // What the owner says may be about something else of the same Update.
+                    Outcome::RefusedByOwner => {
+                        let failure = Failure::new(codes::OWNER_REFUSED, finished.detail);
+                        (Some(failure), installed()?.or(Some(TaState::Denied)))
+                    }
+                    Outcome::Deferred => {
+                        eprintln!("agent: {}", finished.detail);
+                        (None, installed()?.or(Some(TaState::Deferred)))
+                    }
                 };
                 actions.extend(state.and_then(|state| self.follow.progress(state)));
                 actions.push(Action::Finished { failure });
@@ -183,7 +250,10 @@ impl Host {
     fn is_installed(&mut self) -> Result<bool, Failure> {
         let Some(wanted) = self.follow.component.clone() else { return Ok(false) };
         let status = self.agent()?.status().map_err(|error| agent_failure(&error))?;
-        Ok(status.components.iter().any(|one| one.component == wanted || one.manifest == wanted))
+        let minimum = self.follow.minimum.unwrap_or_default();
+        let is_it = |one: &ComponentStatus| one.component == wanted || one.manifest == wanted;
+        let can_be_used = |one: &ComponentStatus| one.sequence >= minimum && !one.stopped;
+        Ok(status.components.iter().any(|one| is_it(one) && can_be_used(one)))
     }
 
     fn with_agent(
@@ -230,11 +300,12 @@ impl Host {
 
     /// Makes the device's keys if there are none yet, and gives the requests for their certificates.
     fn csr(&mut self, profile: &Profile) -> Result<Reply, Failure> {
-        if let Device::Blank { .. } = &self.device {
+        if let Device::Blank(_) = &self.device {
             let config = enrol::config(profile);
-            if let Device::Blank { store, measured } = self.device.take() {
-                match SoftwarePlatform::create(*store, measured, &config, self.provider) {
-                    Ok(platform) => self.device = Device::made(platform, self.provider),
+            if let Device::Blank(blank) = self.device.take() {
+                let (store, Base { layers, launcher, panel }) = *blank;
+                match SoftwarePlatform::create(store, launcher, layers, &config, self.provider) {
+                    Ok(platform) => self.device = Device::made(platform.with_panel(panel), self.provider),
                     Err(error) => self.device = Device::Unusable(platform_failure(error)),
                 }
             }
@@ -265,15 +336,24 @@ impl Host {
     }
 
     fn status(&mut self) -> Result<Status, Failure> {
-        let (layers, missing_layers) =
-            (self.report.layers.bits(), self.report.missing.iter().map(ToString::to_string));
+        let mut missing_layers: Vec<_> = self.report.missing.iter().map(ToString::to_string).collect();
+        let hello = self.launcher.as_ref().map(Launcher::hello);
+        for one in hello.iter().flat_map(|hello| &hello.missing) {
+            if !missing_layers.contains(one) {
+                missing_layers.push(format!("around the launcher: {one}"));
+            }
+        }
         let mut status = Status {
             state_digest: [0; 32],
             state_epoch: 0,
-            layers,
-            missing_layers: missing_layers.collect(),
-            pid: self.pid,
+            layers: self.report.layers.bits(),
+            missing_layers,
+            pid: std::process::id(),
+            launcher_pid: hello.map_or(0, |hello| hello.pid),
             uid: self.report.uid,
+            measured: hello.map_or([[0; 32]; 3], |hello| {
+                [hello.agent_digest, hello.launcher_digest, hello.configuration_digest]
+            }),
             device_id: None,
             report_key: None,
             enrolled: false,
@@ -284,7 +364,7 @@ impl Host {
             domains: Vec::new(),
         };
         let agent = match &self.device {
-            Device::Blank { .. } => return Ok(status),
+            Device::Blank(_) => return Ok(status),
             Device::Unusable(failure) => return Err(failure.clone()),
             Device::Made(agent) => agent,
         };
@@ -343,6 +423,9 @@ fn log(progress: &Progress) {
         Progress::Changed(effect) => eprintln!("agent: {effect:?}"),
         Progress::Answered { attested: true } => eprintln!("agent: answered with Evidence"),
         Progress::Answered { attested: false } => eprintln!("agent: answered"),
+        Progress::OwnerOrder { sequence, changes } => {
+            eprintln!("agent: the owner's order {sequence} changed {changes} rules or approvals");
+        }
         Progress::Tolerated { tolerated, .. } => {
             let more = tolerated.iter().map(|one| format!(", {one}")).collect::<String>();
             eprintln!("agent: accepted the plain form of the OTrP draft{more}");

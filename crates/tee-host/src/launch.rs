@@ -1,31 +1,48 @@
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use tamarack_crypto::KeyType;
 use tamarack_model::{Code, codes};
 use tamarack_tee_sandbox::isolation::{Launch, Launched, spawn};
 use tamarack_tee_sandbox::root_secret::RootSecret;
 
-/// Argument by which the TEE is told that a missing sandbox layer is an error.
-pub const REQUIRE_SANDBOX: &str = "--require-sandbox";
+use crate::configuration::{Configuration, RootKind};
+use crate::launcher::arguments;
+
 /// What is added to the name of the fuse file to name the rollback counter beside it.
 pub const COUNTER_SUFFIX: &str = ".counter";
 
 /// How to start a device's TEE.
 #[derive(Clone, Copy, Debug)]
 pub struct LaunchOptions<'a> {
-    /// Hidden subcommand of the running program that calls [`crate::main`].
-    pub subcommand: &'a str,
     /// The TEE's storage folder, made if it is missing.
     pub folder: &'a Path,
-    /// File with the root secret, outside the storage folder (security rule S2).
-    pub fuse: &'a Path,
-    /// Whether to make the root secret and the counter if the file is missing: for a new device only.
+    /// The root of trust.
+    pub root: Root<'a>,
+    /// Kind of the attestation keys, as the device was made with; a root that has its own kind passes over it.
+    pub key_type: KeyType,
+    /// The Agent's program; None for the running one.
+    pub agent: Option<&'a Path>,
+    /// The socket where a panel listens, if the device has one.
+    pub panel: Option<&'a Path>,
+    /// Whether to make a root secret and a counter where there are none: for a new device only.
     pub create: bool,
     /// Whether a missing sandbox layer is an error.
     pub require_sandbox: bool,
+}
+
+/// The root of trust of a device.
+#[derive(Clone, Copy, Debug)]
+pub enum Root<'a> {
+    /// In files.
+    File {
+        /// The file with the root secret, outside the storage folder (security rule S2). The rollback counter is beside it.
+        fuse: &'a Path,
+    },
 }
 
 /// Why the TEE was not started.
@@ -36,6 +53,8 @@ pub enum LaunchError {
     Fuse(PathBuf, io::Error),
     /// The root secret lies in the storage folder, so that one copy takes both.
     FuseInside(PathBuf),
+    /// The Agent's program cannot be read.
+    Agent(PathBuf, io::Error),
     /// The process cannot be started, or the storage folder not be prepared.
     Spawn(PathBuf, io::Error),
 }
@@ -45,6 +64,7 @@ impl LaunchError {
     pub fn code(&self) -> Code {
         match self {
             Self::Fuse(_, error) if error.kind() == io::ErrorKind::NotFound => codes::FILE_UNREADABLE,
+            Self::Agent(..) => codes::FILE_UNREADABLE,
             Self::Fuse(..) | Self::Spawn(..) => codes::FILE_UNWRITABLE,
             Self::FuseInside(_) => codes::USAGE,
         }
@@ -60,6 +80,9 @@ impl std::fmt::Display for LaunchError {
             Self::FuseInside(path) => {
                 write!(f, "the root secret {} must lie outside the device's storage folder", path.display())
             }
+            Self::Agent(path, error) => {
+                write!(f, "the Agent's program {} cannot be read: {error}", path.display())
+            }
             Self::Spawn(folder, error) => {
                 write!(f, "the TEE of {} cannot be started: {error}", folder.display())
             }
@@ -69,22 +92,59 @@ impl std::fmt::Display for LaunchError {
 
 impl std::error::Error for LaunchError {}
 
-/// Starts the TEE: the running program again, behind its walls. The caller keeps [`Launched::channel`]; closing it ends
-/// the TEE.
+impl Root<'_> {
+    /// What Evidence and the launch configuration call it.
+    pub(crate) fn kind(&self) -> RootKind {
+        match self {
+            Self::File { .. } => RootKind::File,
+        }
+    }
+}
+
+/// Starts the TEE: its launcher, which is the running program again, and from there the Agent. The caller keeps
+/// [`Launched::channel`]; closing it ends both.
 pub fn launch(options: LaunchOptions<'_>) -> Result<Launched, LaunchError> {
+    let root = open(&options)?;
+    let code = options.agent.unwrap_or(Path::new(Launch::THIS_PROGRAM));
+    let code = File::open(code).map_err(|error| LaunchError::Agent(code.into(), error))?;
+    let args = arguments(&configuration(&options), options.panel);
+    let args: Vec<_> = args.iter().map(OsString::as_os_str).collect();
+    let mut descriptors = vec![Some(code.as_fd())];
+    descriptors.extend(root.iter().map(|file| file.as_ref().map(AsFd::as_fd)));
+    let launch = Launch {
+        program: Path::new(Launch::THIS_PROGRAM),
+        args: &args,
+        folder: options.folder,
+        descriptors: &descriptors,
+    };
+    spawn(launch).map_err(|error| LaunchError::Spawn(options.folder.into(), error))
+}
+
+/// What the launcher is going to measure as its configuration.
+fn configuration(options: &LaunchOptions<'_>) -> Configuration {
+    Configuration {
+        root: options.root.kind(),
+        key_type: options.key_type,
+        panel: options.panel.is_some(),
+        require_sandbox: options.require_sandbox,
+    }
+}
+
+/// Opens what the root of trust needs of files, in the order that [`crate::launcher`] takes it.
+fn open(options: &LaunchOptions<'_>) -> Result<Vec<Option<File>>, LaunchError> {
     let fuse_error = |path: &Path| {
         let path = path.to_owned();
         move |error| LaunchError::Fuse(path, error)
     };
-    if inside(options.fuse, options.folder) {
-        return Err(LaunchError::FuseInside(options.fuse.into()));
+    let Root::File { fuse: path } = options.root;
+    if inside(path, options.folder) {
+        return Err(LaunchError::FuseInside(path.into()));
     }
-    if options.create && !options.fuse.exists() {
-        RootSecret::create_fuse(options.fuse, &tamarack_crypto_rustcrypto::provider())
-            .map_err(fuse_error(options.fuse))?;
+    if options.create && !path.exists() {
+        RootSecret::create_fuse(path, &tamarack_crypto_rustcrypto::provider()).map_err(fuse_error(path))?;
     }
-    let fuse = File::open(options.fuse).map_err(fuse_error(options.fuse))?;
-    let counter_path = counter_path(options.fuse);
+    let fuse = File::open(path).map_err(fuse_error(path))?;
+    let counter_path = counter_path(path);
     let counter = OpenOptions::new()
         .read(true)
         .write(true)
@@ -93,18 +153,7 @@ pub fn launch(options: LaunchOptions<'_>) -> Result<Launched, LaunchError> {
         .mode(0o600)
         .open(&counter_path)
         .map_err(fuse_error(&counter_path))?;
-    let mut args = vec![OsStr::new(options.subcommand)];
-    if options.require_sandbox {
-        args.push(OsStr::new(REQUIRE_SANDBOX));
-    }
-    let launch = Launch {
-        program: Path::new(Launch::THIS_PROGRAM),
-        args: &args,
-        folder: options.folder,
-        fuse,
-        counter: Some(counter),
-    };
-    spawn(launch).map_err(|error| LaunchError::Spawn(options.folder.into(), error))
+    Ok(vec![Some(fuse), Some(counter)])
 }
 
 fn counter_path(fuse: &Path) -> PathBuf {

@@ -1,21 +1,37 @@
-//! The software TEE: the process that holds a device's keys, and how it is started.
+//! The software TEE: the two processes of a device that its Broker cannot look into, and how they are started.
 //!
 //! ```text
-//! Broker's process                         TEE's process (own uid, namespaces, Landlock, seccomp)
-//!   launch() -- exec, 4 descriptors -->      main()
-//!     |                                        isolation::enter, then the root secret is read
-//!     +--------- channel: requests --------->  Host: one at a time
-//!     <--------- replies with actions -------    Agent on SoftwarePlatform
+//! Broker's process        launcher (own uid, then no files, no network)   Agent (own uid, namespaces, Landlock, seccomp)
+//!   launch() -- exec ------> launcher_main()
+//!     |                        opens the root of trust
+//!     |                        measures the Agent -- exec from sealed memory -> agent_main()
+//!     |                        closes its walls                                 isolation::enter
+//!     |                        Service: Evidence, counter <---- questions ----- Launcher
+//!     +------------------------- channel: requests ---------------------------> Host: one at a time
+//!     <------------------------- replies with actions --------------------------  Agent on SoftwarePlatform
 //! ```
 //!
-//! [`main`] is what the hidden subcommand of the program calls; it ends when the channel closes. Whatever goes wrong
-//! before the Agent runs is told in answer to every request, so that people see the reason and not a broken channel.
+//! [`launcher_main`] and [`agent_main`] are what the hidden subcommands of the program call; they end when the channel
+//! closes. Whatever goes wrong before the Agent runs is told in answer to every request, so that people see the reason and
+//! not a broken channel.
 #![forbid(unsafe_code)]
 
+mod agent;
+mod configuration;
 mod enrol;
 mod host;
 mod launch;
-mod wiring;
+mod launcher;
 
-pub use launch::{COUNTER_SUFFIX, LaunchError, LaunchOptions, REQUIRE_SANDBOX, launch};
-pub use wiring::main;
+pub use agent::main as agent_main;
+pub use configuration::{Configuration, RootKind};
+pub use launch::{COUNTER_SUFFIX, LaunchError, LaunchOptions, Root, launch};
+pub use launcher::{main as launcher_main, measurements};
+pub use tamarack_tee_sandbox::launcher::Measured;
+
+/// Hidden subcommand of the program that calls [`launcher_main`].
+pub const LAUNCHER_SUBCOMMAND: &str = "__tee";
+/// Hidden subcommand of the Agent's program that calls [`agent_main`].
+pub const AGENT_SUBCOMMAND: &str = "__tee-agent";
+/// Argument by which both are told that a missing sandbox layer is an error.
+const REQUIRE_SANDBOX: &str = "--require-sandbox";

@@ -3,6 +3,8 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -15,16 +17,19 @@ use tamarack_channel::{
 use tamarack_crypto::KeyType;
 use tamarack_model::{Code, ComponentId, Protocol, codes};
 use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem, generate_key, load_key};
-use tamarack_tee_host::{COUNTER_SUFFIX, LaunchError, LaunchOptions, launch};
+use tamarack_tee_host::{
+    AGENT_SUBCOMMAND, COUNTER_SUFFIX, Configuration, LAUNCHER_SUBCOMMAND, LaunchError, LaunchOptions,
+    Measured, Root, RootKind, launch, measurements,
+};
 use tamarack_x509::{Name, Role};
 
-const SUBCOMMAND: &str = "__tee";
 const TAM_URI: &str = "https://tam.example/tam";
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     match args.first() {
-        Some(first) if first == SUBCOMMAND => tamarack_tee_host::main(args[1..].to_vec()),
+        Some(first) if first == LAUNCHER_SUBCOMMAND => tamarack_tee_host::launcher_main(args[1..].to_vec()),
+        Some(first) if first == AGENT_SUBCOMMAND => tamarack_tee_host::agent_main(args[1..].to_vec()),
         // What cargo's test runner passes selects nothing here: there is one story.
         Some(first) if first == "--list" => ExitCode::SUCCESS,
         _ => {
@@ -34,6 +39,9 @@ fn main() -> ExitCode {
             s2_the_fuse_lies_outside();
             an_otrp_identity_survives_restarts();
             a_device_without_an_identity_speaks_no_otrp();
+            e2_what_runs_is_what_was_measured();
+            a_panel_is_asked_and_a_missing_one_is_told();
+            what_is_no_agent_gives_no_tee();
             println!("process: ok");
             ExitCode::SUCCESS
         }
@@ -58,7 +66,15 @@ impl Place {
     }
 
     fn options<'a>(&self, folder: &'a Path, fuse: &'a Path) -> LaunchOptions<'a> {
-        LaunchOptions { subcommand: SUBCOMMAND, folder, fuse, create: false, require_sandbox: false }
+        LaunchOptions {
+            folder,
+            root: Root::File { fuse },
+            key_type: KeyType::Ed25519,
+            agent: None,
+            panel: None,
+            create: false,
+            require_sandbox: false,
+        }
     }
 
     fn start(&self, create: bool) -> Tee {
@@ -154,6 +170,7 @@ fn enrolment(csr: &Requests) -> Enrolment {
         }],
         peripherals: vec![PeripheralSeed { name: "valve".into(), tam: 0, manifest: valve() }],
         authority: None,
+        owner: None,
     }
 }
 
@@ -172,7 +189,8 @@ fn enrolment_survives_restarts() {
     let layers = tamarack_tee_sandbox::Layers::from_bits(blank.layers);
     println!("TEE answers after {:?}; layers {layers}; missing {:?}", begun.elapsed(), blank.missing_layers);
     assert!(!blank.enrolled && blank.device_id.is_none());
-    assert_eq!(blank.pid, tee.child.id());
+    assert_eq!(blank.launcher_pid, tee.child.id());
+    assert_ne!(blank.pid, blank.launcher_pid);
     let component = valve();
     for request in [
         Request::RequestTa { component: component.clone(), tam_uri: None },
@@ -187,6 +205,7 @@ fn enrolment_survives_restarts() {
             signers: Vec::new(),
             peripherals: Vec::new(),
             authority: None,
+            owner: None,
         }),
     ] {
         assert_eq!(tee.refused(request), codes::CONFIG_INVALID, "nothing goes before there are keys");
@@ -222,11 +241,7 @@ fn enrolment_survives_restarts() {
         (again.state_digest, again.state_epoch, again.enrolled),
         (sealed.state_digest, sealed.state_epoch, true)
     );
-    assert_eq!(
-        tee.refused(Request::Enrol(enrolment(&csr))),
-        codes::CONFIG_INVALID,
-        "anchors are sealed once"
-    );
+    assert_eq!(tee.refused(Request::Enrol(enrolment(&csr))), codes::NOT_PERMITTED, "anchors are sealed once");
 
     let (result, actions) = tee.ask(Request::RequestTa { component: component.clone(), tam_uri: None });
     assert_eq!(result, Ok(Value::Done));
@@ -382,4 +397,79 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
+}
+
+/// The launcher's digests are those that a maker computes beforehand; an Agent with one byte more runs, opens the same
+/// storage, and has another digest that it cannot do anything about.
+fn e2_what_runs_is_what_was_measured() {
+    let place = Place::new();
+    drop(enrolled(&place));
+    let configuration = Configuration {
+        root: RootKind::File,
+        key_type: KeyType::Ed25519,
+        panel: false,
+        require_sandbox: false,
+    };
+    let digests = |Measured { agent, launcher, configuration }| [agent, launcher, configuration];
+    let begun = Instant::now();
+    let released = digests(measurements(None, &configuration).unwrap());
+    let size = fs::metadata("/proc/self/exe").unwrap().len();
+    println!("measuring {size} bytes took {:?}", begun.elapsed());
+    let genuine = place.start(false).status();
+    assert_eq!(genuine.measured, released);
+
+    let modified = place.scratch.path().join("agent");
+    let mut code = fs::read("/proc/self/exe").unwrap();
+    code.push(0);
+    fs::write(&modified, code).unwrap();
+    fs::set_permissions(&modified, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (folder, fuse) = (place.folder(), place.fuse());
+    let begun = Instant::now();
+    let options = LaunchOptions { agent: Some(&modified), ..place.options(&folder, &fuse) };
+    let mut tee = Tee::start(options);
+    let status = tee.status();
+    println!("a TEE with an Agent in a file of its own answers after {:?}", begun.elapsed());
+    assert!(status.enrolled && status.device_id == genuine.device_id, "the launcher's key is the same");
+    assert_eq!(status.measured, digests(measurements(Some(&modified), &configuration).unwrap()));
+    assert_ne!(status.measured[0], released[0]);
+    assert_eq!(status.measured[1..], released[1..]);
+    // The file may go away or change: what runs is the copy that was measured.
+    fs::write(&modified, b"#!/bin/false\n").unwrap();
+    assert_eq!(tee.status().measured, status.measured);
+    drop(tee);
+
+    let mut tee = Tee::start(LaunchOptions { key_type: KeyType::P256, ..place.options(&folder, &fuse) });
+    assert_ne!(tee.status().measured[2], released[2], "another configuration is another device");
+}
+
+fn a_panel_is_asked_and_a_missing_one_is_told() {
+    let place = Place::new();
+    let (folder, fuse, socket) = (place.folder(), place.fuse(), place.scratch.path().join("panel"));
+    let options = LaunchOptions { create: true, panel: Some(&socket), ..place.options(&folder, &fuse) };
+    assert_eq!(Tee::start(options).refused(Request::Status), codes::TEE_NO_PANEL);
+    let listener = UnixListener::bind(&socket).unwrap();
+    assert!(!Tee::start(options).status().enrolled);
+    // It was connected by the launcher, and closed when the TEE ended.
+    let (mut connection, _) = listener.accept().unwrap();
+    assert_eq!(connection.read(&mut [0]).unwrap(), 0);
+}
+
+fn what_is_no_agent_gives_no_tee() {
+    let place = Place::new();
+    let (folder, fuse) = (place.folder(), place.fuse());
+    let options = LaunchOptions { create: true, ..place.options(&folder, &fuse) };
+    let missing = place.scratch.path().join("missing");
+    let result = launch(LaunchOptions { agent: Some(&missing), ..options });
+    assert!(matches!(result, Err(LaunchError::Agent(..))), "{result:?}");
+    let text = place.scratch.path().join("text");
+    fs::write(&text, "not a program").unwrap();
+    let mut tee = Tee::start(LaunchOptions { agent: Some(&text), ..options });
+    assert_eq!(tee.refused(Request::Status), codes::TEE_LAUNCHER);
+    drop(tee);
+    // A program that is something else ends at once, and the channel with it.
+    let launched = launch(LaunchOptions { agent: Some(Path::new("/bin/true")), ..options }).unwrap();
+    let mut channel = TeeChannel::new(launched.channel);
+    channel.call(Request::Status).unwrap_err();
+    let mut child = launched.child;
+    child.wait().unwrap();
 }

@@ -3,11 +3,14 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`root_secret`] | the 32 bytes that every storage key is derived from, kept outside the device folder (rule S2) |
+//! | [`root_secret`] | the 32 bytes that everything is derived from, kept outside the device folder (rule S2) |
+//! | [`root`] | the root of trust in files |
+//! | [`launcher`] | what the launcher, which holds the root of trust, answers the Agent (rule K6) |
 //! | [`sealed`] | the transactional store: journal, payloads, rollback counter |
 //! | [`platform`] | [`platform::SoftwarePlatform`]: device keys, Evidence, TA loading over the sealed store |
 //! | [`enrol`] | first start: what the device is, its request for a certificate, its first trust anchors |
-//! | [`isolation`] | the sandbox: namespaces, Landlock, seccomp, secret memory |
+//! | [`panel`] | the person at the device, asked where the rich OS neither sees nor answers |
+//! | [`isolation`] | measured start and the sandbox: namespaces, Landlock, seccomp, secret memory |
 //! | [`wasm`] | the runtime of TAs |
 //! | [`Layers`] | which layers of isolation are present, as Evidence states them (rules S1, E2) |
 //!
@@ -18,8 +21,11 @@
 
 pub mod enrol;
 pub mod isolation;
+pub mod launcher;
 mod layers;
+pub mod panel;
 pub mod platform;
+pub mod root;
 pub mod root_secret;
 pub mod sealed;
 pub mod wasm;

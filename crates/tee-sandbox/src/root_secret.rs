@@ -62,6 +62,11 @@ impl RootSecret {
         file.sync_all()
     }
 
+    /// The bytes, for what stands beside this module.
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
+
     /// A key for one use: HKDF-SHA-256 of the secret with `salt`, which need not be secret, and the parts of the info.
     pub(crate) fn derive(
         &self,

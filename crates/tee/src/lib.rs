@@ -216,6 +216,13 @@ pub enum Error {
     NoPanel,
     /// The launcher, which holds the root of trust, refused or cannot be reached; why.
     Launcher(String),
+    /// The root of trust refused or cannot be reached; its own code, and why.
+    RootOfTrust {
+        /// The stable code.
+        code: Code,
+        /// Why, in words.
+        why: String,
+    },
 }
 
 impl Error {
@@ -226,6 +233,7 @@ impl Error {
             Self::NotOwnKey | Self::NoPersona => codes::INTERNAL,
             Self::NoPanel => codes::TEE_NO_PANEL,
             Self::Launcher(_) => codes::TEE_LAUNCHER,
+            Self::RootOfTrust { code, .. } => *code,
             Self::Storage(_) | Self::NotAuthentic | Self::RolledBack | Self::Blob | Self::Crypto => {
                 codes::TEE_STORAGE
             }
@@ -246,6 +254,7 @@ impl fmt::Display for Error {
             Self::NoPersona => f.write_str("the device was made with fewer personas"),
             Self::NoPanel => f.write_str("the device has no panel, or nobody is at it"),
             Self::Launcher(why) => write!(f, "the launcher of the TEE: {why}"),
+            Self::RootOfTrust { why, .. } => f.write_str(why),
         }
     }
 }

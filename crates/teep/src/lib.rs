@@ -47,6 +47,13 @@ pub const UPDATE_BINDING_LABEL: i64 = 256;
 /// What an Agent that makes and demands Update bindings announces in ext-list.
 pub const UPDATE_BINDING_EXTENSION: u32 = 0x544d_0001;
 
+/// Option label of what a device's owner withholds, in the range of labels above 255: in a QueryResponse, and in the Error
+/// that answers an Update, `[+ [component-id, says, ? sequence-number]]` with says 1 (refused) or 2 (waits for the owner's
+/// consent). It tells a TAM of what it has or wants there itself and of nothing else.
+pub const OWNER_POLICY_LABEL: i64 = 258;
+
+/// What an Agent whose device has an owner announces in ext-list.
+pub const OWNER_POLICY_EXTENSION: u32 = 0x544d_0002;
 /// Option label of the key in a QueryRequest that Evidence is to be encrypted to: a COSE_Key of P-256. The draft asks for
 /// encryption (section "EATs and SUIT Reports") and leaves open how an Agent learns the key; the TAM signs the QueryRequest,
 /// so nobody else can name one.

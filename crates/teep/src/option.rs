@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind, MapEncoder};
-use tamarack_model::ComponentId;
+use tamarack_model::{ComponentId, HeldBack, OwnerSays};
 
 /// "TEEP CBOR Labels" (section 5): keys of the option map and of requested-tc-info.
 pub mod label {
@@ -55,6 +55,8 @@ pub mod label {
     pub const ERR_CODE: u64 = 23;
     /// The Agent's nonce of the Update binding, our extension.
     pub const AGENT_NONCE: u64 = crate::UPDATE_BINDING_LABEL as u64;
+    /// What the device's owner withholds, our extension.
+    pub const OWNER_POLICY: u64 = crate::OWNER_POLICY_LABEL as u64;
     /// The key that Evidence is to be encrypted to, our extension.
     pub const EVIDENCE_KEY: u64 = crate::EVIDENCE_KEY_LABEL as u64;
 }
@@ -85,6 +87,7 @@ pub const LABELS: &[(u64, &str)] = &[
     (label::ERR_CODE, "err-code"),
     (label::AGENT_NONCE, "agent-nonce"),
     (label::EVIDENCE_KEY, "evidence-key"),
+    (label::OWNER_POLICY, "owner-policy"),
 ];
 
 fn name(number: u64) -> &'static str {
@@ -257,4 +260,28 @@ impl Options<'_> {
 
 pub(crate) fn write_component_id<'e>(e: &'e mut Encoder, id: &ComponentId) -> &'e mut Encoder {
     id.segments().iter().fold(e.array(id.segments().len()), |e, segment| e.bytes(segment))
+}
+
+/// One entry of owner-policy.
+pub(crate) fn withheld(d: &mut Decoder<'_>) -> Result<HeldBack, Error> {
+    let at = d.position();
+    let count = d.array()?;
+    if !(2..=3).contains(&count) {
+        return Err(Error::new(at, ErrorKind::Value("component id, says and perhaps a sequence number")));
+    }
+    let id = component_id(d)?;
+    let at = d.position();
+    let why = OwnerSays::of_number(d.uint()?);
+    let why = why.ok_or(Error::new(at, ErrorKind::Value("1 (refused) or 2 (deferred)")))?;
+    let sequence = if count == 3 { Some(d.uint()?) } else { None };
+    Ok(HeldBack { id, why, sequence })
+}
+
+pub(crate) fn write_withheld<'e>(e: &'e mut Encoder, withheld: &HeldBack) -> &'e mut Encoder {
+    let HeldBack { id, why, sequence } = withheld;
+    write_component_id(e.array(2 + usize::from(sequence.is_some())), id).uint(why.number());
+    match sequence {
+        Some(sequence) => e.uint(*sequence),
+        None => e,
+    }
 }

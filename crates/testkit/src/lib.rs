@@ -8,3 +8,4 @@ pub mod otrp_pki;
 pub mod platform_suite;
 pub mod specs;
 pub mod store_suite;
+pub mod swtpm;

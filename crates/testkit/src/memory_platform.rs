@@ -394,6 +394,7 @@ impl Platform for MemoryPlatform {
                 state_epoch: request.state.epoch,
                 state_root: request.state.digest,
                 trust_store_sequence: request.trust_store_sequence,
+                decryption_key: Some(self.decryption_key(persona)?.public_key()),
             }),
             ..Claims::default()
         };

@@ -1,12 +1,13 @@
 //! The contract of a TAM store: every backend passes [`contract`].
 
 use tamarack_crypto::{Provider as Crypto, PublicKey};
-use tamarack_model::{ComponentId, DeviceId, Sha256Digest, TcEntry, codes};
+use tamarack_model::{ComponentId, DeviceId, HeldBack, OwnerSays, Sha256Digest, TcEntry, codes};
 use tamarack_store::{
     ApiToken, AuditEntry, CatalogueEntry, Conflict, Device, Domain, DomainSigner, Held, HeldDomain,
     OtrpDevice, PendingCommand, PendingUpdate, Personalization, Policy, Proof, Provider, ProviderKey,
-    Reference, ReferenceFloor, Role, Session, SessionOutcome, StateMark, Store, StoreError, StoreOp, TeepKey,
-    Tenant, TenantId, registry_digest, verify_audit,
+    Recorded, Reference, ReferenceFloor, ReferenceScope, ReleasePolicy, Role, Session, SessionOutcome,
+    StateMark, Store, StoreError, StoreOp, TeepKey, Tenant, TenantId, TenantReferenceProvider, Withheld,
+    registry_digest, verify_audit,
 };
 
 /// Makes a fresh store with `open` for each rule and checks that it is kept.
@@ -26,6 +27,9 @@ pub fn contract<S: Store>(crypto: &Crypto, mut open: impl FnMut() -> S) {
     personalization_is_delivered_as_it_was_set(&open());
     the_newest_is_offered(&open());
     reference_values_are_added_in_turn(&open());
+    reference_providers_are_of_one_tenant(&open());
+    release_policies_have_a_history(&open());
+    the_last_evidence_is_kept(&open());
     device_rows_are_written_by_one(&open());
     c2_a_challenge_burns_once(&open());
     c4_at_most_four_updates_wait(&open());
@@ -96,6 +100,10 @@ pub fn device(number: u8) -> Device {
         last_seen: 20,
         reported: Some(Held { entries: entries.clone(), at: 15, proof: Proof::Report }),
         attested: Some(Held { entries, at: 16, proof: Proof::Evidence }),
+        held_back: vec![
+            HeldBack { id: id("acme/x"), why: OwnerSays::Refused, sequence: None },
+            HeldBack { id: id("acme/y"), why: OwnerSays::Deferred, sequence: Some(3) },
+        ],
     }
 }
 
@@ -258,6 +266,7 @@ fn rows_read_back(store: &impl Store) {
         quarantine: None,
         reported: None,
         attested: None,
+        held_back: Vec::new(),
         ..device(2)
     };
     apply(store, [put(bare.clone())]);
@@ -488,6 +497,119 @@ fn reference_values_are_added_in_turn(store: &impl Store) {
     assert_eq!(floors()[0], floor(1, 9));
 }
 
+fn reference_provider(name: &str) -> TenantReferenceProvider {
+    TenantReferenceProvider {
+        tenant: TenantId::default(),
+        name: name.into(),
+        maker: true,
+        keys: vec![PublicKey::Ed25519([7; 32])],
+        scope: vec![
+            ReferenceScope { class_id: Some(vec![1; 16]), vendor: Some("acme".into()), model: None },
+            ReferenceScope { class_id: None, vendor: None, model: Some("m1".into()) },
+        ],
+        elements: Some(vec!["urn:acme".into()]),
+        set: 8,
+    }
+}
+
+fn reference_providers_are_of_one_tenant(store: &impl Store) {
+    let tenant = TenantId::default();
+    let rows = |tenant: &TenantId| store.reference_providers(tenant).expect("reference providers");
+    let bare =
+        TenantReferenceProvider { maker: false, scope: vec![], elements: None, ..reference_provider("Bare") };
+    let put = |row: &TenantReferenceProvider| apply(store, [StoreOp::PutReferenceProvider(row.clone())]);
+    put(&reference_provider("Zeta"));
+    put(&bare);
+    assert_eq!(rows(&tenant), [bare.clone(), reference_provider("Zeta")], "in order of name");
+    let changed = TenantReferenceProvider { set: 9, elements: None, ..reference_provider("Zeta") };
+    put(&changed);
+    assert_eq!(rows(&tenant), [bare, changed.clone()]);
+    let other = TenantId::new("other").expect("a tenant");
+    apply(store, [StoreOp::InsertTenant(Tenant { id: other.clone(), created: 1 })]);
+    assert!(rows(&other).is_empty());
+    put(&TenantReferenceProvider { tenant: other.clone(), ..reference_provider("Zeta") });
+    let remove = |name: &str| StoreOp::RemoveReferenceProvider { tenant: tenant.clone(), name: name.into() };
+    apply(store, [remove("Bare")]);
+    assert_eq!(rows(&tenant), [changed]);
+    assert_eq!(rows(&other).len(), 1);
+    refused(store, remove("Bare"), Conflict::Missing("provider of reference values"));
+}
+
+fn release_policy(version: u64, text: Option<&str>) -> ReleasePolicy {
+    ReleasePolicy {
+        tenant: TenantId::default(),
+        version,
+        text: text.map(Into::into),
+        set: 10 + version,
+        by: "operator".into(),
+    }
+}
+
+fn release_policies_have_a_history(store: &impl Store) {
+    let tenant = TenantId::default();
+    assert_eq!(store.release_policy(&tenant).unwrap(), None);
+    let set = |row: ReleasePolicy| StoreOp::SetReleasePolicy(row);
+    let taken = Conflict::Exists("version of the release policy");
+    refused(store, set(release_policy(2, None)), taken);
+    apply(store, [set(release_policy(1, Some("true")))]);
+    // Two that were written against the same version: the later one has to look again.
+    refused(store, set(release_policy(1, Some("false"))), taken);
+    apply(store, [set(release_policy(2, None)), set(release_policy(3, Some("false")))]);
+    refused(store, set(release_policy(1 << 63, None)), Conflict::TooLarge);
+    assert_eq!(store.release_policy(&tenant).unwrap(), Some(release_policy(3, Some("false"))));
+    assert_eq!(
+        store.release_policies(&tenant).unwrap(),
+        [release_policy(3, Some("false")), release_policy(2, None), release_policy(1, Some("true"))]
+    );
+    let other = TenantId::new("other").expect("a tenant");
+    apply(store, [StoreOp::InsertTenant(Tenant { id: other.clone(), created: 1 })]);
+    assert_eq!(store.release_policy(&other).unwrap(), None);
+    apply(store, [set(ReleasePolicy { tenant: other.clone(), ..release_policy(1, Some("x")) })]);
+    assert_eq!(store.release_policies(&tenant).unwrap().len(), 3);
+    assert_eq!(store.release_policies(&other).unwrap().len(), 1);
+}
+
+fn recorded(device: u8, at: u64) -> Recorded {
+    Recorded {
+        tenant: TenantId::default(),
+        device: DeviceId([device; 32]),
+        at,
+        otrp: true,
+        format: Some("application/eat+cwt".into()),
+        evidence: vec![1, 2, 3],
+        shown: vec![4],
+        policy: Some(3),
+        withheld: vec![Withheld {
+            manifest: id("acme/w/suit"),
+            sequence: 9,
+            code: codes::RELEASE_DENIED,
+            reason: "because".into(),
+        }],
+    }
+}
+
+fn the_last_evidence_is_kept(store: &impl Store) {
+    let tenant = TenantId::default();
+    let read = |device: u8| store.recorded(&tenant, &DeviceId([device; 32])).unwrap();
+    let record = |row: Recorded| apply(store, [StoreOp::Record(Box::new(row))]);
+    assert_eq!(read(1), None);
+    record(recorded(1, 5));
+    assert_eq!(read(1), Some(recorded(1, 5)));
+    let bare = Recorded {
+        otrp: false,
+        format: None,
+        evidence: vec![],
+        policy: None,
+        withheld: vec![],
+        ..recorded(1, 6)
+    };
+    record(bare.clone());
+    assert_eq!((read(1), read(2)), (Some(bare), None));
+    let other = TenantId::new("other").expect("a tenant");
+    apply(store, [StoreOp::InsertTenant(Tenant { id: other.clone(), created: 1 })]);
+    assert_eq!(store.recorded(&other, &DeviceId([1; 32])).unwrap(), None);
+}
+
 fn the_newest_is_offered(store: &impl Store) {
     let t = TenantId::default();
     apply(store, [StoreOp::InsertProvider(provider("acme", "acme"))]);
@@ -650,7 +772,13 @@ fn the_registry_digest_sees_every_row<S: Store>(open: &mut impl FnMut() -> S, cr
         insert_reference(reference(1), vec![floor(1, 1)], 0),
         insert_reference(reference(2), vec![floor(1, 2)], 1),
         StoreOp::DeactivateReference { tenant: tenant.clone(), id: [1; 32], at: 6 },
+        StoreOp::PutReferenceProvider(reference_provider("Acme")),
+        StoreOp::PutReferenceProvider(TenantReferenceProvider { maker: false, ..reference_provider("Acme") }),
+        StoreOp::SetReleasePolicy(release_policy(1, Some("true"))),
+        StoreOp::SetReleasePolicy(release_policy(2, None)),
         put(device(1)),
+        StoreOp::Record(Box::new(recorded(1, 5))),
+        StoreOp::Record(Box::new(recorded(1, 6))),
         put(Device { revision: 1, last_seen: 99, ..device(1) }),
         put(Device { revision: 2, otrp: None, ..device(1) }),
         StoreOp::SetPersonalization(personalization(1)),

@@ -84,6 +84,8 @@ fn full(specs: &std::path::Path) -> Vec<Message> {
             unneeded_manifest_list: vec![id()],
             ext_list: vec![tamarack_teep::UPDATE_BINDING_EXTENSION],
             agent_nonce: Some([4; 16]),
+            // Nor this one.
+            owner_policy: Vec::new(),
         }),
         Message::Update(Update {
             token: token.clone(),
@@ -111,6 +113,7 @@ fn full(specs: &std::path::Path) -> Vec<Message> {
             challenge: Some(vec![2; 8]),
             versions: vec![0],
             suit_reports: vec![report()],
+            owner_policy: Vec::new(),
             err_code: ErrCode::UnsupportedCipherSuites,
         }),
     ]
@@ -165,6 +168,7 @@ fn evidence(cnf: Confirmation) -> Claims {
         ],
         iat: Some(1_700_000_000),
         exp: Some(1_800_000_000),
+        tpm: None,
         platform: Some(PlatformClaims {
             class: PlatformClaims::SOFTWARE_TEE.into(),
             layers: 63,
@@ -174,6 +178,7 @@ fn evidence(cnf: Confirmation) -> Claims {
             state_epoch: 5,
             state_root: [6; 32],
             trust_store_sequence: 1,
+            decryption_key: None,
         }),
         ..Claims::default()
     }

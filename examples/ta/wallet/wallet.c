@@ -141,6 +141,172 @@ static TEE_Result last_receipt(uint32_t types, TEE_Param params[4]) {
 }
 #endif
 
+#if WALLET_VERSION >= 2
+#define PERSONALIZATION TEE_NAME("personalization")
+#define CARD_KEY TEE_NAME("card key")
+#define CHARGES TEE_NAME("charges")
+#define CHARGE TEE_NAME("tamarack-wallet-charge")
+
+typedef struct {
+    uint8_t buffer[160];
+    const uint8_t *pan, *expiry, *key;
+    uint32_t pan_length;
+} wallet_card;
+
+/* Takes a byte or text string of a CBOR item off `*at`; its length must lie between least and most. */
+static const uint8_t *take(const uint8_t **at, const uint8_t *end, uint8_t major, uint32_t least, uint32_t most,
+                           uint32_t *length) {
+    if (*at == end || **at >> 5 != major) return 0;
+    uint32_t info = *(*at)++ & 31, n = info;
+    if (info == 24) {
+        if (*at == end || **at < 24) return 0;
+        n = *(*at)++;
+    } else if (info > 24)
+        return 0;
+    if (n < least || n > most || n > (uint32_t)(end - *at)) return 0;
+    const uint8_t *found = *at;
+    *at += n;
+    *length = n;
+    return found;
+}
+
+static bool digits(const uint8_t *text, uint32_t len) {
+    for (uint32_t i = 0; i < len; i++)
+        if (text[i] < '0' || text[i] > '9') return false;
+    return true;
+}
+
+/* Reads what the bank put in. */
+static TEE_Result load_card(wallet_card *card) {
+    static const uint8_t head[] = "\x85\x74" "tamarack-wallet-card" "\x01";
+    uint32_t size = sizeof card->buffer, length;
+    TEE_Result result = TEE_ReadObjectData(PERSONALIZATION, card->buffer, &size);
+    if (result == TEE_ERROR_SHORT_BUFFER) return TEE_ERROR_BAD_STATE;
+    if (result != TEE_SUCCESS) return result;
+    const uint8_t *at = card->buffer, *end = at + size;
+    if (size < sizeof head - 1) return TEE_ERROR_BAD_STATE;
+    for (uint32_t i = 0; i < sizeof head - 1; i++)
+        if (*at++ != head[i]) return TEE_ERROR_BAD_STATE;
+    card->pan = take(&at, end, 3, 12, 19, &card->pan_length);
+    if (!card->pan || !digits(card->pan, card->pan_length)) return TEE_ERROR_BAD_STATE;
+    card->expiry = take(&at, end, 3, 5, 5, &length);
+    if (!card->expiry || !printable(card->expiry, 5)) return TEE_ERROR_BAD_STATE;
+    card->key = take(&at, end, 2, 32, 32, &length);
+    return card->key && at == end ? TEE_SUCCESS : TEE_ERROR_BAD_STATE;
+}
+
+/* What people may see of a card, 9 bytes. */
+static void mask(const wallet_card *card, char masked[9]) {
+    for (uint32_t i = 0; i < 5; i++) masked[i] = "**** "[i];
+    for (uint32_t i = 0; i < 4; i++) masked[5 + i] = (char)card->pan[card->pan_length - 4 + i];
+}
+
+static TEE_Result show_card(uint32_t types, TEE_Param params[4]) {
+    if (types != TEE_PARAM_TYPES(TEE_PARAM_TYPE_MEMREF_OUTPUT, 0, 0, 0)) return TEE_ERROR_BAD_PARAMETERS;
+    wallet_card card;
+    TEE_Result result = load_card(&card);
+    if (result != TEE_SUCCESS) return result;
+    uint32_t room = params[0].memref.size;
+    params[0].memref.size = 9;
+    if (room < 9) return TEE_ERROR_SHORT_BUFFER;
+    mask(&card, params[0].memref.buffer);
+    return TEE_SUCCESS;
+}
+
+static void say(char *text, uint32_t *at, const void *more, uint32_t len) {
+    for (uint32_t i = 0; i < len; i++) text[(*at)++] = ((const char *)more)[i];
+}
+
+/* Asks the person at the device. What is asked is made of what is charged, so that it cannot say anything else. */
+static TEE_Result confirm(uint32_t amount, TEE_Param payee, const char masked[9]) {
+    char text[128], number[10];
+    uint32_t at = 0, first = sizeof number, answer = 0;
+    do number[--first] = (char)('0' + amount % 10);
+    while ((amount /= 10) || first > sizeof number - 3);
+    say(text, &at, "Pay ", 4);
+    say(text, &at, number + first, sizeof number - 2 - first);
+    say(text, &at, ".", 1);
+    say(text, &at, number + sizeof number - 2, 2);
+    say(text, &at, " to ", 4);
+    say(text, &at, payee.memref.buffer, payee.memref.size);
+    say(text, &at, " with card ", 11);
+    say(text, &at, masked, 9);
+    say(text, &at, "?", 1);
+    TEE_Result result = TEE_TUIConfirm(text, at, &answer);
+    if (result != TEE_SUCCESS) return result;
+    return answer == 1 ? TEE_SUCCESS : WALLET_ERROR_NOT_CONFIRMED;
+}
+
+static TEE_Result charge(uint32_t types, TEE_Param params[4]) {
+    if (types != TEE_PARAM_TYPES(TEE_PARAM_TYPE_VALUE_INPUT, TEE_PARAM_TYPE_MEMREF_INPUT,
+                                 TEE_PARAM_TYPE_MEMREF_INPUT, TEE_PARAM_TYPE_MEMREF_OUTPUT))
+        return TEE_ERROR_BAD_PARAMETERS;
+    uint32_t amount = params[0].value.a;
+    TEE_Param payee = params[1], reference = params[2];
+    if (amount == 0 || payee.memref.size < 1 || payee.memref.size > 64 || reference.memref.size < 8 ||
+        reference.memref.size > 64 || !printable(payee.memref.buffer, payee.memref.size))
+        return TEE_ERROR_BAD_PARAMETERS;
+    if (params[3].memref.size < WALLET_CHARGE_MAX) {
+        params[3].memref.size = WALLET_CHARGE_MAX;
+        return TEE_ERROR_SHORT_BUFFER;
+    }
+    cbor_writer out = {params[3].memref.buffer, params[3].memref.size, 0, false};
+    params[3].memref.size = 0;
+    if (amount > WALLET_CHARGE_LIMIT) return WALLET_ERROR_OVER_LIMIT;
+
+    wallet_card card;
+    char masked[9];
+    TEE_Result result = load_card(&card);
+    if (result != TEE_SUCCESS) return result;
+    mask(&card, masked);
+    uint32_t confirmed = amount > WALLET_CONFIRM_ABOVE;
+    if (confirmed && (result = confirm(amount, payee, masked)) != TEE_SUCCESS) return result;
+
+    /* Another card counts from 1 again. */
+    uint32_t number = 0, size = sizeof number, same = 0;
+    uint8_t key[32];
+    size = sizeof key;
+    if (TEE_ReadObjectData(CARD_KEY, key, &size) == TEE_SUCCESS && size == sizeof key) {
+        uint8_t other = 0;
+        for (uint32_t i = 0; i < sizeof key; i++) other |= key[i] ^ card.key[i];
+        same = other == 0;
+    }
+    size = sizeof number;
+    if (same && TEE_ReadObjectData(CHARGES, &number, &size) != TEE_SUCCESS) return TEE_ERROR_BAD_STATE;
+    if (!same) {
+        result = TEE_CreatePersistentObject(CARD_KEY, card.key, 32, TEE_DATA_FLAG_OVERWRITE);
+        if (result != TEE_SUCCESS) return result;
+    }
+    number += 1;
+    result = TEE_CreatePersistentObject(CHARGES, &number, sizeof number, TEE_DATA_FLAG_OVERWRITE);
+    if (result != TEE_SUCCESS) return result;
+
+    uint8_t inside[256], sealed[288];
+    cbor_writer plain = {inside, sizeof inside, 0, false};
+    cbor_array(&plain, 9);
+    cbor_text(&plain, CHARGE);
+    cbor_uint(&plain, 1);
+    cbor_text(&plain, card.pan, card.pan_length);
+    cbor_text(&plain, card.expiry, 5);
+    cbor_uint(&plain, number);
+    cbor_uint(&plain, amount);
+    cbor_text(&plain, payee.memref.buffer, payee.memref.size);
+    cbor_bytes(&plain, reference.memref.buffer, reference.memref.size);
+    cbor_uint(&plain, confirmed);
+    if (plain.overflow) return TEE_ERROR_GENERIC;
+    size = sizeof sealed;
+    result = TEE_AEEncrypt(CARD_KEY, CHARGE, inside, plain.length, sealed, &size);
+    if (result != TEE_SUCCESS) return result;
+    cbor_array(&out, 3);
+    cbor_text(&out, masked, 9);
+    cbor_uint(&out, number);
+    cbor_bytes(&out, sealed, size);
+    if (out.overflow) return TEE_ERROR_GENERIC;
+    params[3].memref.size = out.length;
+    return TEE_SUCCESS;
+}
+#endif
+
 TEE_Result TA_InvokeCommandEntryPoint(void *session_context, uint32_t command, uint32_t param_types,
                                       TEE_Param params[4]) {
     (void)session_context;
@@ -150,6 +316,8 @@ TEE_Result TA_InvokeCommandEntryPoint(void *session_context, uint32_t command, u
     case WALLET_CMD_STATUS: return status(param_types, params);
 #if WALLET_VERSION >= 2
     case WALLET_CMD_LAST_RECEIPT: return last_receipt(param_types, params);
+    case WALLET_CMD_CARD: return show_card(param_types, params);
+    case WALLET_CMD_CHARGE: return charge(param_types, params);
 #endif
     default: return TEE_ERROR_NOT_SUPPORTED;
     }

@@ -10,6 +10,17 @@
  * number counts payments from 1, spent includes this one, reference is what the merchant gave (its own nonce), time is
  * seconds since 1970 by a clock that the wallet does not vouch for.
  *
+ * From version 2 it also charges a card, if the bank has put one in: its personalization is deterministic CBOR,
+ *   [ "tamarack-wallet-card", 1, pan: tstr of 12 to 19 digits, expiry: tstr of 5 (MM/YY), key: bstr of 32 bytes ]
+ * encrypted by the bank to this device (tamarack ta personalize). Neither number nor key ever leave the TEE in the clear.
+ * For more than WALLET_CONFIRM_ABOVE it asks the person at the device, on the device's own panel.
+ *
+ * A charge is deterministic CBOR: [ card: tstr, number: uint, sealed: bstr ]. card is what people may see, such as
+ * "**** 1881"; number counts the charges of this card from 1; sealed is AES-256-GCM under the card's key, with
+ * "tamarack-wallet-charge" as additional data: nonce of 12 bytes, ciphertext, tag. Only the bank opens it; inside is
+ *   [ "tamarack-wallet-charge", 1, pan, expiry, number, amount: uint, payee: tstr, reference: bstr, confirmed: uint ]
+ * confirmed being 1 if a person said yes. The bank takes each number of a card once.
+ *
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef WALLET_H
 #define WALLET_H
@@ -27,9 +38,23 @@
 /* From version 2. Parameter 0: memory out: the last receipt once more; ITEM_NOT_FOUND if version 1 made it. */
 #define WALLET_CMD_LAST_RECEIPT 4u
 
+/* From version 2. Parameter 0: memory out: what people may see of the card; ITEM_NOT_FOUND without one. */
+#define WALLET_CMD_CARD 5u
+/* From version 2. Parameters as of WALLET_CMD_PAY, with WALLET_CHARGE_MAX bytes of room; gives a charge. ITEM_NOT_FOUND
+ * without a card, NOT_SUPPORTED if a person would have to be asked and there is no panel. */
+#define WALLET_CMD_CHARGE 6u
+
 #define WALLET_RECEIPT_MAX 320u
+#define WALLET_CHARGE_MAX 320u
+
+/* Largest charge that no person is asked about, in minor units. */
+#define WALLET_CONFIRM_ABOVE 2000u
+/* Largest charge. */
+#define WALLET_CHARGE_LIMIT 100000u
 
 /* The payment would exceed the limit; nothing was spent. */
 #define WALLET_ERROR_OVER_LIMIT 0x00010001u
+/* The person at the device said no, or nothing; nothing was charged. */
+#define WALLET_ERROR_NOT_CONFIRMED 0x00010002u
 
 #endif

@@ -1,18 +1,22 @@
 //! Security Domains, the keys of their providers, and personalization data, as parts of a transaction.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cose::{Purpose, VerificationKey};
+use tamarack_crypto::Secret;
 use tamarack_model::{Code, ComponentId, DomainChanges, Intent, Sha256Digest, codes};
-use tamarack_suit::{Envelope, TrustedKeys};
+use tamarack_suit::{Envelope, Machine, Reason, TrustedKeys};
 use tamarack_tee::TaReturn;
 
-use super::{Device, Effect, Refused, Transaction};
+use super::{Device, Effect, Personalization, PersonalizationOf, Refused, Transaction};
+use crate::authority::ManifestRefusal;
 use crate::domains::{self, Domain, DomainSigner, MAX_SIGNERS};
+use crate::staging::Staged;
 use crate::ta::objects::{self, Scope};
-use crate::trust::{AnchorState, TrustStore};
-use crate::{Error, aik, slots};
+use crate::trust::{AnchorState, SignerAnchor, TrustStore};
+use crate::{Error, aik, measure, slots};
 
 fn refused(code: Code, detail: impl Into<String>) -> Refused {
     Refused::Intent { code, detail: detail.into() }
@@ -177,21 +181,121 @@ impl Transaction {
     /// Writes personalization data for TAs that are there now that everything else is done.
     pub(super) fn personalize(&mut self, device: &Device<'_>) -> Result<(), Refused> {
         let owner = self.tam.owner;
-        for (id, data) in core::mem::take(&mut self.personalizations) {
+        for Personalization { of, data } in core::mem::take(&mut self.personalizations) {
+            let signed = match &of {
+                PersonalizationOf::Manifest(_) => None,
+                PersonalizationOf::Component { reference, .. } => Some(reference.clone()),
+            };
+            let id = self.personalized(device, of)?;
             let Some(manifest) = slots::manifest(&self.journal, device.platform, &owner, &id)? else {
                 return Err(refused(codes::OTRP_TA_NOT_FOUND, alloc::format!("{id} is not installed")));
             };
             let platform = &*device.platform;
             let scope = Scope::open(&self.journal, platform, owner, &manifest.provider, id.clone())?;
             let (provider, limits) = (device.provider, &device.config.ta);
-            objects::personalize(&mut self.journal, platform, provider, &scope, limits, data.expose())
-                .map_err(|code| match code {
-                    TaReturn::STORAGE_NO_SPACE => {
-                        refused(codes::OTRP_TEE_RESOURCE_FULL, "the personalization data is too large")
-                    }
-                    _ => Error::Corrupt("TA data").into(),
-                })?;
+            let journal = &mut self.journal;
+            let written = objects::personalize(journal, platform, provider, &scope, limits, data.expose());
+            let too_large = "the personalization data is too large";
+            match (written, signed) {
+                (Ok(()), _) => {}
+                (Err(TaReturn::STORAGE_NO_SPACE), None) => {
+                    return Err(refused(codes::OTRP_TEE_RESOURCE_FULL, too_large));
+                }
+                (Err(TaReturn::STORAGE_NO_SPACE), Some(reference)) => {
+                    let refusal = ManifestRefusal::new(codes::SUIT_LIMIT, Reason::OperationFailed, too_large);
+                    return Err(self.refuse(device, ManifestRefusal { reference, ..refusal }));
+                }
+                (Err(_), _) => return Err(Error::Corrupt("TA data").into()),
+            }
             self.effects.push(Effect::Personalized { manifest: id });
+        }
+        Ok(())
+    }
+
+    /// The manifest of the TA that is personalized. What a signed manifest brings goes only to a TA of its own provider.
+    fn personalized(&mut self, device: &Device<'_>, of: PersonalizationOf) -> Result<ComponentId, Refused> {
+        let owner = self.tam.owner;
+        let (component, manifest, provider, reference) = match of {
+            PersonalizationOf::Manifest(id) => return Ok(id),
+            PersonalizationOf::Component { component, manifest, provider, reference } => {
+                (component, manifest, provider, reference)
+            }
+        };
+        let ta = component.personalized_ta().ok_or(Error::Intent)?;
+        let installed = slots::component(&self.journal, device.platform, &owner, &ta)?;
+        let of_provider = match &installed {
+            Some(ta) => slots::manifest(&self.journal, device.platform, &owner, &ta.manifest)?
+                .is_some_and(|manifest| manifest.provider == provider),
+            None => false,
+        };
+        let refusal = match installed {
+            Some(ta) if of_provider => {
+                slots::put_personalization(&mut self.journal, &owner, &component, &manifest);
+                return Ok(ta.manifest);
+            }
+            Some(_) => {
+                let detail = alloc::format!("{ta} belongs to another provider");
+                ManifestRefusal::new(codes::SUIT_NOT_OWNER, Reason::ComponentUnauthorised, detail)
+            }
+            None => {
+                let detail = alloc::format!("{ta}, which it personalizes, is not installed");
+                ManifestRefusal::new(codes::SUIT_UNSUPPORTED_COMPONENT, Reason::ComponentUnsupported, detail)
+            }
+        };
+        Err(self.refuse(device, ManifestRefusal { reference, ..refusal }))
+    }
+
+    /// Takes what a manifest staged as personalization data out of storage: it goes to the TA when all else is done, and
+    /// never becomes a component with a digest, from which a short secret could be guessed.
+    pub(super) fn take_personalization(
+        &mut self,
+        device: &mut Device<'_>,
+        machine: &Machine,
+        anchor: &SignerAnchor,
+        manifest: &ComponentId,
+        component: ComponentId,
+        staged: Staged,
+    ) -> Result<(), Refused> {
+        let data = measure::buffer(device.platform, staged.blob, staged.size, device.config.max_in_memory);
+        device.platform.discard(staged.blob);
+        let uri = machine.manifest().reference_uri.clone().unwrap_or_default();
+        let of = PersonalizationOf::Component {
+            component,
+            manifest: manifest.clone(),
+            provider: anchor.provider.clone(),
+            reference: Some(Box::new((uri, *machine.envelope().digest()))),
+        };
+        let data = Secret::new(data.map_err(Error::from)?);
+        self.personalizations.push(Personalization { of, data });
+        Ok(())
+    }
+
+    /// With a TA goes what it was personalized with, so that it is brought anew if the TA is; with a manifest that
+    /// personalized a TA goes what it brought.
+    pub(super) fn forget_personalization(
+        &mut self,
+        device: &Device<'_>,
+        removed: &ComponentId,
+        components: &[ComponentId],
+    ) -> Result<(), Refused> {
+        let owner = self.tam.owner;
+        for (data, manifest) in slots::personalizations(&self.journal, device.platform, &owner)? {
+            let ta = data.personalized_ta().ok_or(Error::Corrupt("personalization"))?;
+            if manifest == *removed {
+                slots::remove_personalization(&mut self.journal, &owner, &data);
+                if let Some(ta) = slots::component(&self.journal, device.platform, &owner, &ta)? {
+                    objects::forget_personalization(
+                        &mut self.journal,
+                        device.platform,
+                        &owner,
+                        &ta.manifest,
+                    )?;
+                    self.effects.push(Effect::Personalized { manifest: ta.manifest });
+                }
+            } else if components.contains(&ta) {
+                slots::remove_personalization(&mut self.journal, &owner, &data);
+                self.bury(device, &manifest)?;
+            }
         }
         Ok(())
     }

@@ -12,18 +12,20 @@ use alloc::vec::Vec;
 
 use tamarack_cose::Verified;
 use tamarack_crypto::{Provider, Secret};
-use tamarack_model::{Code, ComponentId, Intent, Sha256Digest, UnixTime, codes};
+use tamarack_model::{Code, ComponentId, HeldBack, Intent, OwnerSays, Sha256Digest, UnixTime, codes};
 use tamarack_suit::{
     AuthenticEnvelope, EffectError, EffectErrorKind, FetchRequest, Machine, Procedure, Reason, Step,
+    SuitDigest,
 };
 use tamarack_tee::Platform;
 
+use crate::api::BUNDLE_SCHEME;
 use crate::authority::{self, Authorised, ManifestRefusal, Use};
 use crate::counters::{self, Counter, Precedence};
 use crate::journal::Journal;
 use crate::staging::{Staging, StagingEffects};
 use crate::trust::{SignerAnchor, TamAnchor, TrustStore};
-use crate::{AgentConfig, Error, domains, measure, notes, reports, slots, ta};
+use crate::{AgentConfig, Error, domains, measure, notes, owner, reports, slots, ta};
 
 mod domain;
 mod remove;
@@ -131,6 +133,13 @@ impl Effect {
     }
 }
 
+fn withheld_text(id: &ComponentId, why: OwnerSays) -> String {
+    match why {
+        OwnerSays::Refused => alloc::format!("the device's owner denies {id}"),
+        OwnerSays::Deferred => alloc::format!("{id} waits for the consent of the device's owner"),
+    }
+}
+
 /// One transaction of one Owner.
 pub(crate) struct Transaction {
     tam: TamAnchor,
@@ -139,13 +148,37 @@ pub(crate) struct Transaction {
     pub journal: Journal,
     staging: Staging,
     installs: VecDeque<Planned>,
-    personalizations: Vec<(ComponentId, Secret<Vec<u8>>)>,
+    personalizations: Vec<Personalization>,
     active: Option<Active>,
     pub reports: Vec<Vec<u8>>,
     pub effects: Vec<Effect>,
     /// Manifests that it concerns.
     pub concerned: Vec<ComponentId>,
+    /// The rules that it was planned by.
+    policy: owner::Policy,
+    /// What they withheld; everything else goes on.
+    pub withheld: Vec<HeldBack>,
+    notes: Vec<(ComponentId, owner::Note)>,
+    /// The component whose content the Broker says it has.
+    pub bundled: Option<ComponentId>,
 }
+
+/// What a TA is to find as its personalization, once everything else of the transaction is done.
+struct Personalization {
+    of: PersonalizationOf,
+    data: Secret<Vec<u8>>,
+}
+
+/// Who says so, and of which TA.
+enum PersonalizationOf {
+    /// The TAM, of the TA with this manifest.
+    Manifest(ComponentId),
+    /// The signed manifest of this id and provider, by the component that it writes.
+    Component { component: ComponentId, manifest: ComponentId, provider: String, reference: Reference },
+}
+
+/// How a report names a manifest.
+type Reference = Option<Box<(String, SuitDigest)>>;
 
 struct Planned {
     envelope: Verified<AuthenticEnvelope>,
@@ -185,6 +218,10 @@ impl Transaction {
             reports: Vec::new(),
             effects: Vec::new(),
             concerned: Vec::new(),
+            policy: owner::Policy::load(&Journal::default(), device.platform)?,
+            withheld: Vec::new(),
+            notes: Vec::new(),
+            bundled: None,
         };
         // What changes domains comes first, for signers that it introduces may sign what is installed.
         let (changing, intents) = intents.into_iter().partition(domain::changes_domains);
@@ -198,7 +235,8 @@ impl Transaction {
                 Intent::DropDomain { name, components } => drops.push((name, components)),
                 Intent::Personalize { manifest, data } => {
                     transaction.concerned.push(manifest.clone());
-                    transaction.personalizations.push((manifest, Secret::new(data)));
+                    let of = PersonalizationOf::Manifest(manifest);
+                    transaction.personalizations.push(Personalization { of, data: Secret::new(data) });
                 }
                 Intent::Remove { .. } if !bound => return Err(Refused::NotBound),
                 Intent::Remove { manifest } => removals.push(manifest),
@@ -307,7 +345,12 @@ impl Transaction {
         };
         match refusal {
             None => {
-                self.installs.push_back(planned);
+                let components = &planned.envelope.value().manifest.components;
+                let manifest = (&planned.id, &planned.digest);
+                match self.policy.says(&self.tam, &planned.anchor.provider, manifest, components) {
+                    None => self.installs.push_back(planned),
+                    Some(why) => self.withhold(device, &planned, why)?,
+                }
                 Ok(())
             }
             Some((code, reason, detail)) => {
@@ -322,6 +365,52 @@ impl Transaction {
         }
     }
 
+    /// The device's owner does not let this manifest in, now or at all: it is noted, reported and left out.
+    fn withhold(&mut self, device: &Device<'_>, planned: &Planned, why: OwnerSays) -> Result<(), Refused> {
+        let AuthenticEnvelope { envelope, manifest } = planned.envelope.value();
+        let detail = withheld_text(&planned.id, why);
+        let uri = manifest.reference_uri.clone().unwrap_or_default();
+        let reference = Some(Box::new((uri, *envelope.digest())));
+        let refusal =
+            ManifestRefusal { reference, ..ManifestRefusal::new(why.code(), Reason::Unauthorised, detail) };
+        if let Some(report) = reports::refused(&refusal, self.nonce.as_deref()) {
+            self.reports.push(reports::sign(&report, &*device.platform, self.tam.persona)?);
+        }
+        let note = owner::Note {
+            digest: planned.digest,
+            sequence: planned.sequence,
+            provider: planned.anchor.provider.clone(),
+            since: device.now,
+            components: manifest.components.clone(),
+        };
+        self.notes.push((planned.id.clone(), note));
+        self.withheld.push(HeldBack { id: planned.id.clone(), why, sequence: Some(planned.sequence) });
+        Ok(())
+    }
+
+    /// Has `journal` remember what was withheld.
+    pub fn note_withheld(&self, journal: &mut Journal, platform: &dyn Platform) -> Result<(), Error> {
+        self.notes.iter().try_for_each(|(id, note)| owner::note(journal, platform, &self.tam.owner, id, note))
+    }
+
+    /// Whether the rules that it was planned by are still in force.
+    pub fn is_current(&self, platform: &dyn Platform) -> Result<bool, Error> {
+        Ok(owner::Policy::load(&Journal::default(), platform)?.sequence == self.policy.sequence)
+    }
+
+    /// What the device's owner says of it as a whole, in words too, if anything was withheld.
+    pub fn owner_says(&self) -> Option<(OwnerSays, String)> {
+        let why = self.withheld.iter().map(|one| one.why).max()?;
+        let mut text = String::new();
+        for one in &self.withheld {
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            text.push_str(&withheld_text(&one.id, one.why));
+        }
+        Some((why, text))
+    }
+
     /// Rules R1 and K1: a component has one manifest, and a manifest one provider.
     fn foreign_component(
         &self,
@@ -334,8 +423,8 @@ impl Transaction {
             return Ok(Some((codes::SUIT_NOT_OWNER, Reason::ComponentUnauthorised, detail)));
         }
         for id in &planned.envelope.value().manifest.components {
-            let installed = slots::component(&self.journal, platform, &self.tam.owner, id)?;
-            if installed.is_some_and(|component| component.manifest != planned.id) {
+            let installed = slots::owning_manifest(&self.journal, platform, &self.tam.owner, id)?;
+            if installed.is_some_and(|manifest| manifest != planned.id) {
                 let detail = alloc::format!("{id} belongs to another manifest");
                 return Ok(Some((codes::SUIT_NOT_OWNER, Reason::ComponentUnauthorised, detail)));
             }
@@ -369,11 +458,15 @@ impl Transaction {
                 may_name: &may_name,
                 uninstalling: false,
                 max_in_memory: device.config.max_in_memory,
+                bundled: self.bundled.as_ref(),
             };
             match active.machine.run(&mut effects, device.provider) {
-                Step::Fetch(request) => match self.staging.begin(device.platform, &request.component) {
+                Step::Fetch(mut request) => match self.staging.begin(device.platform, &request.component) {
                     Ok(()) => {
                         active.max_size = request.max_size;
+                        if self.bundled.as_ref() == Some(&request.component) {
+                            request.uri = alloc::format!("{BUNDLE_SCHEME}{}", request.component);
+                        }
                         self.active = Some(active);
                         return Ok(Stop::Fetch(request));
                     }
@@ -420,8 +513,13 @@ impl Transaction {
     fn complete(&mut self, device: &mut Device<'_>, active: Active) -> Result<(), Refused> {
         let owner = self.tam.owner;
         let Active { machine, anchor, id, digest, .. } = active;
-        let platform = &*device.platform;
-        for (component, staged) in self.staging.take() {
+        let staged = self.staging.take(device.platform);
+        for (component, staged) in staged {
+            if component.personalized_ta().is_some() {
+                self.take_personalization(device, &machine, &anchor, &id, component, staged)?;
+                continue;
+            }
+            let platform = &*device.platform;
             let new = slots::Component {
                 manifest: id.clone(),
                 blob: staged.blob,
@@ -429,12 +527,19 @@ impl Transaction {
                 size: staged.size,
             };
             slots::put_component(&mut self.journal, platform, &owner, &component, &new)?;
-            notes::forget_request(&mut self.journal, platform, &component)?;
+            let sequence = machine.manifest().sequence_number;
+            notes::forget_request(&mut self.journal, platform, &component, Some(sequence))?;
         }
+        let platform = &*device.platform;
         let listed = &machine.manifest().components;
         for (_, component, record) in slots::components(&self.journal, platform, Some(&owner))? {
             if record.manifest == id && !listed.contains(&component) {
                 slots::remove_component(&mut self.journal, platform, &owner, &component)?;
+            }
+        }
+        for (data, manifest) in slots::personalizations(&self.journal, platform, &owner)? {
+            if manifest == id && !listed.contains(&data) {
+                slots::remove_personalization(&mut self.journal, &owner, &data);
             }
         }
         let (epoch, sequence) = (anchor.epoch, machine.manifest().sequence_number);
@@ -448,7 +553,8 @@ impl Transaction {
         slots::put_manifest(&mut self.journal, &owner, &id, &record);
         counters::put(&mut self.journal, &owner, &id, Counter { epoch, sequence, digest, tombstone: false });
         ta::objects::prepare(&mut self.journal, platform, device.provider, &owner, &id)?;
-        notes::forget_request(&mut self.journal, platform, &id)?;
+        notes::forget_request(&mut self.journal, platform, &id, Some(sequence))?;
+        owner::forget(&mut self.journal, platform, &owner, &id)?;
         let report = machine.report(self.nonce.as_deref());
         self.reports.push(reports::sign(&report, platform, self.tam.persona)?);
         self.effects.push(Effect::Installed { manifest: id, sequence });

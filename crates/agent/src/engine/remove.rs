@@ -1,6 +1,7 @@
 //! Taking a manifest off the device.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use tamarack_model::{ComponentId, codes};
 use tamarack_suit::{Machine, Procedure, Step};
@@ -46,14 +47,26 @@ impl Transaction {
             )));
         }
         self.uninstall(device, store, id, &manifest)?;
-        for (_, component, record) in slots::components(&self.journal, device.platform, Some(&owner))? {
-            if record.manifest == *id {
-                slots::remove_component(&mut self.journal, device.platform, &owner, &component)?;
-            }
+        let mut components = slots::components(&self.journal, device.platform, Some(&owner))?;
+        components.retain(|(_, _, record)| record.manifest == *id);
+        let components: Vec<_> = components.into_iter().map(|(_, component, _)| component).collect();
+        self.forget_personalization(device, id, &components)?;
+        for component in components {
+            slots::remove_component(&mut self.journal, device.platform, &owner, &component)?;
         }
+        self.bury(device, id)
+    }
+
+    /// Takes the record of a manifest away, with its TA's data and the salt of their key, and leaves a tombstone (rule R3).
+    pub(super) fn bury(&mut self, device: &Device<'_>, id: &ComponentId) -> Result<(), Refused> {
+        let owner = self.tam.owner;
+        let Some(manifest) = slots::manifest(&self.journal, device.platform, &owner, id)? else {
+            return Ok(());
+        };
         slots::remove_manifest(&mut self.journal, &owner, id);
         ta::objects::erase(&mut self.journal, device.platform, &owner, id)?;
         notes::set_unneeded(&mut self.journal, device.platform, &owner, id, false)?;
+        crate::owner::forget(&mut self.journal, device.platform, &owner, id)?;
         let (sequence, digest) = (manifest.sequence, manifest.digest);
         let epoch =
             counters::get(&self.journal, device.platform, &owner, id)?.map_or(0, |counter| counter.epoch);
@@ -102,6 +115,7 @@ impl Transaction {
             may_name: &may_name,
             uninstalling: true,
             max_in_memory: config.max_in_memory,
+            bundled: None,
         };
         let result = match machine.run(&mut effects, provider) {
             Step::Done(result) => result.map_err(|failure| (failure.code, alloc::format!("{failure}"))),

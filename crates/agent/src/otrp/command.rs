@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use tamarack_crypto::{ConstantTimeEq, PublicKey};
 use tamarack_jose::jwe::DecryptionKey;
-use tamarack_model::{Intent, Outcome, UnixTime};
+use tamarack_model::{Intent, Outcome, OwnerSays, UnixTime};
 use tamarack_otrp::request::Content;
 use tamarack_otrp::response::{self, Content as Answer};
 use tamarack_otrp::{ErrorCode, MessageId, Request, SealedRequest};
@@ -130,8 +130,15 @@ impl<P: Platform> Agent<P> {
         self.note_tolerances(tam, &pending.tolerances);
         let Self { platform, provider, config, .. } = self;
         let mut device = Device { platform, provider, config, now };
-        Transaction::begin(&mut device, store, tam, true, None, intents)
-            .map_err(|refused| Refusal::of(refused, pending.command))
+        let transaction = Transaction::begin(&mut device, store, tam, true, None, intents)
+            .map_err(|refused| Refusal::of(refused, pending.command))?;
+        let Some((says, text)) = transaction.owner_says() else { return Ok(transaction) };
+        // A command is one thing: nothing of it is done.
+        let mut journal = Journal::default();
+        transaction.note_withheld(&mut journal, device.platform)?;
+        transaction.discard(&mut device);
+        journal.commit(&mut self.platform)?;
+        Err(Refusal::with(ErrorCode::of(says.code()), says.code(), text))
     }
 
     /// The checks of section 9 that all commands share, then those of each.
@@ -213,7 +220,7 @@ impl<P: Platform> Agent<P> {
         match self.settle(now, transaction) {
             Ok(effects) => {
                 self.transmit_otrp(&tam, message);
-                self.tell(effects);
+                self.tell(effects, None);
                 Ok(())
             }
             Err(e) => self.refuse_command(&tam, &e.into(), &pending),
@@ -230,7 +237,7 @@ impl<P: Platform> Agent<P> {
         let (mut epoch, mut told) = (view.epoch, None);
         if pending.nextdsi {
             epoch = epoch.saturating_add(1);
-            let store = TrustStore::load(&self.platform)?;
+            let store = crate::owner::store(&self.platform)?;
             let tam_uri = self.asked_at(&store, tam);
             let about = Told {
                 journal,
@@ -293,7 +300,12 @@ impl<P: Platform> Agent<P> {
         let Pending { command, rid, tid, .. } = pending;
         let message = response::seal(*command, rid, tid, &answer, &sealing).map_err(|_| Error::Signing)?;
         self.transmit_otrp(tam, message);
-        self.finish(Outcome::Refused(refusal.code), refusal.to_string());
+        let outcome = match OwnerSays::of(refusal.code) {
+            Some(OwnerSays::Refused) => Outcome::RefusedByOwner,
+            Some(OwnerSays::Deferred) => Outcome::Deferred,
+            None => Outcome::Refused(refusal.code),
+        };
+        self.finish(outcome, refusal.to_string());
         Ok(())
     }
 

@@ -6,7 +6,8 @@ use tamarack_crypto::{Provider, PublicKey};
 use tamarack_jose::jwk::{Jwk, KeyUse};
 use tamarack_model::ComponentId;
 use tamarack_otrp::{
-    Aik, Dsi, EXTENSION_H1, MessageId, RequestedTa, SecurityDomain, Ta, TeeState, TfwData, UnneededTa, taid,
+    Aik, Dsi, EXTENSION_H1, MessageId, RequestedTa, SecurityDomain, Ta, TeeState, TfwData, UnneededTa,
+    WithheldTa, taid,
 };
 use tamarack_tee::{EvidenceRequest, OtrpIdentity, Platform};
 
@@ -75,8 +76,18 @@ pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
         known.or_else(|| String::from_utf8(id.domain().to_vec()).ok())
     };
     let requested = notes::requested(*platform, told.tam_uri)?;
-    let requested = requested.iter().filter(|id| tam.covers(id)).filter_map(|id| {
-        Some(RequestedTa { taid: segment_of(id)?, sdname: name_of(id)?, taname: None, seq: None })
+    let requested: Vec<_> = requested.into_iter().filter(|(id, _)| tam.covers(id)).collect();
+    let ids: Vec<ComponentId> = requested.iter().map(|(id, _)| id.clone()).collect();
+    let requested = requested.iter().filter_map(|(id, minimum)| {
+        Some(RequestedTa { taid: segment_of(id)?, sdname: name_of(id)?, taname: None, seq: *minimum })
+    });
+    let withheld = match told.store.device_owner {
+        Some(_) => crate::owner::report(journal, *platform, tam, &ids)?,
+        None => Vec::new(),
+    };
+    let withheld = withheld.iter().filter_map(|one| {
+        let (taid, sdname) = (segment_of(&one.id)?, name_of(&one.id)?);
+        Some(WithheldTa { taid, sdname, why: one.why, seq: one.sequence })
     });
     let unneeded = notes::unneeded(*platform, owner)?;
     let unneeded =
@@ -94,6 +105,7 @@ pub(crate) fn state(told: &Told<'_>) -> Result<TeeState, Error> {
         eat: None,
         requestedtalist: requested.collect(),
         unneededtalist: unneeded.collect(),
+        withheldtalist: withheld.collect(),
     })
 }
 

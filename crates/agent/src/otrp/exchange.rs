@@ -28,7 +28,7 @@ impl<P: Platform> Agent<P> {
     /// and nothing is stored for anybody else (security rule E5).
     pub(crate) fn process_otrp(&mut self, now: UnixTime, message: &[u8]) -> Result<(), Error> {
         self.not_processing()?;
-        let store = TrustStore::load(&self.platform)?;
+        let store = crate::owner::store(&self.platform)?;
         let certified = |tam: &TamAnchor| {
             self.platform.otrp(tam.persona).is_some_and(|identity| !identity.chain().is_empty())
         };

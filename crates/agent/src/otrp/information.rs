@@ -23,7 +23,7 @@ impl<P: Platform> Agent<P> {
     /// [`Error::Query`] to what is no TAQuery.
     pub fn ta_information(&self, query: &[u8], tam_uri: Option<&str>) -> Result<Vec<u8>, Error> {
         let query = TaQuery::parse(query, &self.config.otrp).map_err(|e| Error::Query(e.code()))?;
-        let store = TrustStore::load(&self.platform)?;
+        let store = crate::owner::store(&self.platform)?;
         let mut found = Vec::new();
         for tam in store.tams.iter().filter(|tam| tam.state == AnchorState::Active) {
             if tam_uri.is_some() && tam.uri.as_deref() != tam_uri {

@@ -1,7 +1,7 @@
 use alloc::string::{String, ToString};
 use core::fmt;
 
-use tamarack_model::{Code, codes};
+use tamarack_model::{Code, OwnerSays, codes};
 use tamarack_otrp::{Command, ErrorCode, Reason};
 
 use crate::Error;
@@ -53,7 +53,12 @@ impl Refusal {
 
     /// `reason` of the response.
     pub fn reason(&self) -> Reason {
-        Reason { code: self.error, message: Some(self.detail.clone()) }
+        // The draft has no word for what a device's owner says, so our code goes before the text.
+        let message = match OwnerSays::of(self.code) {
+            Some(says) => alloc::format!("{}: {}", says.code(), self.detail),
+            None => self.detail.clone(),
+        };
+        Reason { code: self.error, message: Some(message) }
     }
 }
 

@@ -1,11 +1,13 @@
 use alloc::vec::Vec;
 
-use tamarack_cose::KeyId;
+use tamarack_cose::{EncryptionInfo, KeyId};
 use tamarack_crypto::{ConstantTimeEq, HashAlgorithm, Provider};
 use tamarack_eat::TaIdentity;
 use tamarack_model::{ComponentId, OwnerId};
+use tamarack_owner::Effect;
 use tamarack_suit::{
-    EffectError, EffectErrorKind, Effects, IdentifierKind, Machine, Measured, Operation, Procedure, Step,
+    Ciphertext, EffectError, EffectErrorKind, Effects, IdentifierKind, Machine, Measured, Operation,
+    Procedure, Step,
 };
 use tamarack_tee::{Persona, Platform};
 
@@ -37,6 +39,13 @@ pub(crate) fn load(
     }
 
     let store = TrustStore::load(platform)?;
+    if let Some(tam) = store.tams.iter().find(|tam| tam.owner == owner) {
+        let policy = crate::owner::Policy::load(&journal, platform)?;
+        let ids = [id, &component.manifest];
+        if policy.effect(tam, Some(&manifest.provider), ids) == Effect::Deny {
+            return Err(Error::DeniedByOwner(alloc::format!("{id}")));
+        }
+    }
     let store = domains::with_signers(&journal, platform, &store, &owner)?;
     let tam = store.tams.iter().find(|tam| tam.owner == owner);
     let tam = tam.filter(|tam| tam.state != AnchorState::Revoked);
@@ -163,6 +172,16 @@ impl Effects for Invocation<'_> {
     }
 
     fn copy(&mut self, _from: &ComponentId, _to: &ComponentId) -> Result<(), EffectError> {
+        Err(read_only())
+    }
+
+    fn decrypt(
+        &mut self,
+        _info: &EncryptionInfo,
+        _ciphertext: Ciphertext<'_>,
+        _to: &ComponentId,
+        _max_size: Option<u64>,
+    ) -> Result<(), EffectError> {
         Err(read_only())
     }
 

@@ -235,6 +235,22 @@ pub(crate) fn personalize(
     write(journal, platform, provider, scope, limits, OBJECT, PERSONALIZATION, data)
 }
 
+/// Takes the personalization data of the TA of `manifest` away.
+pub(crate) fn forget_personalization(
+    journal: &mut Journal,
+    platform: &dyn Platform,
+    owner: &OwnerId,
+    manifest: &ComponentId,
+) -> Result<(), Error> {
+    let mut key = record::key_of(TA_DATA, owner, manifest);
+    key.push(OBJECT);
+    key.extend_from_slice(PERSONALIZATION);
+    if journal.get(platform, &key)?.is_some() {
+        journal.delete(key);
+    }
+    Ok(())
+}
+
 fn check_name(name: &[u8]) -> Result<&[u8], TaReturn> {
     if name.is_empty() || name.len() > MAX_NAME { Err(TaReturn::BAD_PARAMETERS) } else { Ok(name) }
 }

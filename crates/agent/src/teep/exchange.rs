@@ -17,7 +17,7 @@ use crate::engine::{Device, Refused, Transaction};
 use crate::journal::Journal;
 use crate::processing::{Processing, Reply};
 use crate::trust::{TamAnchor, TrustStore};
-use crate::{Error, counters, notes};
+use crate::{Error, counters, notes, owner};
 
 /// What answering an Update at the end of its transaction needs of it.
 pub(crate) struct Pending {
@@ -29,7 +29,7 @@ pub(crate) struct Pending {
 impl<P: Platform> Agent<P> {
     /// ProcessTeepMessage: validates, dispatches, answers.
     pub(crate) fn process_teep(&mut self, now: UnixTime, bytes: &[u8]) -> Result<(), Error> {
-        let store = TrustStore::load(&self.platform)?;
+        let store = owner::store(&self.platform)?;
         let signed = match SignedMessage::parse(bytes, &self.config.message) {
             Ok(signed) => signed,
             Err(e) => return self.refuse_stranger(now, Refusal::Message(e), None),
@@ -82,6 +82,8 @@ impl<P: Platform> Agent<P> {
             tam,
             tam_uri: &asked_at,
             trust_store_sequence: store.sequence,
+            device_owner: store.device_owner.is_some(),
+            bundled: self.exchange.bundled.as_ref(),
         };
         let answer = query::answer(&mut self.teep, &asked, query)?;
         let attested =
@@ -123,12 +125,13 @@ impl<P: Platform> Agent<P> {
         let Self { platform, provider, config, .. } = self;
         let mut device = Device { platform, provider, config, now };
         let begun = Transaction::begin(&mut device, store, tam, bound, token.clone(), intents);
-        let transaction = match begun {
+        let mut transaction = match begun {
             Ok(transaction) => transaction,
             Err(refused) => {
                 return Ok(self.fail_update(tam, refused, Pending { token, update: hash }, Vec::new())?);
             }
         };
+        transaction.bundled = self.exchange.bundled.clone();
         let reply = Reply::Teep(Pending { token, update: hash });
         Ok(self.advance(now, Processing::new(transaction, reply))?)
     }
@@ -154,8 +157,20 @@ impl<P: Platform> Agent<P> {
     ) -> Result<(), Error> {
         let tam = transaction.tam().clone();
         let reports = core::mem::take(&mut transaction.reports);
-        let success = reply::success(pending.token.clone(), reports);
-        let message = reply::sign(&self.platform, tam.persona, &success)?;
+        let owner_says = transaction.owner_says();
+        let answer = match &owner_says {
+            None => reply::success(pending.token.clone(), reports),
+            Some((says, detail)) => {
+                let mut journal = core::mem::take(&mut transaction.journal);
+                transaction.note_withheld(&mut journal, &self.platform)?;
+                let policy = owner::report(&journal, &self.platform, &tam, &[])?;
+                transaction.journal = journal;
+                let (says, detail) = (*says, detail.clone());
+                let refusal = Refusal::Owner { says, detail, reports, policy };
+                reply::error(&self.platform, &refusal, pending.token.clone())
+            }
+        };
+        let message = reply::sign(&self.platform, tam.persona, &answer)?;
         let mut left = Vec::new();
         for id in &transaction.concerned {
             left.push((id.clone(), counters::get(&transaction.journal, &self.platform, &tam.owner, id)?));
@@ -165,7 +180,7 @@ impl<P: Platform> Agent<P> {
         match self.settle(now, transaction) {
             Ok(effects) => {
                 self.transmit(&tam, message);
-                self.tell(effects);
+                self.tell(effects, owner_says);
                 Ok(())
             }
             Err(e) => self.refuse(&tam, e.into(), pending.token),

@@ -5,8 +5,8 @@ use tamarack_crypto::Provider;
 use tamarack_model::{ComponentId, OwnerId, Sha256Digest, TcEntry, UnixTime};
 use tamarack_tee::{Evidence, EvidenceRequest, Persona, Platform};
 use tamarack_teep::{
-    CHALLENGE_HEADER, DataItems, EVIDENCE_CONTEXT, Message, QueryRequest, QueryResponse, RequestedTc,
-    UPDATE_BINDING_EXTENSION, VERSION, freshness,
+    CHALLENGE_HEADER, DataItems, EVIDENCE_CONTEXT, Message, OWNER_POLICY_EXTENSION, QueryRequest,
+    QueryResponse, RequestedTc, UPDATE_BINDING_EXTENSION, VERSION, freshness,
 };
 
 use super::reply::{self, Refusal};
@@ -14,7 +14,7 @@ use super::state::Teep;
 use crate::journal::Journal;
 use crate::ta::sessions::Sessions;
 use crate::trust::{DEVICE_DOMAIN, TamAnchor};
-use crate::{AgentConfig, Error, notes, shown, slots};
+use crate::{AgentConfig, Error, notes, owner, shown, slots};
 
 /// Sizes of eat_nonce (RFC 9711 section 4.1).
 const NONCE_SIZES: core::ops::RangeInclusive<usize> = 8..=64;
@@ -31,6 +31,10 @@ pub(crate) struct Asked<'a> {
     /// Where the TAM is reached in this exchange; requests to another address are not told.
     pub tam_uri: &'a str,
     pub trust_store_sequence: u64,
+    /// Whether the device has an owner.
+    pub device_owner: bool,
+    /// The component whose content the Broker says it has.
+    pub bundled: Option<&'a ComponentId>,
 }
 
 /// Answers a QueryRequest (draft section 5.2, "Handling a QueryRequest Message"). This device demands no attestation of
@@ -48,13 +52,23 @@ pub(crate) fn answer(teep: &mut Teep, asked: &Asked<'_>, query: &QueryRequest) -
         None
     };
     let (format, payload) = evidence.map(|e| (e.format, e.payload)).unzip();
-    let owner = &asked.tam.owner;
+    let of_owner = &asked.tam.owner;
     let requested = notes::requested(asked.platform, asked.tam_uri)?;
-    let requested = requested.into_iter().filter(|id| asked.tam.covers(id)).map(|component_id| RequestedTc {
-        component_id,
-        sequence_number: None,
-        have_binary: None,
+    let requested = requested.into_iter().filter(|(id, _)| asked.tam.covers(id));
+    let requested = requested.map(|(component_id, minimum)| {
+        let bundled = asked.bundled == Some(&component_id);
+        // have-binary comes with a sequence number, any one if the application takes any.
+        let sequence_number = minimum.or(bundled.then_some(0));
+        RequestedTc { component_id, sequence_number, have_binary: bundled.then_some(true) }
     });
+    let requested_tc_list: Vec<RequestedTc> = requested.collect();
+    let owner_policy = if asked.device_owner {
+        let ids: Vec<_> = requested_tc_list.iter().map(|one| one.component_id.clone()).collect();
+        owner::report(&Journal::default(), asked.platform, asked.tam, &ids)?
+    } else {
+        Vec::new()
+    };
+    let extensions = [Some(UPDATE_BINDING_EXTENSION), asked.device_owner.then_some(OWNER_POLICY_EXTENSION)];
     Ok(Message::QueryResponse(QueryResponse {
         token: query.token.clone(),
         selected_version: Some(VERSION),
@@ -62,13 +76,17 @@ pub(crate) fn answer(teep: &mut Teep, asked: &Asked<'_>, query: &QueryRequest) -
         attestation_payload: payload,
         suit_reports: Vec::new(),
         tc_list: match items.contains(DataItems::TRUSTED_COMPONENTS) {
-            true => held(asked.platform, asked.tam.persona, owner)?,
+            true => held(asked.platform, asked.tam.persona, of_owner)?,
             false => Vec::new(),
         },
-        requested_tc_list: requested.collect(),
-        unneeded_manifest_list: notes::unneeded(asked.platform, owner)?,
-        ext_list: Vec::from_iter(items.contains(DataItems::EXTENSIONS).then_some(UPDATE_BINDING_EXTENSION)),
-        agent_nonce: Some(teep.make_nonce(*owner, asked.provider)?),
+        requested_tc_list,
+        unneeded_manifest_list: notes::unneeded(asked.platform, of_owner)?,
+        ext_list: match items.contains(DataItems::EXTENSIONS) {
+            true => extensions.into_iter().flatten().collect(),
+            false => Vec::new(),
+        },
+        agent_nonce: Some(teep.make_nonce(*of_owner, asked.provider)?),
+        owner_policy,
     }))
 }
 

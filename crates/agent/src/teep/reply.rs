@@ -4,7 +4,7 @@ use core::fmt;
 
 use tamarack_cose::SignOptions;
 use tamarack_crypto::{Provider, Sign};
-use tamarack_model::{Code, codes};
+use tamarack_model::{Code, HeldBack, OwnerSays, codes};
 use tamarack_tee::{Persona, Platform};
 use tamarack_teep::{
     CipherSuite, ErrCode, ErrorMessage, Message, Success, SuitCoseProfile, Token, freshness,
@@ -45,6 +45,8 @@ pub(crate) enum Refusal {
     Stale,
     /// A manifest was refused or failed.
     Manifest { code: Code, detail: String, report: Option<Vec<u8>> },
+    /// The device's owner withholds something. What is not withheld was done.
+    Owner { says: OwnerSays, detail: String, reports: Vec<Vec<u8>>, policy: Vec<HeldBack> },
     /// The device failed.
     Device(Error),
 }
@@ -65,6 +67,7 @@ impl Refusal {
             Self::Busy => codes::DEVICE_BUSY,
             Self::NotBound => codes::TEEP_NOT_BOUND,
             Self::Manifest { code, .. } => *code,
+            Self::Owner { says, .. } => says.code(),
             Self::Device(e) => e.code(),
         }
     }
@@ -89,6 +92,10 @@ impl Refusal {
             // Its fields contradict the exchange; a new exchange helps, repeating this message does not.
             Self::NotBound | Self::Stale => ErrCode::PermanentError,
             Self::Manifest { .. } => ErrCode::ManifestProcessingFailed,
+            // The draft has no word for it. 17 lets a TAM go on with what does not depend on the manifest; 10 lets it send the
+            // same again later, which is what a consent that is still to come asks for.
+            Self::Owner { says: OwnerSays::Refused, .. } => ErrCode::ManifestProcessingFailed,
+            Self::Owner { says: OwnerSays::Deferred, .. } => ErrCode::TemporaryError,
         }
     }
 }
@@ -125,7 +132,7 @@ impl fmt::Display for Refusal {
             Self::Busy => f.write_str("an Update is being processed"),
             Self::NotBound => f.write_str("the Update is not bound to this device's exchange"),
             Self::Stale => f.write_str("stale: what this Update concerned has changed since it was answered"),
-            Self::Manifest { detail, .. } => f.write_str(detail),
+            Self::Manifest { detail, .. } | Self::Owner { detail, .. } => f.write_str(detail),
             Self::Device(e) => e.fmt(f),
         }
     }
@@ -150,9 +157,10 @@ pub(crate) fn error(platform: &dyn Platform, refusal: &Refusal, token: Option<To
         err_msg.pop();
     }
     let when = |code: ErrCode| err_code == code;
-    let report = match refusal {
-        Refusal::Manifest { report, .. } => report.clone(),
-        _ => None,
+    let (suit_reports, owner_policy) = match refusal {
+        Refusal::Manifest { report, .. } => (Vec::from_iter(report.clone()), Vec::new()),
+        Refusal::Owner { reports, policy, .. } => (reports.clone(), policy.clone()),
+        _ => (Vec::new(), Vec::new()),
     };
     Message::Error(ErrorMessage {
         token,
@@ -170,7 +178,8 @@ pub(crate) fn error(platform: &dyn Platform, refusal: &Refusal, token: Option<To
         },
         challenge: None,
         versions: Vec::from_iter(when(ErrCode::UnsupportedMsgVersion).then_some(tamarack_teep::VERSION)),
-        suit_reports: Vec::from_iter(report),
+        suit_reports,
+        owner_policy,
         err_code,
     })
 }

@@ -20,6 +20,7 @@ impl Encode for AnchorOrder {
         match &self.subject {
             Subject::Tam(owner) => e.uint(0).bytes(&owner.0),
             Subject::Provider(name) => e.uint(1).bytes(name.as_bytes()),
+            Subject::DeviceOwner => e.uint(2).bytes(&[]),
         };
         match &self.change {
             AnchorChange::State(state) => e.item(state),
@@ -40,7 +41,8 @@ impl<'b> Decode<'b> for AnchorOrder {
                 let name = core::str::from_utf8(d.bytes()?).map_err(|_| wrong("a provider's name"))?;
                 Subject::Provider(name.into())
             }
-            _ => return Err(wrong("kind 0 or 1")),
+            2 if d.bytes()?.is_empty() => Subject::DeviceOwner,
+            _ => return Err(wrong("kind 0 to 2")),
         };
         let at = d.position();
         let change = match d.peek() {

@@ -21,7 +21,7 @@ use codec::Tam;
 
 use crate::Error;
 use crate::journal::Journal;
-use crate::record::{self, ANCHOR_AUTHORITY, ANCHOR_SEQUENCE, ANCHOR_SIGNER, ANCHOR_TAM};
+use crate::record::{self, ANCHOR_AUTHORITY, ANCHOR_OWNER, ANCHOR_SEQUENCE, ANCHOR_SIGNER, ANCHOR_TAM};
 
 /// A whole-segment prefix of component ids; the empty one covers every id.
 pub type Prefix = Vec<Vec<u8>>;
@@ -167,6 +167,8 @@ pub(crate) struct TrustStore {
     pub tams: Vec<TamAnchor>,
     pub signers: Vec<SignerAnchor>,
     pub authority: Option<PublicKey>,
+    /// The key of the device's owner, whose rules stand beside the anchors.
+    pub device_owner: Option<PublicKey>,
 }
 
 impl TrustStore {
@@ -180,13 +182,16 @@ impl TrustStore {
         }
         let signers = platform.scan(ANCHOR_SIGNER)?;
         let signers = signers.iter().map(|(_, value)| record::read(value, "trust anchor"));
-        let authority = platform.get(ANCHOR_AUTHORITY)?;
-        let authority = authority.map(|value| record::read(&value, "trust anchor")).transpose()?;
+        let key = |name: &[u8]| -> Result<Option<PublicKey>, Error> {
+            let key = platform.get(name)?.map(|value| record::read(&value, "trust anchor")).transpose()?;
+            Ok(key.map(|CoseKey(key)| key))
+        };
         Ok(Self {
             sequence: record::read::<Number>(&sequence, "trust anchor")?.0,
             tams,
             signers: signers.collect::<Result<_, _>>()?,
-            authority: authority.map(|CoseKey(key)| key),
+            authority: key(ANCHOR_AUTHORITY)?,
+            device_owner: key(ANCHOR_OWNER)?,
         })
     }
 
@@ -203,6 +208,9 @@ impl TrustStore {
         if let Some(key) = self.authority {
             journal.put(ANCHOR_AUTHORITY.to_vec(), CoseKey(key).to_cbor());
         }
+        if let Some(key) = self.device_owner {
+            journal.put(ANCHOR_OWNER.to_vec(), CoseKey(key).to_cbor());
+        }
         Ok(())
     }
 
@@ -213,7 +221,7 @@ impl TrustStore {
         }
         let (mut owners, mut names, mut keys) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut personas = BTreeSet::new();
-        let authority = self.authority.as_slice();
+        let authority = self.authority.iter().chain(&self.device_owner);
         let tam_keys = self.tams.iter().flat_map(|tam| tam.principal.keys());
         let signer_keys: BTreeSet<_> = self.signers.iter().flat_map(|s| s.principal.keys()).collect();
         for key in tam_keys.chain(authority).chain(signer_keys) {
@@ -257,7 +265,7 @@ impl TrustStore {
             .signers
             .iter()
             .any(|signer| signer.state == AnchorState::Revoked && signer.principal.keys().contains(key));
-        of_tam || revoked || self.authority.as_ref() == Some(key)
+        of_tam || revoked || [&self.authority, &self.device_owner].contains(&&Some(*key))
     }
 
     /// Whether any OTrP anchor takes the draft's plain form.
@@ -293,8 +301,9 @@ impl Principal {
 
 /// An order of the device authority about one anchor. It travels as the payload of a COSE_Sign1 and reads
 /// `[sequence, kind, anchor, change]`: `sequence` is one more than the trust store's, `kind` 0 for a TAM (`anchor` is its
-/// Owner id) and 1 for a provider's signers (`anchor` is the provider's name in UTF-8); `change` is a state (0 active,
-/// 1 load-only, 2 revoked) or an array of 1 to 8 COSE_Keys.
+/// Owner id), 1 for a provider's signers (`anchor` is the provider's name in UTF-8) and 2 for the device's owner (`anchor`
+/// is empty); `change` is a state (0 active, 1 load-only, 2 revoked) or an array of 1 to 8 COSE_Keys. The device's owner
+/// has one key, which can be given or revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnchorOrder {
     /// The trust store's sequence number after this order.
@@ -321,6 +330,8 @@ pub enum Subject {
     Tam(OwnerId),
     /// All signers of this provider.
     Provider(String),
+    /// The owner of the device.
+    DeviceOwner,
 }
 
 /// Verifies an order and gives the trust store as it will be.
@@ -370,15 +381,26 @@ pub(crate) fn apply_order(
                 }
             }
         }
+        Subject::DeviceOwner => {
+            found = true;
+            changed.device_owner = match &order.change {
+                AnchorChange::Keys(keys) if keys.len() == 1 => Some(keys[0]),
+                AnchorChange::State(AnchorState::Revoked) => None,
+                AnchorChange::Keys(_) | AnchorChange::State(_) => {
+                    return Err(Error::Authority("a device owner has one key, or is revoked"));
+                }
+            };
+        }
     }
     if found { Ok(changed) } else { Err(Error::Authority("there is no such anchor")) }
 }
 
 impl TrustStore {
     /// Whether any anchor has this key.
-    fn has(&self, key: &PublicKey) -> bool {
+    pub fn has(&self, key: &PublicKey) -> bool {
         let tams = self.tams.iter().map(|tam| &tam.principal);
         let mut principals = tams.chain(self.signers.iter().map(|signer| &signer.principal));
-        principals.any(|principal| principal.keys().contains(key)) || self.authority.as_ref() == Some(key)
+        principals.any(|principal| principal.keys().contains(key))
+            || [&self.authority, &self.device_owner].contains(&&Some(*key))
     }
 }

@@ -51,7 +51,7 @@ fn tams(pki: &OtrpPki) -> Seed {
         state: AnchorState::Active,
     };
     let tams = (0..pki.tams.len()).map(anchor).collect();
-    Seed { tams, signers: Vec::new(), peripherals: Vec::new(), device_authority: None }
+    Seed { tams, signers: Vec::new(), peripherals: Vec::new(), device_authority: None, device_owner: None }
 }
 
 fn spid(sp: u8) -> String {

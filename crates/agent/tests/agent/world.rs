@@ -90,6 +90,7 @@ pub fn seed() -> Seed {
             manifest: id("com.acme", VALVE, "suit"),
         }],
         device_authority: Some(key(1, "authority").public_key()),
+        device_owner: None,
     }
 }
 
@@ -233,6 +234,11 @@ impl World {
     /// Hands `input` in and plays Broker until nothing is left to do.
     pub fn drive(&mut self, input: Input) -> Reply {
         self.agent.handle(self.now, input).unwrap();
+        self.settle()
+    }
+
+    /// Plays Broker until nothing is left to do.
+    pub fn settle(&mut self) -> Reply {
         let mut reply = Reply { message: None, bytes: Vec::new(), finished: None };
         while let Some(output) = self.agent.poll_output() {
             match output {

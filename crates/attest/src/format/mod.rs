@@ -1,6 +1,7 @@
 pub mod psa_token;
 pub(crate) mod software_tee;
 pub(crate) mod ta_evidence;
+pub mod tpm;
 
 use alloc::format;
 
@@ -28,10 +29,10 @@ pub trait EvidenceFormat: Sync {
     ) -> Result<Genuine, Refusal>;
 }
 
-/// Every format. A TPM quote is a file beside `software_tee` and a row here; formats that can only hash a nonce travel as a
-/// submodule of claims for which the Agent's signature stands (security rule C3).
+/// Every format. Those that can only hash a nonce travel as a submodule of claims for which the Agent's signature stands
+/// (security rule C3).
 pub const FORMATS: &[&dyn EvidenceFormat] =
-    &[&software_tee::SoftwareTee, &psa_token::PsaToken, &ta_evidence::TaEvidence];
+    &[&software_tee::SoftwareTee, &psa_token::PsaToken, &ta_evidence::TaEvidence, &tpm::TpmQuotes];
 
 /// The format that an attestation-payload-format names.
 pub fn find(format: Option<&str>) -> Result<&'static dyn EvidenceFormat, Refusal> {

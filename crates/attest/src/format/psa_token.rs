@@ -18,16 +18,17 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use tamarack_cbor::{Decode, Decoder, Encoder, Error as CborError, ErrorKind, Limits};
+use tamarack_cbor::{Decode, Decoder, Error as CborError, Limits};
 use tamarack_corim::{
     Class, ClassId, CryptoKey, Digest, DigestAlgorithm, Environment, Instance, MeasuredElement, Measurement,
     MeasurementValues, Triple, Version,
 };
-use tamarack_cose::{CoseKey, Purpose, Sign1, TAG_MAC0, TAG_SIGN1, VerificationKey, thumbprint};
+use tamarack_cose::{Purpose, Sign1, TAG_MAC0, TAG_SIGN1, VerificationKey, thumbprint};
 use tamarack_crypto::{ConstantTimeEq, Provider, PublicKey};
-use tamarack_eat::{Claims, Confirmation, DebugStatus, Profile, TAG_CWT, label};
+use tamarack_eat::{Claims, Confirmation, DebugStatus, Profile, TAG_CWT};
 use tamarack_model::{Code, DeviceId, codes};
 
+use crate::wrapped::{Wrapped, Wrapping};
 use crate::{EvidenceFormat, Expectations, Genuine, Grade, Hints, Policy, Refusal};
 
 mod claims;
@@ -41,12 +42,8 @@ pub const FORMAT: &str = "application/eat-ucs+cbor; eat_profile=\"urn:x-tamarack
 /// What CoRIMs for PSA call every software component (draft-ietf-rats-corim, examples); its kind is in the name.
 pub const SOFTWARE_COMPONENT: &str = "psa.software-component";
 
-/// CBOR tag of unsigned claims.
-const TAG_UCCS: u64 = 601;
-/// submods (RFC 9711 section 4.2.18).
-const SUBMODS: i64 = 266;
-/// Name of the submodule.
-const SUBMODULE: &str = "psa";
+/// What is around the token.
+const WRAPPING: Wrapping = Wrapping { profile: PROFILE, submodule: "psa" };
 /// Largest Evidence that is read, in bytes.
 const LIMITS: Limits = Limits { bytes: 16 << 10, depth: 12, items: 1024 };
 
@@ -55,96 +52,12 @@ pub struct PsaToken;
 
 /// The nonce to ask the root of trust for.
 pub fn binding(challenge: &[u8], teep_key: &PublicKey, provider: &Provider) -> [u8; 32] {
-    provider.sha256(&around(challenge, teep_key, None))
+    WRAPPING.binding(challenge, teep_key, provider)
 }
 
 /// The Evidence: `token` with what it is bound to.
 pub fn wrap(challenge: &[u8], teep_key: &PublicKey, token: &[u8]) -> Vec<u8> {
-    around(challenge, teep_key, Some(token))
-}
-
-fn around(challenge: &[u8], teep_key: &PublicKey, token: Option<&[u8]>) -> Vec<u8> {
-    let mut e = Encoder::new();
-    e.map_with(|map| {
-        map.int(label::CNF, |e| e.item(&Confirmation::Key(*teep_key)))
-            .int(label::EAT_NONCE, |e| e.bytes(challenge))
-            .int(label::EAT_PROFILE, |e| e.text(PROFILE))
-            .optional(SUBMODS, token, |e, token| {
-                e.map_with(|map| {
-                    map.text(SUBMODULE, |e| e.bytes(token));
-                })
-            });
-    });
-    e.into_bytes()
-}
-
-/// What [`wrap`] writes.
-struct Wrapped<'b> {
-    challenge: &'b [u8],
-    teep_key: PublicKey,
-    token: &'b [u8],
-}
-
-impl<'b> Decode<'b> for Wrapped<'b> {
-    fn decode(d: &mut Decoder<'b>) -> Result<Self, CborError> {
-        let at = d.position();
-        let (mut challenge, mut teep_key, mut profile, mut token) = (None, None, false, None);
-        d.optional_tag(TAG_UCCS);
-        for _ in 0..d.map()? {
-            let at = d.position();
-            match d.int()? {
-                label::CNF => {
-                    d.clone().map()?;
-                    teep_key = Some(confirmation_key(d)?);
-                }
-                label::EAT_NONCE => {
-                    let nonce = d.bytes()?;
-                    if !(8..=64).contains(&nonce.len()) {
-                        return Err(CborError::new(at, ErrorKind::Value("a nonce of 8 to 64 bytes")));
-                    }
-                    challenge = Some(nonce);
-                }
-                label::EAT_PROFILE => {
-                    if d.text()? != PROFILE {
-                        return Err(CborError::new(
-                            at,
-                            ErrorKind::Value("the profile that the format names"),
-                        ));
-                    }
-                    profile = true;
-                }
-                SUBMODS => token = Some(submodule(d)?),
-                // The token's nonce covers what is here; what is not understood would be vouched for unseen.
-                other => return Err(CborError::new(at, ErrorKind::UnknownKey(other))),
-            }
-        }
-        let missing = |name| CborError::new(at, ErrorKind::Missing(name));
-        if !profile {
-            return Err(missing("eat_profile"));
-        }
-        Ok(Self {
-            challenge: challenge.ok_or(missing("eat_nonce"))?,
-            teep_key: teep_key.ok_or(missing("cnf"))?,
-            token: token.ok_or(missing("submods"))?,
-        })
-    }
-}
-
-/// `{1: COSE_Key}` and nothing else: the binding is computed over exactly that.
-fn confirmation_key(d: &mut Decoder<'_>) -> Result<PublicKey, CborError> {
-    let at = d.position();
-    if d.map()? != 1 || d.int()? != 1 {
-        return Err(CborError::new(at, ErrorKind::Value("a COSE_Key alone")));
-    }
-    CoseKey::decode(d).map(|CoseKey(key)| key)
-}
-
-fn submodule<'b>(d: &mut Decoder<'b>) -> Result<&'b [u8], CborError> {
-    let at = d.position();
-    if d.map()? != 1 || d.text()? != SUBMODULE {
-        return Err(CborError::new(at, ErrorKind::Value("the submodule \"psa\" alone")));
-    }
-    d.bytes()
+    WRAPPING.wrap(challenge, teep_key, token)
 }
 
 impl EvidenceFormat for PsaToken {
@@ -153,7 +66,7 @@ impl EvidenceFormat for PsaToken {
     }
 
     fn hints_unverified(&self, evidence: &[u8]) -> Result<Hints, Refusal> {
-        let wrapped = Wrapped::from_cbor(evidence, &LIMITS).map_err(malformed)?;
+        let wrapped = WRAPPING.read(evidence, &LIMITS).map_err(malformed)?;
         Ok(Hints { nonce: wrapped.challenge.to_vec(), teep_key: Some(wrapped.teep_key) })
     }
 
@@ -164,7 +77,7 @@ impl EvidenceFormat for PsaToken {
         policy: &Policy,
         provider: &Provider,
     ) -> Result<Genuine, Refusal> {
-        let wrapped = Wrapped::from_cbor(evidence, &LIMITS).map_err(malformed)?;
+        let wrapped = WRAPPING.read(evidence, &LIMITS).map_err(malformed)?;
         if !bool::from(wrapped.challenge.ct_eq(expected.nonce)) {
             return Err(refusal(codes::EVIDENCE_STALE, "the nonce is not the one that was asked for"));
         }
@@ -173,7 +86,7 @@ impl EvidenceFormat for PsaToken {
             let reason = format!("the Evidence vouches for another key than {expected}");
             return Err(refusal(codes::EVIDENCE_KEY_BINDING, reason));
         }
-        let signed = verify_token(wrapped.token, expected, policy, provider)?;
+        let signed = verify_token(wrapped.evidence, expected, policy, provider)?;
         let SignedClaims { claims, device, cap } = signed;
         let mut reasons =
             alloc::vec![format!("signed by attestation key {device}, which its maker endorses")];

@@ -8,7 +8,7 @@ use tamarack_model::codes;
 
 use super::software_tee::{
     Attested, LIMITS, authenticate, check_debug, check_expiry, check_nonce, grade, malformed, measured_tas,
-    platform, refusal, shown,
+    platform, quoted, refusal, shown, single_nonce,
 };
 use crate::{EvidenceFormat, Expectations, Genuine, Hints, Policy, Refusal, ShownTa, TaProof};
 
@@ -44,7 +44,7 @@ impl EvidenceFormat for TaEvidence {
             let reason = format!("Evidence of a TA vouches for no TEEP key, and {teep_key} is asked for");
             return Err(refusal(codes::EVIDENCE_KEY_BINDING, reason));
         }
-        let Attested { device, cap, claims, mut reasons } =
+        let Attested { device, certified, claims, mut reasons } =
             authenticate(evidence, expected.now, policy, provider)?;
         let ta = TaClaims::extract(&claims, provider).map_err(|e| {
             let code = match e {
@@ -60,8 +60,12 @@ impl EvidenceFormat for TaEvidence {
         check_expiry(&claims, expected.now)?;
         reasons.push("fresh: the TA carries the nonce that was asked for".into());
         check_debug(&claims, policy)?;
-        let grade = grade(platform(&claims)?, cap, policy, &mut reasons)?;
-        let shown = shown(&claims, &device);
+        let platform = platform(&claims)?;
+        let nonce = single_nonce(&claims)?;
+        let quoted = quoted(&claims, platform, &certified.key, nonce, &mut reasons, provider)?;
+        let grade = grade(platform, certified.cap, policy, &mut reasons)?;
+        let mut shown = shown(&claims, &device);
+        shown.measurements.extend(quoted);
 
         let TaClaims { nonce, key, identity } = ta;
         let TaIdentity { manifest, digest, sequence, component, provider: signer, domain: _ } = identity;

@@ -129,13 +129,13 @@ impl ResultPolicy {
     }
 }
 
-fn malformed(error: EatError) -> Refusal {
+pub(super) fn malformed(error: EatError) -> Refusal {
     refuse(codes::RESULT_MALFORMED, error.to_string())
 }
 
 /// The key of whoever shows it: TEEP needs one and the draft has no place for it, so that it stands at the top or in the
 /// appraisal of the TEE. That of a TA is its own, and no device's.
-fn confirmation(ear: &Ear) -> Option<&Confirmation> {
+pub(super) fn confirmation(ear: &Ear) -> Option<&Confirmation> {
     ear.cnf.as_ref().or_else(|| ear.submods.get(TEE)?.cnf.as_ref())
 }
 

@@ -110,6 +110,8 @@ impl World {
         let (tam_anchor, signer_anchor) =
             (format!("{}={tam_uri}", at("tam-ca.pem")), format!("{}:{}", at("developer.pub"), up.domain));
         let (device, fuse) = (at("device"), at("device.fuse"));
+        step(&["owner", "key", &at("owner.key")])?;
+        let owner = at("owner.key.pub");
         step(&[
             "agent",
             "init",
@@ -120,6 +122,8 @@ impl World {
             &tam_anchor,
             "--signer-anchor",
             &signer_anchor,
+            "--owner",
+            &owner,
         ])?;
         let (csr, cert, tee_ca) = (at("device/device.csr"), at("device.pem"), at("tee-ca"));
         step(&[
@@ -174,6 +178,9 @@ pub fn run(args: Args) -> Outcome {
         eprintln!("\nTAM     {} (operator's token in {dir}/operator.token)", world.url);
         eprintln!("device  {dir}/device, TEE process {}", device["tee"]["pid"]);
         eprintln!("signer  {dir}/developer.key owns {}", world.domain);
+        eprintln!(
+            "owner   {dir}/owner.key of the device: tamarack owner show --key {dir}/owner.key --device {dir}/device"
+        );
         eprintln!("everything in {dir} is for development only; Ctrl-C ends it, the same command goes on\n");
         eprintln!("next:   tamarack ta new hello --domain {} && cd hello && tamarack ta build", world.domain);
         eprintln!("        tamarack ta push --to ../{dir}/device");

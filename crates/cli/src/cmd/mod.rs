@@ -10,10 +10,14 @@ mod domain;
 mod explain;
 mod inspect;
 mod manifest;
+mod owner;
+mod panel;
 mod pki;
+mod policy;
 mod reference;
 pub mod ta;
 mod tam;
+mod verifier;
 
 use crate::fail::Outcome;
 
@@ -24,6 +28,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Make and run a device: its Broker and its software TEE
     Agent(agent::Args),
+    /// Say as a device's owner which TAMs, providers and TAs it lets in
+    Owner(owner::Args),
     /// Be a normal app: request, use and give up Trusted Applications
     App(app::Args),
     /// Make, serve, keep and ask a TAM
@@ -36,15 +42,21 @@ pub enum Command {
     Ta(ta::Args),
     /// Explain, verify and try out SUIT manifests
     Manifest(manifest::Args),
+    /// Be a device's own screen and keys, which its rich OS neither sees nor answers
+    Panel(panel::Args),
     /// Make development keys, authorities and certificates
     Pki(pki::Args),
+    /// Say which devices are given what, and ask what that would do
+    Policy(policy::Args),
     /// Say what devices should run, and ask which of it is in force
     Reference(reference::Args),
+    /// Make and serve a verifier, have Evidence appraised, check Attestation Results
+    Verifier(verifier::Args),
     /// Show a CBOR, COSE, EAT, SUIT, TEEP, JOSE or OTrP object as an annotated tree
     Inspect(inspect::Args),
     /// Measure this machine
     Bench(bench::Args),
-    /// Explain an error code
+    /// Explain an error code, or who may do what
     Explain(explain::Args),
     /// Print shell completions
     Completions(completions::Args),
@@ -56,14 +68,18 @@ impl Command {
         match self {
             Self::Demo(args) => demo::run(args),
             Self::Agent(args) => agent::run(args),
+            Self::Owner(args) => owner::run(args),
             Self::App(args) => app::run(args),
             Self::Tam(args) => tam::run(args),
             Self::Domain(args) => domain::run(args),
             Self::Dev(args) => dev::run(args),
             Self::Ta(args) => ta::run(args),
             Self::Manifest(args) => manifest::run(args),
+            Self::Panel(args) => panel::run(args),
             Self::Pki(args) => pki::run(args),
+            Self::Policy(args) => policy::run(args),
             Self::Reference(args) => reference::run(args),
+            Self::Verifier(args) => verifier::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Bench(args) => bench::run(args),
             Self::Explain(args) => explain::run(args),

@@ -192,7 +192,8 @@ fn reason(name: &str) -> Result<Reason, String> {
 }
 
 /// The types of key that can be made.
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum KeyKind {
     /// Ed25519
     Ed25519,

@@ -36,6 +36,7 @@ fn evidence() -> Claims {
             state_epoch: 5,
             state_root: [6; 32],
             trust_store_sequence: 1,
+            decryption_key: Some(PublicKey::P256 { x: [7; 32], y: [8; 32] }),
         }),
         ..Claims::default()
     }

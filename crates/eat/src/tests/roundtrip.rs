@@ -11,7 +11,7 @@ use tamarack_crypto::PublicKey;
 
 use crate::{
     Claims, Confirmation, DebugStatus, HardwareVersion, HashName, Manifest, MeasuredComponent, MeasuredValue,
-    Measurement, OemId, PlatformClaims, Profile, Token,
+    Measurement, OemId, PlatformClaims, Profile, Token, TpmQuote,
 };
 
 fn sized(shortest: usize, longest: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -86,6 +86,19 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn quote()(
+        attest in sized(0, 40),
+        signature in any::<([u8; 32], [u8; 32])>(),
+        pcrs in prop::collection::btree_map(0u8..24, any::<[u8; 32]>(), 0..5),
+    ) -> TpmQuote {
+        let mut raw = [0; 64];
+        raw[..32].copy_from_slice(&signature.0);
+        raw[32..].copy_from_slice(&signature.1);
+        TpmQuote { attest, signature: raw, pcrs: pcrs.into_iter().collect() }
+    }
+}
+
+prop_compose! {
     fn claims()(
         (eat_nonce, ueid, oemid) in (nonces(), of(sized(7, 33)), of(oemid())),
         (hwmodel, version, scheme) in (of(sized(1, 32)), of("[ -~]{0,20}"), of(any::<i64>())),
@@ -114,6 +127,14 @@ prop_compose! {
 }
 
 proptest! {
+    #[test]
+    fn a_quote_is_read_as_it_was_written(quote in quote()) {
+        let encoded = quote.to_cbor();
+        prop_assert_eq!(TpmQuote::from_cbor(&encoded, &Limits::default()), Ok(quote.clone()));
+        let claims = quote.clone().into_submods();
+        prop_assert_eq!(TpmQuote::of(&claims), Ok(Some(quote)));
+    }
+
     #[test]
     fn what_is_written_is_read_and_written_the_same(claims in claims()) {
         let encoded = claims.to_cbor();

@@ -123,6 +123,12 @@ fn full_dsi(key: Jwk) -> Dsi {
             seq: Some(1),
         }]),
         unneededtalist: Vec::from([crate::UnneededTa { taid: "tb".into(), sdname: "sd".into() }]),
+        withheldtalist: Vec::from([crate::WithheldTa {
+            taid: "tc".into(),
+            sdname: "sd".into(),
+            why: tamarack_model::OwnerSays::Deferred,
+            seq: Some(4),
+        }]),
     };
     let tfw =
         TfwData { tbs: b"t-1".to_vec(), cert: Vec::from([7]), sigalg: "ES256".into(), sig: [8; 64].to_vec() };

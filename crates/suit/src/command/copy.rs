@@ -1,9 +1,9 @@
 //! Directive copy (22).
 
 use super::{Argument, ArgumentKind, Class, Command};
-use crate::Operation;
 use crate::machine::{Context, Fault, Flow};
-use crate::parameter::{SOURCE_COMPONENT, Value};
+use crate::parameter::{IMAGE_SIZE, SOURCE_COMPONENT, Value};
+use crate::{Ciphertext, Operation};
 
 pub(super) const ROW: Command = Command {
     code: 22,
@@ -14,6 +14,10 @@ pub(super) const ROW: Command = Command {
     run: Some(run),
 };
 
+/// With an encryption-info, of the component that is copied to, what is copied is a ciphertext and is decrypted on the way
+/// (draft-ietf-suit-firmware-encryption-24, "Directive Copy"). Authenticated encryption to one recipient vouches for the
+/// plaintext and so for the ciphertext: only who made the signed encryption-info and this device have the key. With several
+/// recipients each could have made another payload, and the manifest must demand digests.
 fn run(cx: &mut Context<'_>, _: &Argument) -> Result<Flow, Fault> {
     let Value::Uint(source) = *cx.required(SOURCE_COMPONENT)? else { return Err(cx.mistyped()) };
     let (from, to) = (cx.component_at(source)?, cx.component()?);
@@ -23,6 +27,18 @@ fn run(cx: &mut Context<'_>, _: &Argument) -> Result<Flow, Fault> {
     cx.authorise(Operation::CopyFrom, from)?;
     cx.authorise(Operation::CopyTo, to)?;
     cx.mark_unverified();
-    cx.effects.copy(from, to)?;
+    let Some(info) = cx.encryption_info()? else {
+        cx.effects.copy(from, to)?;
+        return Ok(Flow::Next);
+    };
+    let max_size = match cx.parameter(IMAGE_SIZE) {
+        Some(Value::Uint(size)) => Some(*size),
+        _ => None,
+    };
+    cx.effects.decrypt(&info, Ciphertext::Component(from), to, max_size)?;
+    if info.recipients().count() == 1 {
+        cx.mark_verified();
+        cx.mark_source_verified(source);
+    }
     Ok(Flow::Next)
 }

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decoder, Error as CborError, ErrorKind, Kind as CborKind};
+use tamarack_cose::EncryptionInfo;
 
 use crate::machine::{Context, Fault, Flow};
 use crate::parameter::{self, Setting, Value};
@@ -304,6 +305,15 @@ impl Reader<'_> {
         };
         for (parameter, value) in settings.iter() {
             match value {
+                Value::Bytes(info) if parameter.label == parameter::ENCRYPTION_INFO => {
+                    match EncryptionInfo::parse(info, &self.limits.cbor) {
+                        Ok(_) => {}
+                        Err(tamarack_cose::Error::Algorithm(label)) => {
+                            self.unsupported.push(Unsupported::Encryption(label));
+                        }
+                        Err(e) => return Err(Error::Encryption(e)),
+                    }
+                }
                 _ if !parameter.supported => self
                     .unsupported
                     .push(Unsupported::Parameter { label: parameter.label, name: parameter.name }),

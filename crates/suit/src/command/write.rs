@@ -3,7 +3,7 @@
 use super::{Argument, ArgumentKind, Class, Command};
 use crate::machine::{Context, Fault, Flow};
 use crate::parameter::{CONTENT, IMAGE_SIZE, Value};
-use crate::{EffectError, EffectErrorKind, Operation};
+use crate::{Ciphertext, EffectError, EffectErrorKind, Operation};
 
 pub(super) const ROW: Command = Command {
     code: 18,
@@ -14,19 +14,26 @@ pub(super) const ROW: Command = Command {
     run: Some(run),
 };
 
-/// The content stands in the manifest itself, so the signature covers it and the component needs no image-match.
+/// The content stands in the manifest itself, so the signature covers it and the component needs no image-match. With an
+/// encryption-info it is the ciphertext of what is written (draft-ietf-suit-firmware-encryption-24, "Directive Write"), and
+/// image-size bounds the plaintext.
 fn run(cx: &mut Context<'_>, _: &Argument) -> Result<Flow, Fault> {
     let Value::Bytes(content) = cx.required(CONTENT)?.clone() else { return Err(cx.mistyped()) };
-    if let Some(Value::Uint(size)) = cx.parameter(IMAGE_SIZE)
-        && content.len() as u64 > *size
-    {
-        return Err(
-            EffectError::new(EffectErrorKind::TooLarge, "the content is larger than image-size").into()
-        );
-    }
+    let max_size = match cx.parameter(IMAGE_SIZE) {
+        Some(Value::Uint(size)) => Some(*size),
+        _ => None,
+    };
     let component = cx.component()?;
     cx.authorise(Operation::Write, component)?;
-    cx.effects.write(component, &content)?;
+    match cx.encryption_info()? {
+        Some(info) => cx.effects.decrypt(&info, Ciphertext::Content(&content), component, max_size)?,
+        None if max_size.is_some_and(|max| content.len() as u64 > max) => {
+            return Err(
+                EffectError::new(EffectErrorKind::TooLarge, "the content is larger than image-size").into()
+            );
+        }
+        None => cx.effects.write(component, &content)?,
+    }
     cx.mark_verified();
     Ok(Flow::Next)
 }

@@ -1,13 +1,14 @@
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use tamarack_cose::KeyId;
+use tamarack_cose::{EncryptionInfo, KeyId};
 use tamarack_model::{Code, ComponentId, codes};
 
 use super::{FetchRequest, Frame};
 use crate::command::{Alternatives, Selection, Sequence};
-use crate::parameter::{SOFT_FAILURE, STRICT_ORDER, Value};
+use crate::parameter::{ENCRYPTION_INFO, SOFT_FAILURE, STRICT_ORDER, Value};
 use crate::{AuthenticEnvelope, EffectError, EffectErrorKind, Effects, Operation, Reason, SuitDigest};
 
 /// What the procedure remembers of the components.
@@ -43,8 +44,16 @@ pub(crate) enum Flow {
     Enter(Sequence),
     /// Into the first of several sequences that succeeds.
     Try(Arc<Alternatives>),
-    /// Nowhere until this was brought.
-    Fetch(FetchRequest),
+    /// Nowhere until this was brought, and decrypted if need be.
+    Fetch(FetchRequest, Option<Box<Sealed>>),
+}
+
+/// How a payload that is being brought is encrypted.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub info: EncryptionInfo,
+    /// Most bytes of the plaintext.
+    pub max_size: Option<u64>,
 }
 
 /// Why a command failed.
@@ -73,6 +82,7 @@ impl FaultKind {
             Self::Effect(EffectErrorKind::Unauthorised) => codes::SUIT_UNAUTHORISED,
             Self::Effect(EffectErrorKind::UnsupportedComponent) => codes::SUIT_UNSUPPORTED_COMPONENT,
             Self::Effect(EffectErrorKind::TooLarge) | Self::Limit => codes::SUIT_LIMIT,
+            Self::Effect(EffectErrorKind::Decrypt) => codes::COSE_DECRYPT,
             Self::Effect(EffectErrorKind::NotFound | EffectErrorKind::Failed) => codes::SUIT_DIRECTIVE,
             Self::Malformed => codes::SUIT_MALFORMED,
         }
@@ -83,7 +93,12 @@ impl FaultKind {
             Self::Condition => Reason::ConditionFailed,
             Self::Effect(EffectErrorKind::Unauthorised) => Reason::ComponentUnauthorised,
             Self::Effect(EffectErrorKind::UnsupportedComponent) => Reason::ComponentUnsupported,
-            Self::Effect(EffectErrorKind::NotFound | EffectErrorKind::TooLarge | EffectErrorKind::Failed)
+            Self::Effect(
+                EffectErrorKind::NotFound
+                | EffectErrorKind::TooLarge
+                | EffectErrorKind::Decrypt
+                | EffectErrorKind::Failed,
+            )
             | Self::Malformed
             | Self::Limit => Reason::OperationFailed,
         }
@@ -146,6 +161,18 @@ impl<'a> Context<'a> {
         self.parameter(label).ok_or(Fault::malformed("a parameter that the command needs is not set"))
     }
 
+    /// How the content of the component is encrypted, if it is.
+    pub fn encryption_info(&self) -> Result<Option<EncryptionInfo>, Fault> {
+        match self.parameter(ENCRYPTION_INFO) {
+            // The static scan has read it before; the limits that it was read with were stricter than these.
+            Some(Value::Bytes(info)) => EncryptionInfo::parse(info, &tamarack_cbor::Limits::default())
+                .map(Some)
+                .map_err(|_| Fault::malformed("an encryption-info that cannot be read")),
+            Some(_) => Err(self.mistyped()),
+            None => Ok(None),
+        }
+    }
+
     /// Sets a parameter, unless it is set and shall not be replaced.
     pub fn set_parameter(&mut self, label: i64, value: &Value, replace: bool) -> Result<(), Fault> {
         match (label, value) {
@@ -199,6 +226,14 @@ impl<'a> Context<'a> {
     /// The component holds what the signed manifest says.
     pub fn mark_verified(&mut self) {
         if let Some(component) = self.store.components.get_mut(self.index) {
+            component.unverified = false;
+        }
+    }
+
+    /// What the component of this index holds needs no digest any more: it was the ciphertext of what another holds.
+    pub fn mark_source_verified(&mut self, index: u64) {
+        let component = usize::try_from(index).ok().and_then(|index| self.store.components.get_mut(index));
+        if let Some(component) = component {
             component.unverified = false;
         }
     }

@@ -12,12 +12,15 @@ use tamarack_model::{Code, ComponentId, codes};
 
 use crate::command::{Argument, Class, Command, Selection};
 use crate::manifest::{Member, Section};
-use crate::{AuthenticEnvelope, EffectError, Effects, Envelope, Error, Limits, Manifest, Reason, SuitDigest};
+use crate::{
+    AuthenticEnvelope, Ciphertext, EffectError, Effects, Envelope, Error, Limits, Manifest, Reason,
+    SuitDigest,
+};
 
 mod context;
 mod frame;
 
-pub(crate) use context::{Context, Fault, Flow};
+pub(crate) use context::{Context, Fault, Flow, Sealed};
 use context::{FaultKind, Store};
 use frame::{Frame, Kind};
 
@@ -142,6 +145,7 @@ pub struct Machine {
 #[derive(Debug)]
 struct Fetch {
     request: FetchRequest,
+    sealed: Option<Box<Sealed>>,
     answer: Option<Result<(), EffectError>>,
 }
 
@@ -226,8 +230,8 @@ impl Machine {
     }
 
     /// Goes on until a payload must be brought or the procedure has ended. A procedure ends well only if every component
-    /// that it brought or copied was afterwards matched (image-match or check-content). The provider is for commands that
-    /// decrypt; digests are the device's business.
+    /// that it brought or copied was afterwards matched (image-match or check-content). Digests and
+    /// decryption are the device's business.
     pub fn run(&mut self, effects: &mut dyn Effects, _provider: &Provider) -> Step {
         loop {
             if let Some(result) = &self.done {
@@ -237,6 +241,16 @@ impl Machine {
                 match fetch.answer.take() {
                     None => return Step::Fetch(fetch.request.clone()),
                     Some(result) => {
+                        let component = &fetch.request.component;
+                        let result = result.and_then(|()| match &fetch.sealed {
+                            Some(sealed) => effects.decrypt(
+                                &sealed.info,
+                                Ciphertext::Component(component),
+                                component,
+                                sealed.max_size,
+                            ),
+                            None => Ok(()),
+                        });
                         self.fetch = None;
                         self.conclude(result.map(|()| Flow::Next).map_err(Fault::from), None);
                     }
@@ -328,14 +342,14 @@ impl Machine {
             self.log.push(LogEntry { section, offset, component_index, command, policy, outcome, measured });
         };
         let fault = match result {
-            Ok(Flow::Fetch(request)) => {
-                self.fetch = Some(Fetch { request, answer: None });
+            Ok(Flow::Fetch(request, sealed)) => {
+                self.fetch = Some(Fetch { request, sealed, answer: None });
                 return;
             }
             Ok(flow) => {
                 note(Outcome::Ok);
                 match flow {
-                    Flow::Next | Flow::Fetch(_) => frame.advance(),
+                    Flow::Next | Flow::Fetch(..) => frame.advance(),
                     Flow::Select(Selection::All) => {
                         frame.select(Selection::Several((0..components).collect()));
                     }

@@ -26,7 +26,7 @@ table! {
     DEVICE_IDENTIFIER = 24, "device-identifier", Uuid, true;
     FETCH_ARGUMENTS = 25, "fetch-arguments", Bytes, true;
     // Encrypted payloads (draft-ietf-suit-firmware-encryption).
-    ENCRYPTION_INFO = 19, "encryption-info", EncryptionInfo, false;
+    ENCRYPTION_INFO = 19, "encryption-info", EncryptionInfo, true;
     // Update management (draft-ietf-suit-update-management).
     USE_BEFORE = 4, "use-before", Uint, false;
     MINIMUM_BATTERY = 26, "minimum-battery", Uint, false;

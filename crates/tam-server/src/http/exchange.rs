@@ -10,9 +10,10 @@ use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
+use tamarack_attest::Refusal;
 use tamarack_model::{Code, Hex, Protocol, codes};
 use tamarack_store::{Read, TenantId};
-use tamarack_tam::{Reply, Subject};
+use tamarack_tam::{AppraisalRequest, Reply, Subject, Tam};
 // What both protocols answer alike is taken from TEEP's table; `protocol` has what differs.
 use tamarack_teep::http::{ERROR_HEADER, METHOD, Situation};
 
@@ -130,30 +131,77 @@ async fn exchange(
     }
     let (head, body) = request.into_parts();
     check_headers(wanted, head.method.as_str(), &head.headers, body.is_end_stream())?;
-    let Ok(_permit) = app.in_flight.clone().try_acquire_owned() else {
+    let permit = app.in_flight.clone().try_acquire_owned();
+    let Ok(permit) = permit else {
         return Err(Answer::situation(Situation::Overloaded, "too many requests at the same time"));
     };
     let body = bounded(&app, body).await?;
     // A chunked body shows only now that it is empty.
     check_headers(wanted, head.method.as_str(), &head.headers, body.is_empty())?;
     let Wanted { protocol, keys } = *wanted;
-    let engine = tokio::task::spawn_blocking(move || {
-        match app.store.tenant(&tenant) {
-            Ok(Some(_)) => {}
-            Ok(None) => return Answer::no_tenant(),
-            Err(e) => return Answer::refuse(Situation::Failed.status(), e.code(), &e.to_string()),
-        }
+    let step = engine(&app, &tenant, &body, move |app, tam, tenant, body| {
         let now = app.clock.now();
-        let tam = app.tam.read().unwrap_or_else(PoisonError::into_inner);
         match protocol {
-            Protocol::Teep => tam.respond(now, &app.store, tenant, &body).into(),
+            Protocol::Teep => tam.begin(now, &app.store, tenant, body).map(Answer::from),
             Protocol::Otrp if tam.speaks_otrp() => {
-                tam.respond_otrp(now, &app.store, tenant, &body, keys).into()
+                Ok(tam.respond_otrp(now, &app.store, tenant, body, keys).into())
             }
-            Protocol::Otrp => Answer::situation(Situation::NotAcceptable, "this TAM does not speak OTrP"),
+            Protocol::Otrp => Ok(Answer::situation(Situation::NotAcceptable, "this TAM does not speak OTrP")),
         }
     });
-    engine.await.map_err(|_| Answer::situation(Situation::Failed, "the engine ended abnormally"))
+    let request = match step.await? {
+        Ok(answer) => return Ok(answer),
+        Err(request) => request,
+    };
+    // Who waits for a verifier holds nobody up: it has no place among those that are answered.
+    drop(permit);
+    let appraised = appraise(&app, request).await?;
+    let Ok(_permit) = app.in_flight.clone().acquire_owned().await else {
+        return Err(Answer::situation(Situation::Failed, "the TAM ends"));
+    };
+    engine(&app, &tenant, &body, move |app, tam, tenant, body| {
+        tam.resume(app.clock.now(), &app.store, tenant, body, appraised).into()
+    })
+    .await
+}
+
+/// Runs one step of the engine on a thread of its own.
+async fn engine<T: Send + 'static>(
+    app: &Arc<App>,
+    tenant: &TenantId,
+    body: &Bytes,
+    step: impl FnOnce(&App, &Tam, TenantId, &[u8]) -> T + Send + 'static,
+) -> Result<T, Answer> {
+    let (app, tenant, body) = (app.clone(), tenant.clone(), body.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        match app.store.tenant(&tenant) {
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(Answer::no_tenant()),
+            Err(e) => return Err(Answer::refuse(Situation::Failed.status(), e.code(), &e.to_string())),
+        }
+        let tam = app.tam.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(step(&app, &tam, tenant, &body))
+    });
+    done.await.unwrap_or_else(|_| Err(Answer::situation(Situation::Failed, "the engine ended abnormally")))
+}
+
+/// Asks the verifier, on a thread of its own and without the engine.
+async fn appraise(app: &Arc<App>, request: AppraisalRequest) -> Result<Result<Vec<u8>, Refusal>, Answer> {
+    let Some(remote) = app.remote.clone() else {
+        return Err(Answer::situation(
+            Situation::Failed,
+            "a verifier is to be asked, and none is configured",
+        ));
+    };
+    let Ok(place) = remote.places.clone().try_acquire_owned() else {
+        return Err(Answer::situation(Situation::Overloaded, "too many wait for the verifier"));
+    };
+    let asked = tokio::task::spawn_blocking(move || {
+        let appraised = remote.ask(request);
+        drop(place);
+        appraised
+    });
+    asked.await.map_err(|_| Answer::situation(Situation::Failed, "asking the verifier ended abnormally"))
 }
 
 fn check_headers(wanted: &Wanted, method: &str, headers: &HeaderMap, empty: bool) -> Result<(), Answer> {

@@ -7,5 +7,7 @@ mod keep;
 mod otrp;
 mod publish;
 mod references;
+mod release;
 mod support;
 mod teep;
+mod verifier;

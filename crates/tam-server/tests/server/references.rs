@@ -17,22 +17,31 @@ struct Maker {
     key: Box<dyn Sign>,
 }
 
+/// A release of this Agent, version 1 of its tag.
+pub fn release(key: &dyn Sign, agent: [u8; 32]) -> Vec<u8> {
+    corim(key, 1, agent)
+}
+
 impl Maker {
     fn corim(&self, version: u64, digest: u8) -> Vec<u8> {
-        let mut tag = Comid::new(Id::Text("firmware".into()), version);
-        let values = MeasurementValues {
-            digests: vec![Digest::sha256([digest; 32])],
-            svn: Some(Svn::Exact(version)),
-            ..MeasurementValues::default()
-        };
-        let element = Some(MeasuredElement::Text("urn:x-tamarack:agent".into()));
-        let measurement = Measurement { element, values, authorized_by: Vec::new() };
-        let class = Class { class_id: Some(ClassId::Uuid([2; 16])), ..Class::default() };
-        let environment = Environment::of_class(class);
-        tag.reference_values = vec![Triple { environment, measurements: vec![measurement] }];
-        let corim = Corim::new(Id::Text("acme".into()), tag);
-        tamarack_corim::sign(&corim, &Signer::new("Acme"), &*self.key, None).unwrap()
+        corim(&*self.key, version, [digest; 32])
     }
+}
+
+fn corim(key: &dyn Sign, version: u64, digest: [u8; 32]) -> Vec<u8> {
+    let mut tag = Comid::new(Id::Text("firmware".into()), version);
+    let values = MeasurementValues {
+        digests: vec![Digest::sha256(digest)],
+        svn: Some(Svn::Exact(version)),
+        ..MeasurementValues::default()
+    };
+    let element = Some(MeasuredElement::Text("urn:x-tamarack:agent".into()));
+    let measurement = Measurement { element, values, authorized_by: Vec::new() };
+    let class = Class { class_id: Some(ClassId::Uuid([2; 16])), ..Class::default() };
+    let environment = Environment::of_class(class);
+    tag.reference_values = vec![Triple { environment, measurements: vec![measurement] }];
+    let corim = Corim::new(Id::Text("acme".into()), tag);
+    tamarack_corim::sign(&corim, &Signer::new("Acme"), key, None).unwrap()
 }
 
 /// A TAM that knows a maker.

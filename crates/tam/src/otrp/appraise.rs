@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use tamarack_attest::release::Shown;
 use tamarack_attest::{Appraisal, Expectations, Grade, Policy, Refusal, appraise};
 use tamarack_cose::thumbprint;
 use tamarack_crypto::SignatureAlgorithm;
@@ -13,10 +14,10 @@ use tamarack_eat::SOFTWARE_TEE_FORMAT;
 use tamarack_jose::jwe::DecryptionKey;
 use tamarack_jose::jwk::KeyUse;
 use tamarack_jose::jws;
-use tamarack_model::{Code, DeviceId, Sha256Digest, TcEntry, UnixTime, View, codes};
+use tamarack_model::{Code, DeviceId, HeldBack, Sha256Digest, TcEntry, UnixTime, View, codes};
 use tamarack_otrp::{Dsi, EXTENSION_H1, MessageId, ResponseBody, SignedResponse, TfwData, Tolerance, taid};
 use tamarack_store::{
-    Device, Held, HeldDomain, OtrpDevice, Proof, ProviderKey, Read, StateMark, StoreError, TenantId,
+    Device, Held, HeldDomain, OtrpDevice, Proof, ProviderKey, Read, Recorded, StateMark, StoreError, TenantId,
 };
 use tamarack_x509::{Anchor, AnyChain, PathOptions, Role, crl, validate_any};
 
@@ -26,6 +27,7 @@ use crate::Tam;
 use crate::challenge::{Challenge, Invalid};
 use crate::config::{OtrpConfig, TeeRules};
 use crate::history::{state_fault, summary};
+use crate::release::{recorded, recorded_certificates};
 
 /// Why a device state is not believed.
 pub(crate) enum Disbelief {
@@ -67,6 +69,8 @@ pub(crate) struct Believed {
     pub again: bool,
     pub tid: MessageId,
     pub device: Box<Device>,
+    /// What it proved itself by.
+    pub recorded: Box<Recorded>,
     pub told: Told,
     /// SHA-256 of the DSI, which the next request names.
     pub dsihash: [u8; 32],
@@ -154,12 +158,22 @@ pub(crate) fn believe(
     let did = crypto.sha256(&dsi.tee.cert);
     let told = told(&dsi, did, wants_status, known.as_ref());
     let device = device_row(known, tenant, now, id, &appraised, &told)?;
+    let recorded = Box::new(match &appraised {
+        Appraised::Evidence(appraisal) => {
+            let eat = dsi.tee.eat.as_deref().unwrap_or_default();
+            recorded(tenant, now, true, Some(SOFTWARE_TEE_FORMAT), eat, appraisal)
+        }
+        Appraised::Certificates { device, grade, reasons } => {
+            let shown = Shown::of_certificates(*grade, reasons, now);
+            recorded_certificates(tenant, now, *device, &shown)
+        }
+    });
     let refused = device.quarantine.is_some().then_some(match was_quarantined {
         true => codes::DEVICE_QUARANTINED,
         false => codes::EVIDENCE_ROLLED_BACK,
     });
     let Asked { challenge, again } = asked;
-    Ok(Believed { challenge, again, tid, device: Box::new(device), told, dsihash, refused })
+    Ok(Believed { challenge, again, tid, device: Box::new(device), recorded, told, dsihash, refused })
 }
 
 /// Validates the TEE's certificate with those above it against the operator's TEE CAs.
@@ -338,12 +352,19 @@ pub(crate) fn told(dsi: &Dsi, did: [u8; 32], wants_status: bool, known: Option<&
     };
     let requested = tee.requestedtalist.iter();
     let unneeded = tee.unneededtalist.iter();
+    let withheld = tee.withheldtalist.iter();
     let view = View {
         held,
         requested: requested
             .filter_map(|ta| Some((taid::to_manifest(&ta.sdname, &ta.taid).ok()?, ta.seq)))
             .collect(),
         unneeded: unneeded.filter_map(|ta| taid::to_manifest(&ta.sdname, &ta.taid).ok()).collect(),
+        held_back: withheld
+            .filter_map(|ta| {
+                let id = taid::to_manifest(&ta.sdname, &ta.taid).ok()?;
+                Some(HeldBack { id, why: ta.why, sequence: ta.seq })
+            })
+            .collect(),
     };
     Told { device, view, present }
 }
@@ -424,5 +445,6 @@ fn device_row(
         last_seen: now,
         reported: Some(held),
         attested,
+        held_back: told.view.held_back.clone(),
     })
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use tamarack_jose::jwe::DecryptionKey;
 use tamarack_jose::jws::{self, VerificationKey};
-use tamarack_model::{Code, codes};
+use tamarack_model::{Code, ComponentId, HeldBack, OwnerSays, codes};
 use tamarack_otrp::response::Content;
 use tamarack_otrp::{ErrorCode, Reason, ResponseBody, SignedResponse, Status};
 use tamarack_store::{
@@ -52,11 +52,13 @@ impl Request<'_> {
         let mut authentic = response.verify(&key, crypto).map_err(|e| malformed(e.code(), &e))?;
 
         let told = told_of(&device, &record);
+        let recorded = self.read.recorded(self.tenant, &device.id).map_err(store)?;
         let burn = StoreOp::TakePending { tenant: self.tenant.clone(), token_hash: pending.token_hash };
         let standing = Standing {
             subject,
             session: pending.session,
             device: Device { last_seen: self.now, ..device },
+            recorded,
             told,
             dsihash: [0; 32],
             tid,
@@ -144,9 +146,19 @@ impl Request<'_> {
     }
 
     /// The TEE says why it did not.
-    fn refused(&self, otrp: &OtrpConfig, standing: Standing, reason: &Reason) -> Result<Ready, Reply> {
+    fn refused(&self, otrp: &OtrpConfig, mut standing: Standing, reason: &Reason) -> Result<Ready, Reply> {
         let code = reason.code.code();
         let text = describe_reason(reason);
+        if let Some(says) = owner_says(reason) {
+            let manifests = standing.before.iter().flat_map(|pending| &pending.manifests);
+            let ids: Vec<ComponentId> = manifests.map(|manifest| manifest.id.clone()).collect();
+            // The version is not in the answer; the next state of a device that knows the extension has it.
+            let withheld = &mut standing.device.held_back;
+            withheld.retain(|one| !ids.contains(&one.id));
+            withheld.extend(ids.into_iter().map(|id| HeldBack { id, why: says, sequence: None }));
+            let text = format!("{}: {text}", says.as_str());
+            return Ok(self.conclude(standing, SessionOutcome::of_owner(says), says.code(), text));
+        }
         if reason.code == ErrorCode::DevStateMismatch && !standing.restarted {
             let text = format!("{text}; began again");
             return self.again(otrp, standing, SessionOutcome::Failed, Some(code), text, true);
@@ -176,6 +188,12 @@ fn told_of(device: &Device, record: &OtrpDevice) -> Told {
     let held = device.reported.as_ref().map_or_else(Vec::new, |held: &Held| held.entries.clone());
     let view = tamarack_model::View { held, ..tamarack_model::View::default() };
     Told { device: record.clone(), view, present: Vec::new() }
+}
+
+/// What the device's owner says, which our Agents put in front of the text because the draft has no word for it.
+fn owner_says(reason: &Reason) -> Option<OwnerSays> {
+    let code = reason.message.as_deref()?.split(':').next()?;
+    OwnerSays::of(Code::parse(code)?)
 }
 
 /// A reason in a sentence.

@@ -14,7 +14,7 @@ use tamarack_otrp::taid;
 use tamarack_store::{CatalogueEntry, Domain, HeldDomain, OtrpDevice, Read, StoreError, TenantId};
 
 use crate::catalog::domain_of;
-use crate::planner::{Problem, plan};
+use crate::planner::{Plan, Problem};
 
 /// One change of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,15 +115,15 @@ pub(crate) struct Told {
     pub present: Vec<ComponentId>,
 }
 
-/// Plans the next step.
+/// The next step of a plan.
 pub(crate) fn next(
     read: &dyn Read,
     tenant: &TenantId,
     device: &tamarack_store::Device,
     told: &Told,
+    planned: Plan,
     crypto: &Crypto,
 ) -> Result<Next, StoreError> {
-    let planned = plan(read, tenant, &told.view)?;
     let planner = Planner { read, tenant, told, crypto, problems: planned.problems };
     planner.next(planned.install, planned.remove, device)
 }

@@ -10,8 +10,8 @@ use tamarack_otrp::broker::BrokerError;
 use tamarack_otrp::response::{Incoming, parse};
 use tamarack_otrp::{MessageId, Mode, Reason, ResponseBody, SignedResponse};
 use tamarack_store::{
-    Conflict, Device, HeldDomain, PendingCommand, PendingUpdate, Read, Session, SessionOutcome, StoreError,
-    StoreOp, TenantId,
+    Conflict, Device, HeldDomain, PendingCommand, PendingUpdate, Read, Recorded, Session, SessionOutcome,
+    StoreError, StoreOp, TenantId,
 };
 
 use super::appraise::{Believed, Disbelief, asked, believe};
@@ -20,7 +20,7 @@ use super::correlate::{new_rid, new_tid, pending_key};
 use super::plan::{Next, Step, Told, next};
 use super::reply;
 use crate::config::{OtrpConfig, Staple};
-use crate::planner::Problem;
+use crate::planner::{Problem, plan};
 use crate::{Event, Input, Output, Reply, Subject, Tam, random};
 
 /// How often an exchange starts again because the device was written at the same time.
@@ -152,6 +152,8 @@ pub(super) struct Standing {
     pub(super) subject: Subject,
     pub(super) session: [u8; 16],
     pub(super) device: Device,
+    /// What it proved itself by; none of a device in quarantine, of which everything stays as it was.
+    pub(super) recorded: Option<Recorded>,
     pub(super) told: Told,
     pub(super) dsihash: [u8; 32],
     pub(super) tid: MessageId,
@@ -308,7 +310,7 @@ impl Request<'_> {
         session: [u8; 16],
         believed: Believed,
     ) -> Result<Ready, Reply> {
-        let Believed { challenge, again, tid, device, told, dsihash, refused } = believed;
+        let Believed { challenge, again, tid, device, recorded, told, dsihash, refused } = believed;
         let config = &self.tam.config;
         let burn = StoreOp::BurnChallenge {
             tenant: self.tenant.clone(),
@@ -320,6 +322,7 @@ impl Request<'_> {
             subject: Subject::DeviceState,
             session,
             device: *device,
+            recorded: refused.is_none().then_some(*recorded),
             told,
             dsihash,
             tid,
@@ -340,11 +343,16 @@ impl Request<'_> {
     }
 
     /// The next command, or the end.
-    pub(super) fn proceed(&self, otrp: &OtrpConfig, standing: Standing) -> Result<Ready, Reply> {
+    pub(super) fn proceed(&self, otrp: &OtrpConfig, mut standing: Standing) -> Result<Ready, Reply> {
         let subject = standing.subject;
         let store = |e: StoreError| failed(subject, codes::STORE_FAILED, e);
         let crypto = &self.tam.crypto;
-        let planned = next(self.read, self.tenant, &standing.device, &standing.told, crypto);
+        let view = &standing.told.view;
+        let mut planned = plan(self.read, self.tenant, view).map_err(store)?;
+        self.tam
+            .withhold(self.read, &standing.device, view, &mut standing.recorded, &mut planned, self.now)
+            .map_err(store)?;
+        let planned = next(self.read, self.tenant, &standing.device, &standing.told, planned, crypto);
         let Next { step, problems } = planned.map_err(store)?;
         let Some(step) = step else { return Ok(self.done(otrp, standing, &problems)) };
         let pending = self.pending(&standing, &step);
@@ -474,9 +482,16 @@ impl Request<'_> {
         let code = problems.first().map(Problem::code);
         let event = Event { code, ..standing.event(text.clone()) };
         let keys = &standing.told.device.aiks;
-        let signed = (self.accepts_keys && !keys.is_empty())
-            .then(|| reply::signed_keys(otrp, self.now, keys).ok())
-            .flatten();
+        let withheld = problems.iter().find(|problem| matches!(problem, Problem::Withheld { .. }));
+        let keys_go_out = self.accepts_keys && !keys.is_empty();
+        if let (0, Some(withheld), false) = (standing.round, withheld, keys_go_out) {
+            // The protocol has no message for it, so that the code goes with the status.
+            let code = withheld.code();
+            let reply = Reply::Refuse { status: 403, code, event };
+            let ops = self.end(standing, SessionOutcome::Refused, Some(code), text);
+            return Ready::Persist { ops, reply };
+        }
+        let signed = keys_go_out.then(|| reply::signed_keys(otrp, self.now, keys).ok()).flatten();
         let reply = match signed {
             Some(message) => Reply::Keys { message, event },
             None => Reply::NoContent { event },
@@ -485,17 +500,29 @@ impl Request<'_> {
     }
 
     pub(super) fn fail(&self, standing: Standing, code: Code, text: String) -> Ready {
+        self.conclude(standing, SessionOutcome::Failed, code, text)
+    }
+
+    /// Ends the session without another command.
+    pub(super) fn conclude(
+        &self,
+        standing: Standing,
+        outcome: SessionOutcome,
+        code: Code,
+        text: String,
+    ) -> Ready {
         let event = Event { code: Some(code), ..standing.event(text.clone()) };
-        let ops = self.end(standing, SessionOutcome::Failed, Some(code), text);
+        let ops = self.end(standing, outcome, Some(code), text);
         Ready::Persist { ops, reply: Reply::NoContent { event } }
     }
 
     /// What every accepted answer writes: the time first, so that expiry is checked against it in the same transaction
     /// (security rule C2).
     fn ops(&self, standing: Standing) -> Vec<StoreOp> {
-        let Standing { device, burn, notes, .. } = standing;
+        let Standing { device, recorded, burn, notes, .. } = standing;
         let mut ops = alloc::vec![StoreOp::AdvanceTime(self.now), burn, StoreOp::PutDevice(Box::new(device))];
         ops.extend(notes);
+        ops.extend(recorded.map(|recorded| StoreOp::Record(Box::new(recorded))));
         ops
     }
 

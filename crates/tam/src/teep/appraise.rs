@@ -4,16 +4,22 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
-use tamarack_attest::{Appraisal, Expectations, Hints, Refusal, appraise, hints_unverified};
+use tamarack_attest::{
+    Appraisal, Expectations, Hints, Policy, Refusal, ResultExpectations, ResultPolicy, appraise,
+    hints_unverified, result,
+};
 use tamarack_cose::{Encrypted, KeyId, Purpose, VerificationKey, Verified, thumbprint};
+use tamarack_crypto::Provider;
 use tamarack_model::{Code, UnixTime, codes};
-use tamarack_store::{Device, Held, Proof, Read, StateMark, StoreError, TeepKey, TenantId};
+use tamarack_store::{Device, Held, Proof, Read, Recorded, StateMark, StoreError, TeepKey, TenantId};
 use tamarack_teep::{CHALLENGE_HEADER, DataItems, EVIDENCE_CONTEXT, Message, QueryResponse, SignedMessage};
 
 use crate::Tam;
 use crate::challenge::{Challenge, Invalid, Question};
 use crate::history::{state_fault, summary};
+use crate::release::recorded;
 
 /// How a COSE_Encrypt begins: tag 96.
 const ENCRYPTED: [u8; 2] = [0xd8, 0x60];
@@ -28,6 +34,19 @@ pub(crate) enum Disbelief {
     Burned,
     /// The store failed.
     Store(StoreError),
+    /// It is for a verifier to say.
+    Appraise(AppraisalRequest),
+}
+
+/// What a verifier is asked: Evidence that is fresh, and whose sender holds the key in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppraisalRequest {
+    /// Its attestation-payload-format.
+    pub format: String,
+    /// The Evidence, decrypted.
+    pub evidence: Vec<u8>,
+    /// The challenge that it answers.
+    pub nonce: Vec<u8>,
 }
 
 impl From<StoreError> for Disbelief {
@@ -43,6 +62,8 @@ pub(crate) struct Believed {
     /// What was asked for.
     pub items: DataItems,
     pub device: Box<Device>,
+    /// What it proved itself by.
+    pub recorded: Box<Recorded>,
     /// Why it gets nothing all the same.
     pub refused: Option<Code>,
 }
@@ -55,6 +76,9 @@ fn evidence(code: Code, reason: impl Into<String>) -> Disbelief {
 /// be the decryption of the Evidence, the TEEP signature by the key that the Evidence vouches for, then the Evidence with its
 /// chain. The challenge is only read here;
 /// it is burned in the transaction that writes the device.
+///
+/// `appraised` is what a verifier said about this message, if one was asked. It is looked at like any other claim, and all else
+/// again, because time has passed.
 pub(crate) fn believe(
     tam: &Tam,
     read: &dyn Read,
@@ -62,13 +86,19 @@ pub(crate) fn believe(
     now: UnixTime,
     message: &SignedMessage,
     unverified: &QueryResponse,
+    appraised: Option<&Result<Vec<u8>, Refusal>>,
 ) -> Result<Believed, Disbelief> {
     let Some(payload) = &unverified.attestation_payload else {
         return Err(evidence(codes::EVIDENCE_MISSING, "no attestation payload"));
     };
     let format = unverified.attestation_payload_format.as_deref();
     let payload = opened(tam, tenant, now, payload)?;
-    let Hints { nonce, teep_key } = hints_unverified(format, &payload).map_err(Disbelief::Evidence)?;
+    // No format means an Attestation Result.
+    let hints = match (format, &tam.config.results) {
+        (None, Some(_)) => result::hints_unverified(&payload),
+        (format, _) => hints_unverified(format, &payload),
+    };
+    let Hints { nonce, teep_key } = hints.map_err(Disbelief::Evidence)?;
     let challenge = Challenge::verify(&tam.config, tenant, &nonce, now, &tam.crypto);
 
     let Some(key) = teep_key else {
@@ -83,20 +113,60 @@ pub(crate) fn believe(
     if read.is_burned(&challenge.id)? {
         return Err(Disbelief::Burned);
     }
-    let expected = Expectations { nonce: &nonce, teep_key: Some(teep_key), now };
     // The verified message is the one that was parsed before, so what was decrypted is its payload too.
     let format = response.attestation_payload_format.as_deref();
     let policy = tam.evidence_policy(read, tenant)?;
-    let appraisal =
-        appraise(format, &payload, &expected, &policy, &tam.crypto).map_err(Disbelief::Evidence)?;
+    let asked = Asked { nonce: &nonce, teep_key, now };
+    let appraisal = match (format, &tam.config.results, appraised) {
+        (None, Some(results), _) => accept(results, &payload, &asked, &policy, &tam.crypto),
+        (Some(format), Some(_), None) if tam.config.remote_verifier => {
+            return Err(Disbelief::Appraise(AppraisalRequest {
+                format: format.into(),
+                evidence: payload.into_owned(),
+                nonce,
+            }));
+        }
+        (Some(_), Some(results), Some(Ok(ear))) => accept(results, ear, &asked, &policy, &tam.crypto),
+        (_, _, Some(Err(refusal))) => Err(refusal.clone()),
+        (format, _, _) => {
+            let expected = Expectations { nonce: &nonce, teep_key: Some(teep_key), now };
+            appraise(format, &payload, &expected, &policy, &tam.crypto)
+        }
+    };
+    let appraisal = appraisal.map_err(Disbelief::Evidence)?;
     let known = read.device(tenant, &appraisal.device)?;
     let was_quarantined = known.as_ref().is_some_and(|device| device.quarantine.is_some());
+    let recorded = Box::new(recorded(tenant, now, false, format, &payload, &appraisal));
     let device = device_row(known, tenant, now, &appraisal, (key, teep_key), &response)?;
     let refused = device.quarantine.is_some().then_some(match was_quarantined {
         true => codes::DEVICE_QUARANTINED,
         false => codes::EVIDENCE_ROLLED_BACK,
     });
-    Ok(Believed { response, challenge, items, device: Box::new(device), refused })
+    Ok(Believed { response, challenge, items, device: Box::new(device), recorded, refused })
+}
+
+/// What an Attestation Result must be about.
+struct Asked<'a> {
+    nonce: &'a [u8],
+    teep_key: KeyId,
+    now: UnixTime,
+}
+
+/// Takes the word of a verifier (security rule E3), as far as the tenant's own reference values do not say otherwise.
+fn accept(
+    results: &ResultPolicy,
+    ear: &[u8],
+    asked: &Asked<'_>,
+    policy: &Policy,
+    provider: &Provider,
+) -> Result<Appraisal, Refusal> {
+    let Asked { nonce, teep_key, now } = *asked;
+    let expected = ResultExpectations { nonce: Some(nonce), key: Some(teep_key), now };
+    let appraisal = results.accept(ear, &expected, provider)?.appraisal(policy.minimum)?;
+    match &policy.references {
+        Some(references) => appraisal.compared(references, now),
+        None => Ok(appraisal),
+    }
 }
 
 /// The Evidence itself. What is encrypted names the challenge on the outside: only for one of ours is it decrypted. Nobody
@@ -194,5 +264,6 @@ fn device_row(
         last_seen: now,
         reported: Some(attested.clone()),
         attested: Some(attested),
+        held_back: response.owner_policy.clone(),
     })
 }

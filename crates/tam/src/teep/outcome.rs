@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use tamarack_cbor::Limits;
 use tamarack_cose::Sign1;
-use tamarack_model::{Code, TcEntry, UnixTime, codes};
+use tamarack_model::{Code, OwnerSays, TcEntry, UnixTime, codes};
 use tamarack_store::{Device, Held, PendingUpdate, Proof, Read, SessionOutcome, StoreError};
 use tamarack_suit::{Report, ReportResult};
 use tamarack_teep::{ErrCode, ErrorMessage, Success};
@@ -102,7 +102,37 @@ pub(crate) fn of_error(error: &ErrorMessage, token: &[u8], limits: &Limits) -> C
         reason = format!("{reason}; report: {text}");
     }
     let code = reported.map_or(code_of(error.err_code), |(code, _)| code);
-    Conclusion { outcome: SessionOutcome::Failed, code: Some(code), reason }
+    // What the device's owner says is nobody's failure; what else went wrong is.
+    let codes = reports.read.iter().filter_map(|report| match &report.result {
+        ReportResult::Success => None,
+        ReportResult::Failure { code, .. } => Some(known_code(*code)),
+    });
+    let says: Option<Vec<OwnerSays>> = codes.map(|code| OwnerSays::of(code?)).collect();
+    match says.and_then(|says| says.into_iter().max()) {
+        Some(says) => {
+            let outcome = SessionOutcome::of_owner(says);
+            Conclusion { outcome, code: Some(says.code()), reason: format!("{}: {reason}", says.as_str()) }
+        }
+        None => Conclusion { outcome: SessionOutcome::Failed, code: Some(code), reason },
+    }
+}
+
+/// What of an Update was done although the device's owner withheld something of it: the removals, and the manifests that a
+/// report says are installed.
+pub(crate) fn done_besides(
+    error: &ErrorMessage,
+    pending: &PendingUpdate,
+    token: &[u8],
+    limits: &Limits,
+) -> PendingUpdate {
+    let reports = Reports::read(&error.suit_reports, token, limits);
+    let installed = |manifest: &&TcEntry| {
+        reports.about(manifest).is_some_and(|report| matches!(report.result, ReportResult::Success))
+    };
+    PendingUpdate {
+        manifests: pending.manifests.iter().filter(installed).cloned().collect(),
+        ..pending.clone()
+    }
 }
 
 /// Our code for what an Agent says.
@@ -150,7 +180,7 @@ pub(crate) fn reported(
         entries.extend(components.into_iter().flatten());
     }
     let proof = match outcome {
-        SessionOutcome::Updated => Proof::Report,
+        SessionOutcome::Updated | SessionOutcome::RefusedByOwner | SessionOutcome::Deferred => Proof::Report,
         SessionOutcome::Unconfirmed
         | SessionOutcome::NothingToDo
         | SessionOutcome::Failed

@@ -124,15 +124,27 @@ impl Event {
 /// what is not listed never reaches a device as an Update.
 pub(crate) fn err_code(code: Code) -> ErrCode {
     match code {
-        codes::EVIDENCE_ROLLED_BACK | codes::DEVICE_QUARANTINED => ErrCode::PermanentError,
-        codes::STORE_FAILED | codes::OVERLOADED => ErrCode::TemporaryError,
+        codes::EVIDENCE_ROLLED_BACK | codes::DEVICE_QUARANTINED | codes::RELEASE_DENIED => {
+            ErrCode::PermanentError
+        }
+        // A policy that cannot be read or does not end is no fault of the device's.
+        codes::STORE_FAILED
+        | codes::OVERLOADED
+        | codes::VERIFIER_UNAVAILABLE
+        | codes::RELEASE_POLICY_INVALID
+        | codes::RELEASE_POLICY_NAME
+        | codes::RELEASE_POLICY_LIMIT
+        | codes::RELEASE_POLICY_TIME
+        | codes::RELEASE_POLICY_FAILED
+        | codes::RELEASE_POLICY_RESULT
+        | codes::RELEASE_UNKNOWN => ErrCode::TemporaryError,
         // Everything else that is wrong with what the device showed: it must show something better first.
         _ => ErrCode::AttestationRequired,
     }
 }
 
 /// Longest err-msg in bytes (section 4.4).
-const MESSAGE_LIMIT: usize = 128;
+pub(crate) const MESSAGE_LIMIT: usize = 128;
 
 /// The Update that gives a device nothing but the reason. It has no token, because nothing is kept of it.
 pub(crate) fn refusing_update(code: Code, agent_nonce: Option<[u8; 16]>) -> Update {

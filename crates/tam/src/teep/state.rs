@@ -1,25 +1,29 @@
 //! One POST from its body to its answer.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use tamarack_model::{Code, Sha256Digest, TcEntry, UnixTime, View, codes};
+use tamarack_attest::Refusal;
+use tamarack_model::{Code, ComponentId, TcEntry, UnixTime, View, codes};
 use tamarack_store::{
-    Conflict, Device, PendingUpdate, Read, Session, SessionOutcome, StoreError, StoreOp, TenantId,
+    Conflict, Device, PendingUpdate, Read, Recorded, Session, SessionOutcome, StoreError, StoreOp, TenantId,
 };
+use tamarack_suit::Envelope;
 use tamarack_teep::http::Situation;
 use tamarack_teep::{
     CipherSuite, DataItems, ErrorMessage, Message, QueryResponse, SignedMessage, Success, Update,
 };
 
-use super::appraise::{Believed, Disbelief, believe};
+use super::appraise::{AppraisalRequest, Believed, Disbelief, believe};
 use super::outcome::{self, Conclusion};
 use super::reply::{self, Event, Reply, Subject, failed, refuse, refusing_update};
 use crate::challenge::{Challenge, Question};
 use crate::planner::{Plan, Problem, plan};
-use crate::{Tam, random};
+use crate::release::told;
+use crate::{Tam, personal, random};
 
 /// What the driver tells an [`Exchange`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub enum Input {
     Request(Vec<u8>),
     /// What came of [`Output::Persist`].
     Persisted(Result<(), StoreError>),
+    /// What came of [`Output::Appraise`]: a signed EAR, or why there is none.
+    Appraised(Result<Vec<u8>, Refusal>),
 }
 
 /// What an [`Exchange`] wants.
@@ -35,6 +41,8 @@ pub enum Input {
 pub enum Output {
     /// Apply these changes, then hand in [`Input::Persisted`].
     Persist(Vec<StoreOp>),
+    /// Ask a verifier, then hand in [`Input::Appraised`]. Nothing is held in the store meanwhile, and no other exchange waits.
+    Appraise(AppraisalRequest),
     /// Send this; the exchange has ended.
     Reply(Reply),
 }
@@ -51,13 +59,22 @@ pub struct Exchange<'t> {
 
 enum State {
     ExpectRequest,
+    /// The body of the request, which is gone through again: its challenge may have expired, or been answered, meanwhile.
+    ExpectAppraised(Vec<u8>),
     ExpectPersisted(Box<Waiting>),
     Done,
 }
 
+/// A message with what a verifier said about it, if one was asked.
+#[derive(Clone)]
+struct Asked {
+    body: Vec<u8>,
+    appraised: Option<Result<Vec<u8>, Refusal>>,
+}
+
 /// What is held until the store has answered.
 struct Waiting {
-    body: Vec<u8>,
+    asked: Asked,
     attempts: u8,
     reply: Reply,
     suite: Option<CipherSuite>,
@@ -67,6 +84,7 @@ struct Waiting {
 /// A reply that may go out at once, or only after something is durable.
 enum Step {
     Reply(Reply),
+    Appraise(AppraisalRequest),
     Persist { ops: Vec<StoreOp>, reply: Reply, suite: Option<CipherSuite>, agent_nonce: Option<[u8; 16]> },
 }
 
@@ -79,11 +97,19 @@ impl<'t> Exchange<'t> {
     /// (security rule S3). An input that does not fit the state ends the exchange with status 500.
     pub fn handle(&mut self, now: UnixTime, read: &dyn Read, input: Input) -> Output {
         match (core::mem::replace(&mut self.state, State::Done), input) {
-            (State::ExpectRequest, Input::Request(body)) => self.request(now, read, body, 1),
+            (State::ExpectRequest, Input::Request(body)) => {
+                self.request(now, read, Asked { body, appraised: None }, 1)
+            }
+            (State::ExpectAppraised(body), Input::Appraised(result)) => {
+                self.request(now, read, Asked { body, appraised: Some(result) }, 1)
+            }
             (State::ExpectPersisted(waiting), Input::Persisted(outcome)) => {
                 self.persisted(now, read, *waiting, outcome)
             }
-            (State::ExpectRequest | State::ExpectPersisted(_) | State::Done, _) => Output::Reply(failed(
+            (
+                State::ExpectRequest | State::ExpectAppraised(_) | State::ExpectPersisted(_) | State::Done,
+                _,
+            ) => Output::Reply(failed(
                 Subject::Unknown,
                 codes::INTERNAL,
                 "the exchange was driven out of order",
@@ -91,12 +117,22 @@ impl<'t> Exchange<'t> {
         }
     }
 
-    fn request(&mut self, now: UnixTime, read: &dyn Read, body: Vec<u8>, attempts: u8) -> Output {
-        let step = Request { tam: self.tam, tenant: &self.tenant, read, now };
-        match step.answer(&body) {
+    /// An exchange that waits for a verifier, begun anew: what it knew is the body and nothing else.
+    pub(crate) fn waiting_for_verifier(tam: &'t Tam, tenant: TenantId, body: Vec<u8>) -> Self {
+        Self { tam, tenant, state: State::ExpectAppraised(body) }
+    }
+
+    fn request(&mut self, now: UnixTime, read: &dyn Read, asked: Asked, attempts: u8) -> Output {
+        let appraised = asked.appraised.as_ref();
+        let step = Request { tam: self.tam, tenant: &self.tenant, read, now, appraised };
+        match step.answer(&asked.body) {
             Ok(Step::Reply(reply)) | Err(reply) => Output::Reply(reply),
+            Ok(Step::Appraise(request)) => {
+                self.state = State::ExpectAppraised(asked.body);
+                Output::Appraise(request)
+            }
             Ok(Step::Persist { ops, reply, suite, agent_nonce }) => {
-                let waiting = Waiting { body, attempts, reply, suite, agent_nonce };
+                let waiting = Waiting { asked, attempts, reply, suite, agent_nonce };
                 self.state = State::ExpectPersisted(Box::new(waiting));
                 Output::Persist(ops)
             }
@@ -110,7 +146,7 @@ impl<'t> Exchange<'t> {
         waiting: Waiting,
         outcome: Result<(), StoreError>,
     ) -> Output {
-        let Waiting { body, attempts, reply, suite, agent_nonce } = waiting;
+        let Waiting { asked, attempts, reply, suite, agent_nonce } = waiting;
         let subject = reply.event().subject;
         let refuse_evidence = |code: Code, reason: &str| {
             let event = Event { code: Some(code), ..Event::new(subject, reason) };
@@ -128,7 +164,7 @@ impl<'t> Exchange<'t> {
             }
             Err(StoreError::Conflict(Conflict::Missing("pending update"))) => unknown_token(subject),
             Err(StoreError::Conflict(Conflict::Changed)) if attempts < ATTEMPTS => {
-                return self.request(now, read, body, attempts + 1);
+                return self.request(now, read, asked, attempts + 1);
             }
             Err(e) => failed(subject, codes::STORE_FAILED, e),
         })
@@ -166,6 +202,7 @@ struct Request<'r> {
     tenant: &'r TenantId,
     read: &'r dyn Read,
     now: UnixTime,
+    appraised: Option<&'r Result<Vec<u8>, Refusal>>,
 }
 
 impl Request<'_> {
@@ -219,8 +256,13 @@ impl Request<'_> {
     fn query_response(&self, message: &SignedMessage, unverified: &QueryResponse) -> Result<Step, Reply> {
         let subject = Subject::QueryResponse;
         let suite = message.cipher_suite();
-        let believed = believe(self.tam, self.read, self.tenant, self.now, message, unverified);
+        let believed =
+            believe(self.tam, self.read, self.tenant, self.now, message, unverified, self.appraised);
+        if let Err(Disbelief::Appraise(request)) = believed {
+            return Ok(Step::Appraise(request));
+        }
         let believed = believed.map_err(|disbelief| match disbelief {
+            Disbelief::Appraise(_) => failed(subject, codes::INTERNAL, "asked a verifier twice"),
             Disbelief::Message(e) => {
                 refuse(Situation::Malformed, e.code(), Event::new(subject, e.to_string()))
             }
@@ -237,16 +279,20 @@ impl Request<'_> {
     /// The device is who it says: decide what it gets.
     fn plan(&self, believed: Believed, suite: Option<CipherSuite>) -> Result<Step, Reply> {
         let subject = Subject::QueryResponse;
-        let Believed { response, challenge, items, device, refused } = believed;
+        let Believed { response, challenge, items, device, recorded, refused } = believed;
         if !items.contains(DataItems::TRUSTED_COMPONENTS) || response.tc_list.is_empty() {
             let event = Event::new(subject, "the component list that was asked for is missing");
             return Err(refuse(Situation::Malformed, codes::TEEP_MALFORMED, event));
         }
         let session = random(&self.tam.crypto).map_err(|e| failed(subject, codes::INTERNAL, e))?;
-        let draft = Draft { session, device: *device, challenge, suite, agent_nonce: response.agent_nonce };
+        let agent_nonce = response.agent_nonce;
+        let mut draft = Draft { session, device: *device, recorded: None, challenge, suite, agent_nonce };
         if let Some(code) = refused {
             return self.refused_device(draft, code);
         }
+        draft.recorded = Some(*recorded);
+        let brought = response.requested_tc_list.iter().filter(|one| one.have_binary == Some(true));
+        let brought: BTreeSet<ComponentId> = brought.map(|one| one.component_id.clone()).collect();
         let view = View {
             held: response.tc_list,
             requested: response
@@ -255,24 +301,47 @@ impl Request<'_> {
                 .map(|requested| (requested.component_id, requested.sequence_number))
                 .collect(),
             unneeded: response.unneeded_manifest_list,
+            held_back: response.owner_policy,
         };
         let store = |e: StoreError| failed(subject, codes::STORE_FAILED, e);
         let mut plan = plan(self.read, self.tenant, &view).map_err(store)?;
-        let envelopes = self.envelopes(&mut plan).map_err(store)?;
+        self.tam
+            .withhold(self.read, &draft.device, &view, &mut draft.recorded, &mut plan, self.now)
+            .map_err(store)?;
+        plan.personal =
+            personal::planned(self.read, self.tenant, &draft.device, &view, &plan).map_err(store)?;
+        self.tam
+            .withhold_personal(self.read, &draft.device, &mut draft.recorded, &mut plan, self.now)
+            .map_err(store)?;
+        let envelopes = self.envelopes(&mut plan, &brought).map_err(store)?;
         let text = describe(&plan);
         if plan.is_empty() {
-            return Ok(self.nothing_to_do(draft, &plan, text));
+            return match told(&plan.problems, reply::MESSAGE_LIMIT) {
+                Some(message) => self.nothing_released(draft, &plan, message, text),
+                None => Ok(self.nothing_to_do(draft, &plan, text)),
+            };
         }
         self.update(draft, plan, envelopes, text)
     }
 
-    /// Reads the planned envelopes; what goes beyond the limit of an Update leaves the plan.
-    fn envelopes(&self, plan: &mut Plan) -> Result<Vec<Vec<u8>>, StoreError> {
+    /// Reads the planned envelopes; what goes beyond the limit of an Update leaves the plan. A manifest whose one component
+    /// the device has already (`brought`, have-binary) goes without its payload.
+    fn envelopes(
+        &self,
+        plan: &mut Plan,
+        brought: &BTreeSet<ComponentId>,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut envelopes = Vec::with_capacity(plan.install.len());
         let mut room = self.tam.config.update_limit;
         let mut kept = Vec::with_capacity(plan.install.len());
         for entry in core::mem::take(&mut plan.install) {
-            let envelope = self.read.artifact(&entry.artifact.0)?;
+            let mut envelope = self.read.artifact(&entry.artifact.0)?;
+            if let [only] = &entry.components[..]
+                && brought.contains(&only.id)
+                && let Ok(parsed) = Envelope::parse(&envelope, &tamarack_suit::Limits::default())
+            {
+                envelope = parsed.without_payloads();
+            }
             match room.checked_sub(envelope.len()) {
                 Some(rest) => {
                     room = rest;
@@ -283,6 +352,16 @@ impl Request<'_> {
             }
         }
         plan.install = kept;
+        for personal in core::mem::take(&mut plan.personal) {
+            match room.checked_sub(personal.envelope.len()) {
+                Some(rest) => {
+                    room = rest;
+                    envelopes.push(tamarack_suit::untagged(&personal.envelope).to_vec());
+                    plan.personal.push(personal);
+                }
+                None => plan.problems.push(Problem::TooLarge(personal.manifest)),
+            }
+        }
         Ok(envelopes)
     }
 
@@ -293,6 +372,26 @@ impl Request<'_> {
         let reply = refusal(self.tam, code, agent_nonce, suite.as_ref(), event);
         let ops = draft.ops(self, Some((SessionOutcome::Refused, Some(code))), reason);
         Ok(Step::Persist { ops, reply, suite, agent_nonce })
+    }
+
+    /// The release policy let none of it through: the device is told so.
+    fn nothing_released(
+        &self,
+        draft: Draft,
+        plan: &Plan,
+        message: String,
+        text: String,
+    ) -> Result<Step, Reply> {
+        let subject = Subject::QueryResponse;
+        let withheld = plan.problems.iter().find(|problem| matches!(problem, Problem::Withheld { .. }));
+        let code = withheld.map_or(codes::RELEASE_DENIED, Problem::code);
+        let (suite, agent_nonce) = (draft.suite.clone(), draft.agent_nonce);
+        let update = Update { err_msg: Some(message), ..refusing_update(code, agent_nonce) };
+        let message =
+            reply::sign_update(self.tam, update, suite.as_ref()).map_err(|e| failed(subject, e.code(), e))?;
+        let event = Event { code: Some(code), ..draft.event(text.clone()) };
+        let ops = draft.ops(self, Some((SessionOutcome::Refused, Some(code))), text);
+        Ok(Step::Persist { ops, reply: Reply::Transmit { message, event }, suite, agent_nonce })
     }
 
     fn nothing_to_do(&self, draft: Draft, plan: &Plan, text: String) -> Step {
@@ -320,11 +419,9 @@ impl Request<'_> {
             manifests: plan
                 .install
                 .iter()
-                .map(|entry| TcEntry {
-                    id: entry.manifest.clone(),
-                    digest: Some(Sha256Digest(entry.digest.0)),
-                    size: None,
-                })
+                .map(|entry| (&entry.manifest, entry.digest))
+                .chain(plan.personal.iter().map(|personal| (&personal.manifest, personal.digest)))
+                .map(|(id, digest)| TcEntry { id: id.clone(), digest: Some(digest), size: None })
                 .collect(),
             removals: plan.remove.clone(),
             sent: self.now,
@@ -336,6 +433,8 @@ impl Request<'_> {
             unneeded_manifest_list: plan.remove,
             manifest_list,
             agent_nonce: draft.agent_nonce,
+            // Without err-code: what else it asks for is meant.
+            err_msg: told(&plan.problems, reply::MESSAGE_LIMIT),
             ..Update::default()
         };
         let (suite, agent_nonce) = (draft.suite.clone(), draft.agent_nonce);
@@ -353,7 +452,10 @@ impl Request<'_> {
         let conclusion = outcome::of_success(success, &pending, token, &self.tam.config.limits);
         let store = |e: StoreError| failed(Subject::Success, codes::STORE_FAILED, e);
         let reported = match conclusion.outcome {
-            SessionOutcome::Failed => device.reported.clone(),
+            // A Success says nothing of the owner.
+            SessionOutcome::Failed | SessionOutcome::RefusedByOwner | SessionOutcome::Deferred => {
+                device.reported.clone()
+            }
             SessionOutcome::Updated
             | SessionOutcome::Unconfirmed
             | SessionOutcome::NothingToDo
@@ -362,7 +464,18 @@ impl Request<'_> {
                     .map_err(store)?,
             ),
         };
-        Ok(self.conclude(Subject::Success, Device { reported, ..device }, pending, conclusion))
+        let delivered = match conclusion.outcome {
+            SessionOutcome::Updated | SessionOutcome::Unconfirmed => {
+                personal::delivered(self.read, &device, &pending.manifests, self.now).map_err(store)?
+            }
+            SessionOutcome::Failed
+            | SessionOutcome::NothingToDo
+            | SessionOutcome::Refused
+            | SessionOutcome::RefusedByOwner
+            | SessionOutcome::Deferred => Vec::new(),
+        };
+        let device = Device { reported, ..device };
+        Ok(self.conclude(Subject::Success, device, pending, conclusion, delivered))
     }
 
     fn error(&self, message: &SignedMessage, error: &ErrorMessage) -> Result<Step, Reply> {
@@ -378,8 +491,26 @@ impl Request<'_> {
         };
         let (pending, token) = self.pending(Subject::Error, Some(token))?;
         let device = self.answering(Subject::Error, message, &pending)?;
-        let conclusion = outcome::of_error(error, token, &self.tam.config.limits);
-        Ok(self.conclude(Subject::Error, device, pending, conclusion))
+        let limits = &self.tam.config.limits;
+        let conclusion = outcome::of_error(error, token, limits);
+        let mut delivered = Vec::new();
+        let device = match conclusion.outcome {
+            SessionOutcome::RefusedByOwner | SessionOutcome::Deferred => {
+                let done = outcome::done_besides(error, &pending, token, limits);
+                let store = |e: StoreError| failed(Subject::Error, codes::STORE_FAILED, e);
+                let reported = outcome::reported(self.read, &device, &done, self.now, conclusion.outcome);
+                let reported = Some(reported.map_err(store)?);
+                delivered =
+                    personal::delivered(self.read, &device, &done.manifests, self.now).map_err(store)?;
+                Device { reported, held_back: error.owner_policy.clone(), ..device }
+            }
+            SessionOutcome::Failed
+            | SessionOutcome::Updated
+            | SessionOutcome::Unconfirmed
+            | SessionOutcome::NothingToDo
+            | SessionOutcome::Refused => device,
+        };
+        Ok(self.conclude(Subject::Error, device, pending, conclusion, delivered))
     }
 
     /// The Update that a token belongs to (security rule C4).
@@ -421,6 +552,7 @@ impl Request<'_> {
         device: Device,
         pending: PendingUpdate,
         conclusion: Conclusion,
+        more: Vec<StoreOp>,
     ) -> Step {
         let Conclusion { outcome, code, reason } = conclusion;
         let event = Event {
@@ -438,12 +570,13 @@ impl Request<'_> {
             code,
             reason: Some(reason),
         };
-        let ops = alloc::vec![
+        let mut ops = alloc::vec![
             StoreOp::AdvanceTime(self.now),
             StoreOp::TakePending { tenant, token_hash: pending.token_hash },
             StoreOp::PutDevice(Box::new(Device { last_seen: self.now, ..device })),
             end,
         ];
+        ops.extend(more);
         Step::Persist { ops, reply: Reply::NoContent { event }, suite: None, agent_nonce: None }
     }
 }
@@ -452,6 +585,8 @@ impl Request<'_> {
 struct Draft {
     session: [u8; 16],
     device: Device,
+    /// What it proved itself by; none of a device in quarantine, of which everything stays as it was.
+    recorded: Option<Recorded>,
     challenge: Challenge,
     suite: Option<CipherSuite>,
     agent_nonce: Option<[u8; 16]>,
@@ -486,7 +621,7 @@ impl Draft {
             code: end.and_then(|(_, code)| code),
             reason: Some(reason),
         };
-        alloc::vec![
+        let mut ops = alloc::vec![
             StoreOp::AdvanceTime(now),
             StoreOp::BurnChallenge {
                 tenant,
@@ -496,13 +631,17 @@ impl Draft {
             },
             StoreOp::PutDevice(Box::new(self.device)),
             StoreOp::InsertSession(session),
-        ]
+        ];
+        ops.extend(self.recorded.map(|recorded| StoreOp::Record(Box::new(recorded))));
+        ops
     }
 }
 
 /// A plan in a sentence.
 fn describe(plan: &Plan) -> String {
-    let install = plan.install.iter().map(|entry| format!("{} {}", entry.manifest, entry.sequence));
+    let personal = plan.personal.iter().map(|personal| (&personal.manifest, personal.sequence));
+    let install = plan.install.iter().map(|entry| (&entry.manifest, entry.sequence)).chain(personal);
+    let install = install.map(|(manifest, sequence)| format!("{manifest} {sequence}"));
     let mut text = match plan.is_empty() {
         true => String::from("nothing to do"),
         false => format!("install: [{}]; remove: [{}]", crate::join(install), crate::join(&plan.remove)),

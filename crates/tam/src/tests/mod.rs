@@ -11,7 +11,9 @@ mod outcome;
 mod planning;
 mod publish;
 mod reference;
+mod release;
 mod request;
+mod verifier;
 mod world;
 
 use tamarack_crypto::Sign;

@@ -1,4 +1,4 @@
-use tamarack_model::{Sha256Digest, TcEntry, View};
+use tamarack_model::{HeldBack, OwnerSays, Sha256Digest, TcEntry, View};
 use tamarack_store::{Policy, Provider, StoreOp, TenantId};
 
 use super::world::id;
@@ -14,6 +14,7 @@ fn plan_for(world: &World, held: &[TcEntry], requested: &[&str], unneeded: &[&st
         held: held.to_vec(),
         requested: requested.iter().map(|text| (id(text), None)).collect(),
         unneeded: unneeded.iter().map(|text| id(text)).collect(),
+        held_back: Vec::new(),
     };
     plan(&world.store, &TenantId::default(), &view).unwrap()
 }
@@ -206,4 +207,35 @@ fn what_is_in_a_deleted_domain_goes_and_does_not_come() {
     );
     let plan = plan_for(&world, &[held(&entry)], &[], &[]);
     assert_eq!((sequences(&plan), plan.remove), (Vec::new(), [id("acme/wallet/suit")].into()));
+}
+
+#[test]
+fn what_the_devices_owner_withholds_is_not_sent_again_before_the_report_changes() {
+    let world = World::new();
+    world.publish(2);
+    let wallet = || id("acme/wallet/suit");
+    let planned = |withheld: Vec<HeldBack>| {
+        let requested = alloc::vec![(id("acme/wallet/ta"), None)];
+        plan(&world.store, &TenantId::default(), &View { requested, held_back: withheld, ..View::default() })
+            .unwrap()
+    };
+    let says = |id, why, sequence| alloc::vec![HeldBack { id, why, sequence }];
+    for (withheld, why) in [
+        (says(wallet(), OwnerSays::Refused, None), OwnerSays::Refused),
+        (says(wallet(), OwnerSays::Deferred, Some(2)), OwnerSays::Deferred),
+        // By the component that an application asked for.
+        (says(id("acme/wallet/ta"), OwnerSays::Refused, None), OwnerSays::Refused),
+    ] {
+        let plan = planned(withheld);
+        assert_eq!((plan.install.len(), plan.problems), (0, alloc::vec![Problem::ByOwner(wallet(), why)]));
+    }
+    for withheld in [
+        Vec::new(),
+        // A newer version has not been asked for yet.
+        says(wallet(), OwnerSays::Deferred, Some(1)),
+        says(id("acme/valve/suit"), OwnerSays::Refused, None),
+    ] {
+        let plan = planned(withheld);
+        assert_eq!((plan.install.len(), plan.problems.len()), (1, 0));
+    }
 }

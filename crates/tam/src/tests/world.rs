@@ -266,6 +266,7 @@ impl Device {
                 state_epoch: self.epoch,
                 state_root: self.root,
                 trust_store_sequence: 1,
+                decryption_key: None,
             }),
             ..Claims::default()
         }

@@ -1,4 +1,5 @@
-use tamarack_crypto::{Error, KeyType, Sign};
+use tamarack_crypto::{KeyType, PublicKey};
+use tamarack_tee::Error;
 
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
@@ -13,16 +14,19 @@ const ECDSA_SHA256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 
 /// 1.3.101.112, Ed25519.
 const ED25519: [u8; 5] = [0x06, 0x03, 0x2b, 0x65, 0x70];
 
-/// A certification request (PKCS #10, RFC 2986), DER, for the key of `signer` with nothing but a common name.
+/// A certification request (PKCS #10, RFC 2986), DER, for `key` with nothing but a common name.
 ///
 /// It is written here by hand because a library that issues certificates has no place in the TEE.
-pub(crate) fn request(signer: &dyn Sign, common_name: &str) -> Result<Vec<u8>, Error> {
+pub(crate) fn request(
+    key: &PublicKey,
+    common_name: &str,
+    mut sign: impl FnMut(&[u8]) -> Result<[u8; 64], Error>,
+) -> Result<Vec<u8>, Error> {
     let name = element(SEQUENCE, &[&COMMON_NAME, &element(UTF8_STRING, &[common_name.as_bytes()])]);
     let subject = element(SEQUENCE, &[&element(SET, &[&name])]);
-    let key = signer.public_key();
     let info =
         element(SEQUENCE, &[&element(INTEGER, &[&[0]]), &subject, &key.to_spki(), &element(ATTRIBUTES, &[])]);
-    let raw = signer.sign(&info)?;
+    let raw = sign(&info)?;
     let (algorithm, signature) = match key.key_type() {
         KeyType::P256 => {
             let (r, s) = raw.split_at(32);

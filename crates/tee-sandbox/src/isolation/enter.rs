@@ -5,15 +5,12 @@ use std::net::UdpSocket;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, Scope,
-};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, Gid, Resource, Rlimit, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
-use super::{SecretMemory, filter};
+use super::prepare::{OPEN, PROBED, Standing, lists, made, single_thread};
+use super::{SecretMemory, filter, walls};
 use crate::Layers;
 
 /// Which layers hold.
@@ -81,21 +78,18 @@ impl fmt::Display for EnterError {
 
 impl std::error::Error for EnterError {}
 
-/// Puts the calling process, which must have one thread, into the sandbox around `folder`, for good. `uid` is the user
-/// id to take, given by the launcher that chowned the folder to it; it needs root. Afterwards the current directory is
-/// the folder: use relative paths. With `require` a missing layer is an error.
-pub fn enter(folder: BorrowedFd<'_>, uid: Option<u32>, require: bool) -> Result<Report, EnterError> {
-    let threads = fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    if threads != 1 {
-        return Err(EnterError::Threads(threads));
-    }
+/// Puts the calling process, which must have one thread, into the sandbox around `folder`, for good. `standing` is what it
+/// has of that already, and the user id to take, which needs root. Afterwards the current directory is the folder: use
+/// relative paths. With `require` a missing layer is an error.
+pub fn enter(folder: BorrowedFd<'_>, standing: Standing, require: bool) -> Result<Report, EnterError> {
+    single_thread()?;
     let mut report = Report { layers: Layers::NONE, missing: Vec::new(), uid: 0 };
-    // The host's root directory, to try from inside whether Landlock holds; closed when this function returns.
-    let outside = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
+    // To try from inside whether Landlock holds; closed when this function returns.
+    let outside = rustix::fs::open(PROBED, OPEN, Mode::empty()).ok();
 
     let dump = no_dump();
-    let privileged = namespaces_as_root();
-    report.note(Layers::OWN_UID, own_uid(uid));
+    let privileged = made(standing.namespaces) | namespaces_as_root();
+    report.note(Layers::OWN_UID, own_uid(standing.uid));
     // Read here: inside a user namespace without a mapping every id reads as the overflow id.
     report.uid = rustix::process::geteuid().as_raw();
     report.note(Layers::USER_NS, unshare_verified(UnshareFlags::NEWUSER, "user"));
@@ -107,7 +101,7 @@ pub fn enter(folder: BorrowedFd<'_>, uid: Option<u32>, require: bool) -> Result<
     let landlock = landlock_folder(folder, outside.as_ref());
     drop(outside);
     report.note(Layers::LANDLOCK, landlock);
-    report.note(Layers::SECCOMP, drop_capabilities().and_then(|()| seccomp()));
+    report.note(Layers::SECCOMP, drop_capabilities().and_then(|()| filter::install(&filter::AGENT)));
     report.note(Layers::MEMFD_SECRET, memfd_secret());
     try_folder().map_err(EnterError::Folder)?;
 
@@ -115,7 +109,7 @@ pub fn enter(folder: BorrowedFd<'_>, uid: Option<u32>, require: bool) -> Result<
 }
 
 impl Report {
-    fn note(&mut self, layer: Layers, outcome: Result<(), String>) {
+    pub(super) fn note(&mut self, layer: Layers, outcome: Result<(), String>) {
         match outcome {
             Ok(()) => self.layers.insert(layer),
             Err(reason) => self.missing.push(Missing { layer, reason }),
@@ -123,7 +117,7 @@ impl Report {
     }
 }
 
-fn no_dump() -> Result<(), String> {
+pub(super) fn no_dump() -> Result<(), String> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(say("prctl"))?;
     rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
         .map_err(say("setrlimit"))?;
@@ -135,7 +129,7 @@ fn no_dump() -> Result<(), String> {
 
 /// Started by root, the namespaces are made before root is given up, so that not even a user namespace owns them.
 /// Says which are there.
-fn namespaces_as_root() -> UnshareFlags {
+pub(super) fn namespaces_as_root() -> UnshareFlags {
     let mut made = UnshareFlags::empty();
     if rustix::process::geteuid().is_root() {
         for flag in [UnshareFlags::NEWNET, UnshareFlags::NEWNS, UnshareFlags::NEWIPC] {
@@ -147,12 +141,15 @@ fn namespaces_as_root() -> UnshareFlags {
     made
 }
 
-fn own_uid(uid: Option<u32>) -> Result<(), String> {
+pub(super) fn own_uid(uid: Option<u32>) -> Result<(), String> {
     let uid = uid.ok_or("not started by root, so it shares its user's id")?;
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(uid));
-    rustix::thread::set_thread_groups(&[]).map_err(say("setgroups"))?;
-    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(say("setresgid"))?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(say("setresuid"))?;
+    // The Agent has it from the launcher already.
+    if rustix::process::geteuid().is_root() {
+        rustix::thread::set_thread_groups(&[]).map_err(say("setgroups"))?;
+        rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(say("setresgid"))?;
+        rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(say("setresuid"))?;
+    }
     let held = (rustix::process::getuid(), rustix::process::geteuid(), rustix::process::getegid());
     let groups = rustix::process::getgroups().map_err(say("getgroups"))?;
     if held != (uid, uid, gid) || !groups.is_empty() {
@@ -169,14 +166,14 @@ fn unshare(flag: UnshareFlags) -> rustix::io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(flag) }
 }
 
-fn unshare_verified(flag: UnshareFlags, name: &str) -> Result<(), String> {
+pub(super) fn unshare_verified(flag: UnshareFlags, name: &str) -> Result<(), String> {
     let link = || fs::read_link(format!("/proc/self/ns/{name}")).map_err(say("readlink"));
     let before: PathBuf = link()?;
     unshare(flag).map_err(say("unshare"))?;
     if link()? == before { Err("the namespace is still the old one".into()) } else { Ok(()) }
 }
 
-fn net_ns(made: UnshareFlags) -> Result<(), String> {
+pub(super) fn net_ns(made: UnshareFlags) -> Result<(), String> {
     if !made.contains(UnshareFlags::NEWNET) {
         unshare(UnshareFlags::NEWNET).map_err(say("unshare"))?;
     }
@@ -206,46 +203,21 @@ fn mount_ns(made: UnshareFlags, folder: BorrowedFd<'_>) -> Result<(), String> {
 
 fn landlock_folder(folder: BorrowedFd<'_>, outside: Option<&OwnedFd>) -> Result<(), String> {
     rustix::thread::set_no_new_privs(true).map_err(say("no_new_privs"))?;
-    let list_outside = || match outside {
-        Some(root) => {
-            rustix::fs::openat(root, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).is_ok()
-        }
-        None => false,
-    };
-    if !list_outside() {
-        return Err("it cannot be tried: the host's root directory is not readable".into());
+    if !lists(outside) {
+        return Err("it cannot be tried: the host's processes cannot be listed".into());
     }
-    let inside = AccessFs::from_all(ABI::V3) & !AccessFs::Execute;
-    Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(ABI::V5))
-        .and_then(|rules| rules.handle_access(AccessNet::from_all(ABI::V4)))
-        .and_then(|rules| rules.scope(Scope::from_all(ABI::V6)))
-        .and_then(|rules| rules.create())
-        .and_then(|rules| rules.add_rule(PathBeneath::new(folder, inside)))
-        .and_then(|rules| rules.restrict_self())
-        .map_err(say("landlock"))?;
-    if list_outside() { Err("the kernel does not enforce it".into()) } else { Ok(()) }
+    let rules = walls::folder_only(folder);
+    rules.and_then(landlock::RulesetCreated::restrict_self).map_err(say("landlock"))?;
+    if lists(outside) { Err("the kernel does not enforce it".into()) } else { Ok(()) }
 }
 
-fn drop_capabilities() -> Result<(), String> {
+pub(super) fn drop_capabilities() -> Result<(), String> {
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     rustix::thread::set_capabilities(None, sets).map_err(say("capset"))
 }
 
-fn seccomp() -> Result<(), String> {
-    let program = filter::program().map_err(say("compile"))?;
-    seccompiler::apply_filter(&program).map_err(say("install"))?;
-    let socket = rustix::net::socket(rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM, None);
-    match socket {
-        Err(rustix::io::Errno::PERM) => Ok(()),
-        Err(other) => Err(format!("socket() failed for another reason: {other}")),
-        Ok(_) => Err("a socket could be opened".into()),
-    }
-}
-
-fn memfd_secret() -> Result<(), String> {
+pub(super) fn memfd_secret() -> Result<(), String> {
     match SecretMemory::new(1) {
         Ok(memory) if memory.is_hidden() => Ok(()),
         Ok(_) => Err("the kernel does not offer memfd_secret".into()),
@@ -262,6 +234,6 @@ fn try_folder() -> io::Result<()> {
     if content == b"x" { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
-fn say<E: fmt::Display>(call: &'static str) -> impl Fn(E) -> String {
+pub(super) fn say<E: fmt::Display>(call: &'static str) -> impl Fn(E) -> String {
     move |error| format!("{call}: {error}")
 }

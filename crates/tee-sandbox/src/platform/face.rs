@@ -5,15 +5,15 @@ use std::cell::OnceCell;
 use tamarack_crypto::{KeyAgree, KeyType, Provider, Secret, Sign};
 use tamarack_tee::{Change, Error, Identity, Persona};
 
-use super::otrp::Otrp;
-use super::{Measured, attester, missing};
+use super::otrp::{OTRP_KEY, Otrp};
+use super::{certificates, missing};
 use crate::enrol::DeviceConfig;
+use crate::launcher::Launcher;
 use crate::sealed::Store;
 
 pub(super) const TEEP_KEY: &str = "key/teep";
 pub(super) const REPORT_KEY: &str = "key/report";
 pub(super) const DECRYPTION_KEY: &str = "key/decryption";
-pub(super) const ATTESTATION_KEY: &str = "key/attestation";
 pub(super) const CHAIN: &str = "chain";
 
 /// Where the platform keeps what belongs to a persona.
@@ -25,7 +25,6 @@ pub(super) fn name(what: &str, persona: Persona) -> Vec<u8> {
 pub(super) struct Face {
     teep: SignatureKey,
     report: SignatureKey,
-    attestation: SignatureKey,
     decryption: AgreementKey,
     pub identity: Identity,
     /// Certificates of the attestation key, DER, leaf first; empty until they are installed.
@@ -40,15 +39,12 @@ impl Face {
         config: &DeviceConfig,
         provider: &Provider,
     ) -> Result<Vec<Change>, Error> {
-        let signing = [TEEP_KEY, REPORT_KEY, ATTESTATION_KEY].map(|what| (what, config.key_type));
-        let otrp = config.otrp.as_ref().map_or(&[][..], |_| &super::otrp::KEYS);
+        let mut kinds =
+            vec![(TEEP_KEY, config.key_type), (REPORT_KEY, config.key_type), (DECRYPTION_KEY, KeyType::P256)];
+        // P-256 whatever the others are: the one kind that OTrP both signs with and encrypts to, apart from RSA.
+        kinds.extend(config.otrp.is_some().then_some((OTRP_KEY, KeyType::P256)));
         let mut changes = Vec::new();
-        for (what, key_type) in signing
-            .iter()
-            .chain(&[(DECRYPTION_KEY, KeyType::P256)])
-            .copied()
-            .chain(otrp.iter().map(|what| (*what, KeyType::P256)))
-        {
+        for (what, key_type) in kinds {
             let key = provider.keys.generate_pkcs8(key_type).map_err(|_| Error::Crypto)?;
             changes.push(Change::Put(name(what, persona), key.expose().clone()));
         }
@@ -59,16 +55,19 @@ impl Face {
         persona: Persona,
         store: &Store,
         config: &DeviceConfig,
-        measured: &Measured,
+        launcher: &Launcher,
         provider: Provider,
     ) -> Result<Self, Error> {
         let signature = |what| SignatureKey::new(store, &name(what, persona), provider);
-        let chain = store.get(&name(CHAIN, persona)).map(attester::read_chain).transpose()?;
-        let otrp = config.otrp.clone().map(|otrp| Otrp::open(persona, store, otrp, provider)).transpose()?;
+        let chain = store.get(&name(CHAIN, persona)).map(certificates::read_chain).transpose()?;
+        let otrp = config
+            .otrp
+            .clone()
+            .map(|otrp| Otrp::open(persona, store, otrp, launcher, provider))
+            .transpose()?;
         Ok(Self {
             teep: signature(TEEP_KEY)?,
             report: signature(REPORT_KEY)?,
-            attestation: signature(ATTESTATION_KEY)?,
             decryption: AgreementKey::new(store, &name(DECRYPTION_KEY, persona), provider)?,
             identity: Identity {
                 vendor_id: config.vendor_id,
@@ -77,9 +76,9 @@ impl Face {
                 oemid: config.oemid,
                 hwmodel: config.hwmodel.clone(),
                 hwversion: config.hwversion.clone(),
-                agent_digest: measured.agent_digest,
-                firmware_digest: measured.firmware_digest,
-                configuration_digest: measured.configuration_digest,
+                agent_digest: launcher.hello().agent_digest,
+                firmware_digest: launcher.hello().launcher_digest,
+                configuration_digest: launcher.hello().configuration_digest,
             },
             chain: chain.unwrap_or_default(),
             otrp,
@@ -92,10 +91,6 @@ impl Face {
 
     pub fn report_key(&self) -> Result<&dyn Sign, Error> {
         self.report.get()
-    }
-
-    pub fn attestation_key(&self) -> Result<&dyn Sign, Error> {
-        self.attestation.get()
     }
 
     pub fn decryption_key(&self) -> Result<&dyn KeyAgree, Error> {

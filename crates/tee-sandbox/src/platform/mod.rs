@@ -1,13 +1,17 @@
 //! [`SoftwarePlatform`]: the device as the Agent sees it, on a sealed [`Store`].
 //!
+//! What only the root of trust can do - Evidence, requests for certificates, the firmware's part in OTrP - it asks of the
+//! [`Launcher`]; no key for any of it is in this process (security rule K6).
+//!
 //! The platform keeps its own pairs (device keys, certificate chain, configuration) under keys that begin with `p`; the
 //! Agent can neither read nor write those.
 
-mod attester;
+mod certificates;
 mod face;
 mod otrp;
 
 use tamarack_crypto::{KeyAgree, KeyType, Provider, PublicKey, Secret, Sign};
+use tamarack_eat::{SOFTWARE_TEE_FORMAT, TA_FORMAT};
 use tamarack_tee::{
     BlobId, Change, Error, Evidence, EvidenceRequest, Identity, NOTES, OtrpIdentity, Pair, Persona, Platform,
     STATE, StateRoot, TaError, TaInstance, TaLimits,
@@ -15,34 +19,22 @@ use tamarack_tee::{
 
 use crate::Layers;
 use crate::enrol::DeviceConfig;
+use crate::launcher::{Launcher, Statement};
+use crate::panel::Panel;
 use crate::sealed::Store;
-use attester::Standing;
 use face::Face;
 use otrp::Otrp;
 
 const CONFIG: &[u8] = b"p/config";
 
-/// What the process measured and did before the platform was opened.
-#[derive(Clone, Copy, Debug)]
-pub struct Measured {
-    /// Layers of isolation that are present.
-    pub layers: Layers,
-    /// SHA-256 of the Agent's code.
-    pub agent_digest: [u8; 32],
-    /// SHA-256 of the TEE's launcher.
-    pub firmware_digest: [u8; 32],
-    /// SHA-256 of the configuration that the launcher started it with.
-    pub configuration_digest: [u8; 32],
-    /// Where the root secret came from: `file`, or `tpm` where one seals it.
-    pub root_secret: &'static str,
-}
-
 /// The software TEE as a [`Platform`].
 pub struct SoftwarePlatform {
     store: Store,
-    measured: Measured,
+    launcher: Launcher,
+    layers: Layers,
     config: DeviceConfig,
     faces: Vec<Face>,
+    panel: Option<Panel>,
 }
 
 /// Why a certificate chain was not installed.
@@ -80,7 +72,8 @@ impl SoftwarePlatform {
     /// already holds a device, for that would destroy it.
     pub fn create(
         mut store: Store,
-        measured: Measured,
+        launcher: Launcher,
+        layers: Layers,
         config: &DeviceConfig,
         provider: Provider,
     ) -> Result<Self, Error> {
@@ -92,18 +85,24 @@ impl SoftwarePlatform {
             changes.extend(Face::make_keys(persona, config, &provider)?);
         }
         store.commit(changes)?;
-        Self::open(store, measured, provider)
+        Self::open(store, launcher, layers, provider)
     }
 
-    /// Opens the device that [`SoftwarePlatform::create`] made.
-    pub fn open(store: Store, measured: Measured, provider: Provider) -> Result<Self, Error> {
+    /// Opens the device that [`SoftwarePlatform::create`] made. `layers` are those around this process; `launcher` knows its
+    /// own.
+    pub fn open(store: Store, launcher: Launcher, layers: Layers, provider: Provider) -> Result<Self, Error> {
         let config = store.get(CONFIG).ok_or_else(|| missing("no device was made in this folder"))?;
         let config = DeviceConfig::read(config).map_err(|e| Error::Storage(e.to_string()))?;
         let personas = (0..config.personas).map(Persona);
         let faces = personas
-            .map(|persona| Face::open(persona, &store, &config, &measured, provider))
+            .map(|persona| Face::open(persona, &store, &config, &launcher, provider))
             .collect::<Result<_, _>>()?;
-        Ok(Self { store, measured, config, faces })
+        Ok(Self { store, launcher, layers, config, faces, panel: None })
+    }
+
+    /// Asks the person at the device here.
+    pub fn with_panel(self, panel: Option<Panel>) -> Self {
+        Self { panel, ..self }
     }
 
     /// Whether `store` holds a device, or is still to be given one by [`SoftwarePlatform::create`].
@@ -118,7 +117,7 @@ impl SoftwarePlatform {
 
     /// The layers of isolation that were found at start.
     pub fn layers(&self) -> Layers {
-        self.measured.layers
+        self.layers
     }
 
     /// Quality of the rollback counter: `file` or `none`.
@@ -129,15 +128,15 @@ impl SoftwarePlatform {
     /// Certificate requests (PKCS #10, PEM) for the attestation keys of all personas, for a TEE CA. They say the same but
     /// for the key, so that no certificate tells of another.
     pub fn certificate_requests(&self, common_name: &str) -> Result<Vec<String>, Error> {
-        self.faces
-            .iter()
-            .map(|face| attester::certificate_request(face.attestation_key()?, common_name))
-            .collect()
+        let personas = (0..self.config.personas).map(Persona);
+        let request = |persona| self.launcher.attestation_request(persona, common_name);
+        personas.map(|persona| certificates::request_pem(&request(persona)?)).collect()
     }
 
     /// The key that a persona's Evidence is signed with; its thumbprint is the DeviceId that the Owner knows.
     pub fn attestation_public_key(&self, persona: Persona) -> Result<PublicKey, Error> {
-        Ok(self.face(persona)?.attestation_key()?.public_key())
+        self.face(persona)?;
+        self.launcher.attestation_key(persona)
     }
 
     /// Whether a TEE CA has certified the attestation keys.
@@ -150,12 +149,12 @@ impl SoftwarePlatform {
     pub fn install_certificates(&mut self, chains: Vec<Vec<Vec<u8>>>) -> Result<(), CertificateError> {
         const WHICH: &str = "attestation key";
         let mut keys = Vec::new();
-        for face in &self.faces {
-            keys.push(face.attestation_key().map_err(CertificateError::Platform)?.public_key());
+        for persona in (0..self.config.personas).map(Persona) {
+            keys.push(self.launcher.attestation_key(persona).map_err(CertificateError::Platform)?);
         }
-        let chains = attester::by_key(chains, &keys, WHICH)?;
+        let chains = certificates::by_key(chains, &keys, WHICH)?;
         let stored = (0..).map(Persona).zip(&chains).map(|(persona, chain)| {
-            Change::Put(face::name(face::CHAIN, persona), attester::write_chain(chain))
+            Change::Put(face::name(face::CHAIN, persona), certificates::write_chain(chain))
         });
         self.store.commit(stored.collect()).map_err(CertificateError::Platform)?;
         self.faces.iter_mut().zip(chains).for_each(|(face, chain)| face.chain = chain);
@@ -187,10 +186,10 @@ impl SoftwarePlatform {
             keys.0.push(otrp.public_key().map_err(CertificateError::Platform)?);
             keys.1.push(otrp.firmware_public_key().map_err(CertificateError::Platform)?);
         }
-        let chains = attester::by_key(chains, &keys.0, "OTrP key")?;
+        let chains = certificates::by_key(chains, &keys.0, "OTrP key")?;
         let firmware_chains = match firmware_chains.is_empty() {
             true => vec![Vec::new(); chains.len()],
-            false => attester::by_key(firmware_chains, &keys.1, "firmware key")?,
+            false => certificates::by_key(firmware_chains, &keys.1, "firmware key")?,
         };
         let both = chains.into_iter().zip(firmware_chains);
         let stored = (0..).map(Persona).zip(both.clone());
@@ -290,13 +289,28 @@ impl Platform for SoftwarePlatform {
         if confirm != teep_key && otrp_key != Some(confirm) {
             return Err(Error::NotOwnKey);
         }
-        let standing = Standing {
-            identity: &face.identity,
+        let Identity { oemid, hwmodel, hwversion, .. } = face.identity.clone();
+        let statement = Statement {
+            nonce: request.nonce.to_vec(),
+            ueid: request.ueid.to_vec(),
+            trust_store_sequence: request.trust_store_sequence,
+            state: request.state,
+            components: request.components.to_vec(),
+            ta: request.ta.map(<[u8]>::to_vec),
             confirm,
-            measured: &self.measured,
-            counter_quality: self.store.counter_quality(),
+            decryption: face.decryption_key()?.public_key(),
+            oemid,
+            hwmodel,
+            hwversion,
+            layers: self.layers,
         };
-        attester::evidence(face.attestation_key()?, &face.chain, request, &standing)
+        let format = if request.ta.is_some() { TA_FORMAT } else { SOFTWARE_TEE_FORMAT };
+        let payload = self.launcher.evidence(persona, statement, face.chain.clone())?;
+        Ok(Evidence { format: format.into(), payload })
+    }
+
+    fn confirm(&self, text: &str) -> Result<bool, Error> {
+        self.panel.as_ref().ok_or(Error::NoPanel)?.ask(text)
     }
 
     fn otrp(&self, persona: Persona) -> Option<&dyn OtrpIdentity> {

@@ -1,15 +1,13 @@
 use tamarack_crypto::{KeyAgree, Provider, PublicKey, Sign};
 use tamarack_tee::{Change, Error, FirmwareSignature, OtrpIdentity, Persona};
 
-use super::attester;
+use super::certificates;
 use super::face::{AgreementKey, SignatureKey, name};
 use crate::enrol::OtrpConfig;
+use crate::launcher::Launcher;
 use crate::sealed::Store;
 
 pub(super) const OTRP_KEY: &str = "key/otrp";
-pub(super) const FIRMWARE_KEY: &str = "key/firmware";
-/// P-256 whatever the device's other keys are: the one kind that OTrP both signs with and encrypts to, apart from RSA.
-pub(super) const KEYS: [&str; 2] = [OTRP_KEY, FIRMWARE_KEY];
 const OTRP_CHAIN: &str = "otrp-chain";
 pub(super) const FIRMWARE_CHAIN: &str = "firmware-chain";
 
@@ -22,17 +20,18 @@ pub(super) struct Otrp {
     firmware: Firmware,
 }
 
-/// The program that starts the TEE, in the role of the trusted firmware. Its key signs transaction ids and the one request
-/// for its own certificate; like the attestation key it is apart from everything else (security rule K6).
+/// The program that starts the TEE, in the role of the trusted firmware. Its key, which signs transaction ids and the one
+/// request for its own certificate, never leaves it (security rule K6).
 struct Firmware {
-    key: SignatureKey,
+    launcher: Launcher,
+    persona: Persona,
     chain: Vec<Vec<u8>>,
     provider: Provider,
 }
 
 /// The chains of a persona as they are stored.
 pub(super) fn stored(persona: Persona, chain: &[Vec<u8>], firmware_chain: &[Vec<u8>]) -> [Change; 2] {
-    let put = |what, chain| Change::Put(name(what, persona), attester::write_chain(chain));
+    let put = |what, chain| Change::Put(name(what, persona), certificates::write_chain(chain));
     [put(OTRP_CHAIN, chain), put(FIRMWARE_CHAIN, firmware_chain)]
 }
 
@@ -41,12 +40,13 @@ impl Otrp {
         persona: Persona,
         store: &Store,
         config: OtrpConfig,
+        launcher: &Launcher,
         provider: Provider,
     ) -> Result<Self, Error> {
         let key = name(OTRP_KEY, persona);
         let chain = |what| {
             let stored = store.get(&name(what, persona));
-            stored.map(attester::read_chain).transpose().map(Option::unwrap_or_default)
+            stored.map(certificates::read_chain).transpose().map(Option::unwrap_or_default)
         };
         Ok(Self {
             config,
@@ -54,7 +54,8 @@ impl Otrp {
             agreement: AgreementKey::new(store, &key, provider)?,
             chain: chain(OTRP_CHAIN)?,
             firmware: Firmware {
-                key: SignatureKey::new(store, &name(FIRMWARE_KEY, persona), provider)?,
+                launcher: launcher.clone(),
+                persona,
                 chain: chain(FIRMWARE_CHAIN)?,
                 provider,
             },
@@ -66,7 +67,7 @@ impl Otrp {
     }
 
     pub fn firmware_public_key(&self) -> Result<PublicKey, Error> {
-        Ok(self.firmware.key.get()?.public_key())
+        self.firmware.launcher.firmware_key(self.firmware.persona)
     }
 
     /// Whether its keys load.
@@ -76,8 +77,9 @@ impl Otrp {
 
     /// Certificate requests (PKCS #10, PEM) for the TEE's key and the firmware's key.
     pub fn certificate_requests(&self, common_name: &str) -> Result<(String, String), Error> {
-        let tee = attester::certificate_request(self.signer.get()?, common_name)?;
-        Ok((tee, attester::certificate_request(self.firmware.key.get()?, common_name)?))
+        let tee = certificates::request(self.signer.get()?, common_name)?;
+        let firmware = self.firmware.launcher.firmware_request(self.firmware.persona, common_name)?;
+        Ok((tee, certificates::request_pem(&firmware)?))
     }
 
     pub fn set_chains(&mut self, chain: Vec<Vec<u8>>, firmware_chain: Vec<Vec<u8>>) {
@@ -98,6 +100,7 @@ impl OtrpIdentity for Otrp {
         &self.chain
     }
 
+    // Both keys were loaded when [`Otrp::is_usable`] was asked, before this identity was given to anybody.
     fn signer(&self) -> &dyn Sign {
         self.signer.get().expect("loaded before the identity was given out")
     }
@@ -107,11 +110,11 @@ impl OtrpIdentity for Otrp {
     }
 
     fn firmware_signature(&self, tid: &[u8]) -> Result<Option<FirmwareSignature>, Error> {
-        let Firmware { key, chain, provider } = &self.firmware;
+        let Firmware { launcher, persona, chain, provider } = &self.firmware;
         let Some(certificate) = chain.first() else { return Ok(None) };
-        let signature = key.get()?.sign(tid).map_err(|_| Error::Crypto)?;
+        let signature = launcher.firmware_signature(*persona, tid)?;
         // The TEE's part: what it passes on is of the firmware that the certificate names, and of no other.
-        let certified = attester::certified_key(certificate).ok_or(Error::NotAuthentic)?;
+        let certified = certificates::certified_key(certificate).ok_or(Error::NotAuthentic)?;
         provider.verify.verify(&certified, tid, &signature).map_err(|_| Error::NotAuthentic)?;
         Ok(Some(FirmwareSignature { certificate: certificate.clone(), signature }))
     }

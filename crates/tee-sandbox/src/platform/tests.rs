@@ -11,8 +11,10 @@ use tamarack_testkit::platform_suite::{self, check_platform};
 use tamarack_x509::{Anchor, Role, validate};
 
 use super::*;
+use crate::launcher::tests::{MEASURED, start};
+use crate::root::FileRoot;
 use crate::root_secret::RootSecret;
-use crate::sealed::{Counter, FolderDisk};
+use crate::sealed::FolderDisk;
 
 /// A device in a temporary folder: `device`, and beside it `fuse` and `counter`.
 struct Place(tempfile::TempDir);
@@ -28,31 +30,43 @@ impl Place {
         self.0.path().join(name)
     }
 
-    fn store(&self) -> Result<Store, Error> {
-        let root = RootSecret::read(&mut File::open(self.path("fuse")).unwrap()).unwrap();
-        let mut options = OpenOptions::new();
-        let counter = options.read(true).write(true).create(true).truncate(false).open(self.path("counter"));
+    /// A launcher with the fuse and the counter of this place.
+    fn launcher(&self, key_type: KeyType) -> Launcher {
+        let (fuse, counter) = (self.path("fuse"), self.path("counter"));
+        start(MEASURED, Layers::ALL, move || {
+            let secret = RootSecret::read(&mut File::open(fuse).unwrap()).unwrap();
+            let mut options = OpenOptions::new();
+            let counter = options.read(true).write(true).create(true).truncate(false).open(counter);
+            let secret = RootSecret::new(secret);
+            Ok(Box::new(FileRoot::new(secret, Some(counter.unwrap()), key_type, provider())))
+        })
+    }
+
+    fn store(&self, launcher: &Launcher) -> Result<Store, Error> {
         let disk = FolderDisk::open(&self.path("device")).unwrap();
-        Store::open(Box::new(disk), Counter::file(counter.unwrap()), RootSecret::new(root), provider())
+        let root = RootSecret::new(launcher.storage_secret().unwrap());
+        Store::open(Box::new(disk), launcher.counter(), root, provider())
     }
 
     fn create(&self, key_type: KeyType) -> SoftwarePlatform {
         let config = DeviceConfig { key_type, ..DeviceConfig::new([1; 16], [2; 16], "test") };
-        SoftwarePlatform::create(self.store().unwrap(), MEASURED, &config, provider()).unwrap()
+        self.make(&config).unwrap()
+    }
+
+    fn make(&self, config: &DeviceConfig) -> Result<SoftwarePlatform, Error> {
+        let launcher = self.launcher(config.key_type);
+        SoftwarePlatform::create(self.store(&launcher)?, launcher, Layers::ALL, config, provider())
     }
 
     fn open(&self) -> Result<SoftwarePlatform, Error> {
-        SoftwarePlatform::open(self.store()?, MEASURED, provider())
+        self.open_with(KeyType::Ed25519)
+    }
+
+    fn open_with(&self, key_type: KeyType) -> Result<SoftwarePlatform, Error> {
+        let launcher = self.launcher(key_type);
+        SoftwarePlatform::open(self.store(&launcher)?, launcher, Layers::ALL, provider())
     }
 }
-
-const MEASURED: Measured = Measured {
-    layers: Layers::SECCOMP,
-    agent_digest: [3; 32],
-    firmware_digest: [4; 32],
-    configuration_digest: [5; 32],
-    root_secret: "file",
-};
 
 fn subject(platform: SoftwarePlatform) -> platform_suite::Subject {
     let personas = (0..platform.personas()).map(Persona);
@@ -75,7 +89,7 @@ fn software_platform_is_a_platform() {
     for key_type in [KeyType::Ed25519, KeyType::P256] {
         let place = Place::new();
         place.create(key_type);
-        check_platform(&provider(), &mut || subject(place.open().unwrap()));
+        check_platform(&provider(), &mut || subject(place.open_with(key_type).unwrap()));
     }
 }
 
@@ -86,7 +100,7 @@ fn a_device_is_made_once() {
     assert!(matches!(error, Some(Error::Storage(_))), "an empty folder is no device: {error:?}");
     let key = place.create(KeyType::Ed25519).attestation_public_key(Persona(0)).unwrap();
     let config = DeviceConfig::new([1; 16], [2; 16], "test");
-    let again = SoftwarePlatform::create(place.store().unwrap(), MEASURED, &config, provider()).err();
+    let again = place.make(&config).err();
     assert!(matches!(again, Some(Error::Storage(_))), "{again:?}");
     assert_eq!(place.open().unwrap().attestation_public_key(Persona(0)).unwrap(), key);
     let fuse = RootSecret::create_fuse(&place.path("fuse"), &provider()).unwrap_err();
@@ -107,7 +121,7 @@ fn one_process_at_a_time() {
 fn k6_the_agent_reaches_no_key_of_the_platform() {
     let place = Place::new();
     let mut platform = place.create(KeyType::Ed25519);
-    let keys = [face::TEEP_KEY, face::REPORT_KEY, face::ATTESTATION_KEY];
+    let keys = [face::TEEP_KEY, face::REPORT_KEY, face::DECRYPTION_KEY];
     let keys = keys.map(|key| face::name(key, Persona(1)));
     for name in keys.iter().chain(&[CONFIG.to_vec()]) {
         assert!(platform.store.get(name).is_some());
@@ -120,7 +134,7 @@ fn k6_the_agent_reaches_no_key_of_the_platform() {
     for entry in fs::read_dir(place.path("device")).unwrap() {
         let file = fs::read(entry.unwrap().path()).unwrap();
         for secret in &secrets {
-            let tail = &secret[secret.len() - 32..];
+            let tail = if secret.len() > 100 { &secret[36..68] } else { &secret[secret.len() - 32..] };
             assert!(!file.windows(32).any(|window| window == tail), "a key stands in the clear");
         }
     }
@@ -242,7 +256,7 @@ fn a_tee_ca_certifies_the_attestation_keys_and_no_other() {
         // In any order: the platform knows its keys.
         platform.install_certificates(chains.iter().rev().cloned().collect()).unwrap();
         drop(platform);
-        let platform = place.open().unwrap();
+        let platform = place.open_with(key_type).unwrap();
         assert!(platform.is_certified());
         for (persona, chain) in (0..).map(Persona).zip(&chains) {
             let evidence = platform.evidence(persona, &request()).unwrap();
@@ -260,8 +274,9 @@ fn e2_evidence_states_only_the_layers_that_are_there() {
     let claims = |layers: Layers| {
         let place = Place::new();
         drop(place.create(KeyType::Ed25519));
-        let measured = Measured { layers, ..MEASURED };
-        let platform = SoftwarePlatform::open(place.store().unwrap(), measured, provider()).unwrap();
+        let launcher = place.launcher(KeyType::Ed25519);
+        let store = place.store(&launcher).unwrap();
+        let platform = SoftwarePlatform::open(store, launcher, layers, provider()).unwrap();
         let evidence = platform.evidence(Persona(0), &request()).unwrap();
         let token = Token::parse(&evidence.payload, &Limits::default()).unwrap();
         token.unverified().unwrap()
@@ -277,4 +292,40 @@ fn e2_evidence_states_only_the_layers_that_are_there() {
     let platform = claims(Layers::ALL).platform.unwrap();
     assert_eq!((&*platform.class, &*platform.root_secret), ("software-tee", "file"));
     assert_eq!((&*platform.counter_quality, &*platform.time_quality), ("file", "untrusted"));
+}
+
+/// Rule K6: of the root secret and the keys of the launcher nothing is in the Agent's process. It has the launcher's public
+/// keys, its own storage secret, and the device keys that are sealed under it.
+#[test]
+fn k6_the_agent_holds_neither_root_secret_nor_attestation_key() {
+    let place = Place::new();
+    let fuse = fs::read(place.path("fuse")).unwrap();
+    let platform = place.create(KeyType::Ed25519);
+    let launcher = place.launcher(KeyType::Ed25519);
+    let storage = *launcher.storage_secret().unwrap().expose();
+    assert_ne!(storage[..], fuse[..]);
+    let derive =
+        |secret: &[u8], info: &[&[u8]]| *crate::root::derive(&provider(), secret, info).unwrap().expose();
+    let above = derive(&fuse, &[b"tamarack storage secret"]);
+    assert_eq!(storage, derive(&above, &[b"tamarack agent storage"]), "one step below the root's own");
+    // From what the Agent has, by the very derivation that the launcher uses, no key of the launcher follows.
+    let attestation = platform.attestation_public_key(Persona(0)).unwrap();
+    let firmware = launcher.firmware_key(Persona(0)).unwrap();
+    let labels: [&[u8]; 2] = [b"tamarack attestation key", b"tamarack firmware key"];
+    for secret in [&storage[..], &attestation.to_spki()] {
+        for (label, key_type) in labels.iter().flat_map(|l| [KeyType::Ed25519, KeyType::P256].map(|t| (l, t)))
+        {
+            for kind in [&b""[..], b"Ed25519", b"P-256"] {
+                let key = crate::root::derived_key(&provider(), secret, key_type, &[label, kind, &[0; 4]]);
+                let key = key.unwrap().public_key();
+                assert!(key != attestation && key != firmware);
+            }
+        }
+    }
+    // And none is stored, sealed or not: every stored key is of another purpose.
+    for (name, pkcs8) in platform.store.scan(b"p/") {
+        if let Ok(key) = provider().keys.load_pkcs8(&pkcs8) {
+            assert!(key.public_key() != attestation && key.public_key() != firmware, "{name:?}");
+        }
+    }
 }

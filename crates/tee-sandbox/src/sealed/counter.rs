@@ -1,5 +1,4 @@
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt;
 
 use tamarack_crypto::{ConstantTimeEq, Provider, Secret};
@@ -11,20 +10,20 @@ use crate::sealed::storage;
 /// Two places of fixed size, written in turn, so that a torn write leaves the one before it.
 pub trait Slots {
     /// Content of slot 0 or 1; shorter than asked for if it was never written.
-    fn read(&self, slot: usize, length: usize) -> io::Result<Vec<u8>>;
-    /// Replaces the content of a slot and makes it durable.
-    fn write(&mut self, slot: usize, data: &[u8]) -> io::Result<()>;
+    fn read(&self, slot: usize, length: usize) -> Result<Vec<u8>, Error>;
+    /// Replaces the content of a slot and makes it durable. `commit` is the number that `data` authenticates.
+    fn write(&mut self, slot: usize, commit: u64, data: &[u8]) -> Result<(), Error>;
 }
 
 /// Distance of the two slots in a file: two sectors, so that no write touches both.
 const STRIDE: u64 = 4096;
 
 impl Slots for File {
-    fn read(&self, slot: usize, length: usize) -> io::Result<Vec<u8>> {
+    fn read(&self, slot: usize, length: usize) -> Result<Vec<u8>, Error> {
         let mut data = vec![0; length];
         let mut filled = 0;
         while filled < length {
-            match self.read_at(&mut data[filled..], STRIDE * slot as u64 + filled as u64)? {
+            match self.read_at(&mut data[filled..], STRIDE * slot as u64 + filled as u64).map_err(storage)? {
                 0 => break,
                 n => filled += n,
             }
@@ -33,17 +32,21 @@ impl Slots for File {
         Ok(data)
     }
 
-    fn write(&mut self, slot: usize, data: &[u8]) -> io::Result<()> {
-        self.write_all_at(data, STRIDE * slot as u64)?;
-        self.sync_data()
+    fn write(&mut self, slot: usize, _commit: u64, data: &[u8]) -> Result<(), Error> {
+        self.write_all_at(data, STRIDE * slot as u64).and_then(|()| self.sync_data()).map_err(storage)
     }
 }
 
 /// The rollback counter that the sealed store is checked against when it is opened.
 pub enum Counter {
-    /// A file outside the device folder, beside the fuse file. It catches an old copy of the device folder, but not an old
-    /// copy of everything.
-    File(Box<dyn Slots>),
+    /// It is somewhere outside the device folder. One in a file beside the fuse file catches an old copy of the device
+    /// folder, but not an old copy of everything.
+    Slots {
+        /// Where it is.
+        slots: Box<dyn Slots>,
+        /// Its quality.
+        quality: &'static str,
+    },
     /// There is no place for a counter: an old copy of the device folder is not noticed.
     None,
 }
@@ -51,13 +54,18 @@ pub enum Counter {
 impl Counter {
     /// A counter in a file that is opened for reading and writing.
     pub fn file(file: File) -> Self {
-        Self::File(Box::new(file))
+        Self::slots(file, "file")
+    }
+
+    /// A counter of this quality.
+    pub fn slots(slots: impl Slots + 'static, quality: &'static str) -> Self {
+        Self::Slots { slots: Box::new(slots), quality }
     }
 
     /// Its quality, as Evidence states it (security rule R9).
     pub fn quality(&self) -> &'static str {
         match self {
-            Self::File(_) => "file",
+            Self::Slots { quality, .. } => quality,
             Self::None => "none",
         }
     }
@@ -107,19 +115,19 @@ impl SealedCounter {
 
     /// The higher of the two authentic slots.
     pub fn read(&self) -> Result<Reading, Error> {
-        let Counter::File(slots) = &self.counter else { return Ok(Reading::NoCounter) };
+        let Counter::Slots { slots, .. } = &self.counter else { return Ok(Reading::NoCounter) };
         let mut marks = Vec::new();
         for slot in 0..2 {
-            marks.extend(self.open(&slots.read(slot, SLOT).map_err(storage)?));
+            marks.extend(self.open(&slots.read(slot, SLOT)?));
         }
         Ok(marks.into_iter().max_by_key(|mark| mark.commit).map_or(Reading::Nothing, Reading::Mark))
     }
 
     pub fn write(&mut self, mark: &Mark) -> Result<(), Error> {
-        let Counter::File(slots) = &mut self.counter else { return Ok(()) };
+        let Counter::Slots { slots, .. } = &mut self.counter else { return Ok(()) };
         let body = [&mark.commit.to_be_bytes()[..], &mark.epoch.to_be_bytes(), &mark.digest].concat();
         let tag = self.provider.hmac.tag(self.key.expose(), &[&body]);
-        slots.write((mark.commit % 2) as usize, &[&body[..], &tag].concat()).map_err(storage)
+        slots.write((mark.commit % 2) as usize, mark.commit, &[&body[..], &tag].concat())
     }
 
     fn open(&self, data: &[u8]) -> Option<Mark> {

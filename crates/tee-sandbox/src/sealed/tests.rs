@@ -32,7 +32,7 @@ impl Device {
 
     fn open_with(&self, root: u8) -> Result<Store, Error> {
         let root = RootSecret::new(Secret::new([root; 32]));
-        let counter = Counter::File(Box::new(self.counter.clone()));
+        let counter = Counter::slots(self.counter.clone(), "file");
         Store::open(Box::new(self.disk.clone()), counter, root, provider())
     }
 }

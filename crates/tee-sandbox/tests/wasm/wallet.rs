@@ -188,3 +188,118 @@ fn other_commands_are_not_supported() {
         assert_eq!(wallet.invoke(command, vec![]), expected);
     }
 }
+
+const CARD: u32 = 5;
+const CHARGE: u32 = 6;
+const NOT_CONFIRMED: TaReturn = TaReturn(0x0001_0002);
+const PAN: &str = "4012888888881881";
+const CARD_KEY: [u8; 32] = [0x5a; 32];
+
+/// What the bank personalizes a wallet with.
+fn card(pan: &str, key: &[u8]) -> Vec<u8> {
+    let mut e = tamarack_cbor::Encoder::new();
+    e.array(5).text("tamarack-wallet-card").uint(1).text(pan).text("12/29").bytes(key);
+    e.into_bytes()
+}
+
+fn with_card(answer: Option<bool>) -> Wallet {
+    let mut services = Memory::new();
+    services.answer = answer;
+    services.objects.insert(b"personalization".to_vec(), card(PAN, &CARD_KEY));
+    Wallet::start(2, services)
+}
+
+impl Wallet {
+    fn charge(&mut self, amount: u32) -> Result<Vec<u8>, TaError> {
+        let params = self.invoke(CHARGE, payment(amount, b"Cafe Esplanade", b"reference", 320))?;
+        let [_, _, _, Param::MemrefOutput { data, .. }] = &params[..] else { panic!("{params:?}") };
+        Ok(data.clone())
+    }
+}
+
+fn items(bytes: &[u8]) -> Vec<Value> {
+    match Value::from_cbor(bytes, &Limits::default()).unwrap() {
+        Value::Array(items) => items,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Does what the bank does: opens the charge with the card's key.
+fn open_charge(charge: &[u8]) -> Vec<Value> {
+    let [Value::Text(masked), Value::Uint(number), Value::Bytes(sealed)] = &items(charge)[..] else {
+        panic!("not [card, number, sealed]")
+    };
+    assert_eq!(masked, "**** 1881");
+    let (nonce, ciphertext) = sealed.split_first_chunk::<12>().unwrap();
+    let provider = tamarack_crypto_rustcrypto::provider();
+    let inside = provider.aead.open(&CARD_KEY, nonce, b"tamarack-wallet-charge", ciphertext).unwrap();
+    let inside = items(&inside);
+    assert_eq!(inside[4], Value::Uint(*number));
+    inside
+}
+
+#[test]
+fn charges_a_card_that_only_its_bank_can_read() {
+    let mut wallet = with_card(None);
+    assert_eq!(wallet.memory(CARD).unwrap(), b"**** 1881");
+    for number in 1..=3 {
+        let charge = wallet.charge(2_000).unwrap();
+        assert!(!charge.windows(8).any(|window| window == &PAN.as_bytes()[..8]));
+        let expected = [
+            Value::Text("tamarack-wallet-charge".into()),
+            Value::Uint(1),
+            Value::Text(PAN.into()),
+            Value::Text("12/29".into()),
+            Value::Uint(number),
+            Value::Uint(2_000),
+            Value::Text("Cafe Esplanade".into()),
+            Value::Bytes(b"reference".to_vec()),
+            Value::Uint(0),
+        ];
+        assert_eq!(open_charge(&charge), expected);
+    }
+    assert!(wallet.services.asked.is_empty());
+    // Another card counts from one.
+    wallet.services.objects.insert(b"personalization".to_vec(), card(PAN, &[7; 32]));
+    assert_eq!(items(&wallet.charge(1).unwrap())[1], Value::Uint(1));
+}
+
+#[test]
+fn asks_the_person_for_more_than_a_little() {
+    let mut wallet = with_card(Some(true));
+    let charge = wallet.charge(2_001).unwrap();
+    assert_eq!(wallet.services.asked, ["Pay 20.01 to Cafe Esplanade with card **** 1881?"]);
+    assert_eq!(open_charge(&charge)[8], Value::Uint(1));
+    wallet.charge(100_000).unwrap();
+    assert_eq!(wallet.services.asked[1], "Pay 1000.00 to Cafe Esplanade with card **** 1881?");
+    assert_eq!(wallet.charge(100_001), Err(TaError::Returned(OVER_LIMIT)));
+
+    for (answer, expected) in [(Some(false), NOT_CONFIRMED), (None, TaReturn::NOT_SUPPORTED)] {
+        let mut wallet = with_card(answer);
+        assert_eq!(wallet.charge(2_001), Err(TaError::Returned(expected)));
+        // Nothing was counted.
+        assert_eq!(items(&wallet.charge(1).unwrap())[1], Value::Uint(1));
+    }
+}
+
+#[test]
+fn takes_no_card_that_is_not_one() {
+    let mut wallet = Wallet::start(2, Memory::new());
+    for command in [CARD, CHARGE] {
+        let params = if command == CARD { vec![output(9)] } else { payment(1, b"p", b"reference", 320) };
+        assert_eq!(wallet.invoke(command, params), Err(TaError::Returned(TaReturn::ITEM_NOT_FOUND)));
+    }
+    let good = card(PAN, &CARD_KEY);
+    let mut bad = vec![Vec::new(), good[..good.len() - 1].to_vec(), [&good[..], b"x"].concat(), vec![0; 400]];
+    bad.push(card("4012888888881881x", &CARD_KEY));
+    bad.push(card("40128888888", &CARD_KEY));
+    bad.push(card("40128888888818811881", &CARD_KEY));
+    bad.push(card(PAN, &CARD_KEY[1..]));
+    bad.extend((0..good.len()).map(|length| good[..length].to_vec()));
+    for card in bad {
+        wallet.services.objects.insert(b"personalization".to_vec(), card);
+        assert_eq!(wallet.charge(1), Err(TaError::Returned(TaReturn(0xFFFF_0007))));
+    }
+    let mut wallet = Wallet::start(1, Memory::new());
+    assert_eq!(wallet.memory(CARD), Err(TaError::Returned(TaReturn::NOT_SUPPORTED)));
+}

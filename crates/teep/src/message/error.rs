@@ -2,6 +2,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decode, Decoder, Encoder};
+use tamarack_model::HeldBack;
 
 use crate::option::{self, Options, label};
 use crate::{CipherSuite, ErrCode, Error, SuitCoseProfile, Token};
@@ -10,7 +11,7 @@ use crate::{CipherSuite, ErrCode, Error, SuitCoseProfile, Token};
 ///
 /// | element | type |
 /// |---|---|
-/// | 1 options | 20 token, 12 err-msg, 22 err-lang, 1 supported-teep-cipher-suites, 21 supported-freshness-mechanisms, 4 supported-suit-cose-profiles, 2 challenge, 3 versions, 19 suit-reports |
+/// | 1 options | 20 token, 12 err-msg, 22 err-lang, 1 supported-teep-cipher-suites, 21 supported-freshness-mechanisms, 4 supported-suit-cose-profiles, 2 challenge, 3 versions, 19 suit-reports, 258 owner-policy |
 /// | 2 err-code | 1 to 10, or 17 |
 ///
 /// With err-code 5 the cipher suites, with 3 the freshness mechanisms, with 4 the versions and with 8 the profiles that
@@ -35,6 +36,8 @@ pub struct ErrorMessage {
     pub versions: Vec<u32>,
     /// Encoded SUIT reports about the manifests of the Update.
     pub suit_reports: Vec<Vec<u8>>,
+    /// What the device's owner withholds of what this TAM has or wants there, as it is now.
+    pub owner_policy: Vec<HeldBack>,
     /// The reason.
     pub err_code: ErrCode,
 }
@@ -52,6 +55,7 @@ impl ErrorMessage {
             challenge: None,
             versions: Vec::new(),
             suit_reports: Vec::new(),
+            owner_policy: Vec::new(),
             err_code,
         }
     }
@@ -89,6 +93,7 @@ impl ErrorMessage {
                 label::CHALLENGE => m.challenge = Some(option::challenge(d)?),
                 label::VERSIONS => m.versions = option::list(d, option::uint32)?,
                 label::SUIT_REPORTS => m.suit_reports = option::byte_strings(d)?,
+                label::OWNER_POLICY => m.owner_policy = option::list(d, option::withheld)?,
                 _ => option::skip(d)?,
             }
             Ok(())
@@ -110,7 +115,8 @@ impl ErrorMessage {
                 .items(label::SUPPORTED_SUIT_COSE_PROFILES, &self.supported_suit_cose_profiles)
                 .bytes(label::CHALLENGE, self.challenge.as_deref())
                 .list(label::VERSIONS, &self.versions, |e, n| e.uint((*n).into()))
-                .byte_strings(label::SUIT_REPORTS, &self.suit_reports);
+                .byte_strings(label::SUIT_REPORTS, &self.suit_reports)
+                .list(label::OWNER_POLICY, &self.owner_policy, option::write_withheld);
         });
         e.item(&self.err_code);
     }

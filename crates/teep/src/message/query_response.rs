@@ -2,7 +2,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, ErrorKind, Limits};
-use tamarack_model::{ComponentId, Sha256Digest, TcEntry};
+use tamarack_model::{ComponentId, HeldBack, Sha256Digest, TcEntry};
 
 use crate::option::{self, Options, label};
 use crate::{Error, Token};
@@ -29,6 +29,7 @@ const SHA_256: i64 = -16;
 /// | 15 unneeded-manifest-list | component ids, at least one |
 /// | 9 ext-list | numbers of at most 4 bytes, at least one |
 /// | 256 agent-nonce | 16 bytes, the Update binding |
+/// | 258 owner-policy | what the device's owner withholds, at least one |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueryResponse {
     /// That of the QueryRequest.
@@ -53,6 +54,8 @@ pub struct QueryResponse {
     pub ext_list: Vec<u32>,
     /// Nonce of the Update binding (security rule C6).
     pub agent_nonce: Option<[u8; 16]>,
+    /// What the device's owner withholds of what this TAM has or wants there.
+    pub owner_policy: Vec<HeldBack>,
 }
 
 /// requested-tc-info: a component that an application on the device asks for.
@@ -83,6 +86,7 @@ impl QueryResponse {
                 }
                 label::EXT_LIST => m.ext_list = option::list(d, option::uint32)?,
                 label::AGENT_NONCE => m.agent_nonce = Some(d.byte_array("an agent nonce of 16 bytes")?),
+                label::OWNER_POLICY => m.owner_policy = option::list(d, option::withheld)?,
                 _ => option::skip(d)?,
             }
             Ok(())
@@ -102,7 +106,8 @@ impl QueryResponse {
                 .items(label::REQUESTED_TC_LIST, &self.requested_tc_list)
                 .component_ids(label::UNNEEDED_MANIFEST_LIST, &self.unneeded_manifest_list)
                 .list(label::EXT_LIST, &self.ext_list, |e, n| e.uint((*n).into()))
-                .bytes(label::AGENT_NONCE, self.agent_nonce.as_ref().map(<[u8; 16]>::as_slice));
+                .bytes(label::AGENT_NONCE, self.agent_nonce.as_ref().map(<[u8; 16]>::as_slice))
+                .list(label::OWNER_POLICY, &self.owner_policy, option::write_withheld);
         });
     }
 }

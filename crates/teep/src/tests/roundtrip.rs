@@ -6,7 +6,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use tamarack_cbor::Limits;
-use tamarack_model::{ComponentId, Sha256Digest, TcEntry};
+use tamarack_model::{ComponentId, HeldBack, OwnerSays, Sha256Digest, TcEntry};
 
 use crate::{
     CipherSuite, DataItems, ErrCode, ErrorMessage, Message, QueryRequest, QueryResponse, RequestedTc,
@@ -98,6 +98,11 @@ prop_compose! {
     }
 }
 
+fn held_back() -> impl Strategy<Value = HeldBack> {
+    let says = prop_oneof![Just(OwnerSays::Refused), Just(OwnerSays::Deferred)];
+    (component_id(), says, of(any::<u64>())).prop_map(|(id, why, sequence)| HeldBack { id, why, sequence })
+}
+
 prop_compose! {
     fn query_response()(
         (token, selected_version) in (token(), of(any::<u32>())),
@@ -107,6 +112,7 @@ prop_compose! {
         requested_tc_list in vec(requested(), 0..4),
         unneeded_manifest_list in vec(component_id(), 0..3),
         (ext_list, agent_nonce) in (vec(any::<u32>(), 0..3), any::<Option<[u8; 16]>>()),
+        owner_policy in vec(held_back(), 0..3),
     ) -> QueryResponse {
         QueryResponse {
             token,
@@ -119,6 +125,7 @@ prop_compose! {
             unneeded_manifest_list,
             ext_list,
             agent_nonce,
+            owner_policy,
         }
     }
 }
@@ -154,6 +161,7 @@ prop_compose! {
         profiles in of(profiles()),
         (challenge, versions) in (challenge(), vec(any::<u32>(), 0..3)),
         (suit_reports, err_code) in (items(), err_code()),
+        owner_policy in vec(held_back(), 0..3),
     ) -> ErrorMessage {
         ErrorMessage {
             token,
@@ -165,6 +173,7 @@ prop_compose! {
             challenge,
             versions,
             suit_reports,
+            owner_policy,
             err_code,
         }
     }

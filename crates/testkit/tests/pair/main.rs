@@ -1,6 +1,9 @@
 //! Both ends under one fake clock, over a link that is honest, lossy or hostile.
 
 mod otrp;
+mod owner;
+// The test of the permission matrix uses more of it.
+#[allow(dead_code)]
 mod world;
 
 use tamarack_agent::Input;

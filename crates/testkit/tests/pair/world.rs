@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use tamarack_agent::{
-    Agent, AgentConfig, AnchorState, Finished, Input, Operations, OtrpPrincipal, Output, Principal, Seed,
-    SignerAnchor, TaName, TamAnchor,
+    Agent, AgentConfig, AnchorState, BUNDLE_SCHEME, Finished, Input, Operations, OtrpPrincipal, Output,
+    Principal, Seed, SignerAnchor, TaName, TamAnchor,
 };
-use tamarack_attest::{Grade, Policy, TeeCa};
+use tamarack_attest::{Grade, Policy, ProviderRole, ReferenceProvider, TeeCa};
+use tamarack_corim::{Class, ClassId, Environment};
+use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::{KeyType, Provider, Secret, Sign};
 use tamarack_model::{ComponentId, OwnerId, Protocol, Sha256Digest, UnixTime};
 use tamarack_otrp::ErrorCode as BrokerErrorCode;
-use tamarack_pki::Validity;
+use tamarack_pki::{Authority, Validity};
 use tamarack_store::{
     CatalogueEntry, Domain, DomainSigner, MemoryStore, Provider as ServiceProvider, Read, Store, StoreOp,
     TenantId,
@@ -20,7 +22,7 @@ use tamarack_tam::{ChallengeKey, OtrpConfig, OtrpSigner, Reply, Staple, Tam, Tam
 use tamarack_tee::{Param, Persona, StateRoot};
 use tamarack_testkit::memory_platform::{MemoryPlatform, PERSONAS, ed25519};
 use tamarack_testkit::otrp_pki::{OtrpPki, TestTam};
-use tamarack_x509::Anchor;
+use tamarack_x509::{Anchor, Name, Role};
 
 pub const NOW: UnixTime = 1_800_000_000;
 pub const TAM_URI: &str = "https://tam.example/tam";
@@ -70,9 +72,59 @@ fn principal(tam: &TestTam) -> OtrpPrincipal {
     OtrpPrincipal { anchor: tam.root().to_vec(), name: tam.name.clone(), draft: false }
 }
 
+/// A TAM that speaks TEEP, by its keys.
+fn teep_anchor(owner: OwnerId, keys: Vec<tamarack_crypto::PublicKey>) -> TamAnchor {
+    TamAnchor {
+        owner,
+        principal: Principal::Keys(keys),
+        otrp: None,
+        protocol: Protocol::Teep,
+        uri: Some(TAM_URI.into()),
+        scopes: vec![vec![]],
+        require_binding: true,
+        domains: 0,
+        domain_quota: 0,
+        persona: Persona(0),
+        state: AnchorState::Active,
+    }
+}
+
+/// Devices under the one TEE CA.
+fn policy(pki: &OtrpPki) -> Policy {
+    let anchor = Anchor::from_der(pki.tee.cert_der()).unwrap();
+    Policy::new(vec![TeeCa { anchor, cap: Grade::Software }], Grade::Software)
+}
+
+/// Who may say what devices of a class run.
+fn maker(crypto: &Provider) -> ReferenceProvider {
+    let class = Class { class_id: Some(ClassId::Uuid([2; 16])), ..Class::default() };
+    ReferenceProvider {
+        name: "Maker".into(),
+        role: ProviderRole::Maker,
+        keys: vec![VerificationKey::new(authority(crypto).public_key(), Purpose::ReferenceValues, crypto)],
+        scope: vec![Environment::of_class(class)],
+        elements: None,
+        cap: Grade::None,
+    }
+}
+
+/// The key of the provider that publishes.
+pub fn developer(crypto: &Provider) -> Box<dyn Sign> {
+    ed25519(crypto, 9, b"signer")
+}
+
+/// The key of the device authority; it signs reference values as well, as the maker who has it would not.
+pub fn authority(crypto: &Provider) -> Box<dyn Sign> {
+    ed25519(crypto, 9, b"authority")
+}
+
+/// The key of the device's owner.
+pub fn device_owner(crypto: &Provider) -> Box<dyn Sign> {
+    ed25519(crypto, 9, b"device owner")
+}
+
 /// The TAM's side of OTrP.
-fn otrp_config(pki: &OtrpPki, crypto: &Provider) -> OtrpConfig {
-    let tam = &pki.tams[0];
+fn otrp_config(tam: &TestTam, pki: &OtrpPki, crypto: &Provider) -> OtrpConfig {
     let sign = crypto.keys.load_pkcs8(tam.pkcs8.expose()).unwrap();
     let agree = crypto.agree.load_pkcs8(tam.pkcs8.expose()).unwrap();
     let signer = OtrpSigner::new(sign, agree, tam.chain[..1].to_vec(), tam.name.text().into(), crypto);
@@ -121,9 +173,11 @@ pub struct Pair {
     pub broker: Option<BrokerErrorCode>,
     /// The keys of providers that the TAM signed at the end of the latest exchange.
     pub keys: Option<Vec<u8>>,
+    /// What an application brought along, if it did.
+    pub bundle: Option<Vec<u8>>,
     seed: u8,
     tam_keys: Vec<tamarack_crypto::PublicKey>,
-    pki: OtrpPki,
+    pub pki: OtrpPki,
     signer: Box<dyn Sign>,
     device_crypto: Provider,
     crypto: Provider,
@@ -159,8 +213,7 @@ impl Pair {
             crypto.keys.load_pkcs8(pkcs8.expose()).unwrap()
         };
         let pki = OtrpPki::new(&crypto, 1);
-        let tee_ca = Anchor::from_der(pki.tee.cert_der()).unwrap();
-        let policy = Policy::new(vec![TeeCa { anchor: tee_ca, cap: Grade::Software }], Grade::Software);
+        let policy = policy(&pki);
         let tam_keys = [make(KeyType::Ed25519), make(KeyType::P256)];
         let public_keys: Vec<_> = tam_keys.iter().map(|key| key.public_key()).collect();
         let tam_anchor = TamAnchor {
@@ -179,10 +232,11 @@ impl Pair {
         let signers = tam_keys.into_iter().map(|key| TamSigner::new(key, Vec::new(), &crypto)).collect();
         let challenge_key = ChallengeKey { generation: 0, key: Secret::new([7; 32]) };
         let mut config = TamConfig::new(signers, policy, challenge_key, [3; 16]);
-        config.otrp = Some(otrp_config(&pki, &crypto));
+        config.otrp = Some(otrp_config(&pki.tams[0], &pki, &crypto));
+        config.reference_providers = vec![maker(&crypto)];
         let tam = Tam::new(config, crypto);
 
-        let signer = ed25519(&crypto, 9, b"signer");
+        let signer = developer(&crypto);
         let store = MemoryStore::new(crypto);
         let provider = ServiceProvider {
             tenant: TenantId::default(),
@@ -198,7 +252,13 @@ impl Pair {
             Protocol::Teep => vec![signer_anchor(signer.public_key())],
             Protocol::Otrp => more_signers.to_vec(),
         };
-        let enrolment = Seed { tams: vec![tam_anchor], signers, peripherals: vec![], device_authority: None };
+        let enrolment = Seed {
+            tams: vec![tam_anchor],
+            signers,
+            peripherals: vec![],
+            device_authority: Some(authority(&crypto).public_key()),
+            device_owner: Some(device_owner(&crypto).public_key()),
+        };
         let agent = device(&pki, device_crypto, DEVICE, &enrolment);
         let link: Link = Box::new(|_, _| Delivery::Intact);
         Self {
@@ -211,6 +271,7 @@ impl Pair {
             publication: None,
             broker: None,
             keys: None,
+            bundle: None,
             seed: DEVICE,
             tam_keys: public_keys,
             pki,
@@ -254,6 +315,57 @@ impl Pair {
         };
         self.store.apply(vec![StoreOp::Publish(entry.clone())]).unwrap();
         entry
+    }
+
+    /// Puts somebody else in the TAM's place, who has all that it has but its keys.
+    pub fn usurp(&mut self, keys: Vec<Box<dyn Sign>>, otrp: Option<TestTam>) {
+        let signers = keys.into_iter().map(|key| TamSigner::new(key, Vec::new(), &self.crypto)).collect();
+        let challenge_key = ChallengeKey { generation: 0, key: Secret::new([7; 32]) };
+        let mut config = TamConfig::new(signers, policy(&self.pki), challenge_key, [3; 16]);
+        let tam = otrp.as_ref().unwrap_or(&self.pki.tams[0]);
+        config.otrp = Some(otrp_config(tam, &self.pki, &self.crypto));
+        self.tam = Tam::new(config, self.crypto);
+    }
+
+    /// Has the TAM take this key for the provider's, and publishes the wallet signed by it.
+    pub fn publish_signed_by(&self, signer: &dyn Sign) {
+        let provider = self.store.provider(&TenantId::default(), "acme").unwrap().unwrap();
+        let provider = ServiceProvider { signers: vec![signer.public_key()], ..provider };
+        self.store.apply(vec![StoreOp::UpdateProvider(provider.clone())]).unwrap();
+        self.publish_for(&provider, signer, (wallet("suit"), wallet("ta")), 1, 1);
+    }
+
+    /// The certificates that the device shows with its Evidence.
+    pub fn chain_of_the_device(&self) -> Vec<Vec<u8>> {
+        self.pki.attestation_chain(self.agent.platform().attestation_public_key(Persona(0)))
+    }
+
+    /// Certificates of the attestation key of the device of this number, by an authority.
+    pub fn certify(&self, number: u8, authority: &Authority) -> Vec<Vec<u8>> {
+        let key = MemoryPlatform::new(self.device_crypto, number).attestation_public_key(Persona(0));
+        let name = Name::Uri(format!("urn:test:device:{number}"));
+        let validity = Validity::days(NOW - 3600, 30);
+        let leaf = authority.issue_named(key, Role::Tee, &name, "test", validity).unwrap();
+        let mut chain = tamarack_pki::certificates_from_pem(&leaf).unwrap();
+        chain.push(authority.cert_der().to_vec());
+        chain
+    }
+
+    /// Puts another device in the device's place, with keys of this number and these certificates of its attestation key.
+    pub fn pose(&mut self, number: u8, chain: Vec<Vec<u8>>) {
+        let mut platform = MemoryPlatform::new(self.device_crypto, number)
+            .with_certificate_chain(Persona(0), chain)
+            .with_loader(Arc::new(tamarack_tee_sandbox::wasm::load));
+        let anchor = teep_anchor(OwnerId([1; 16]), self.tam_keys.clone());
+        let seed = Seed {
+            tams: vec![anchor],
+            signers: vec![signer_anchor(self.signer.public_key())],
+            peripherals: vec![],
+            device_authority: None,
+            device_owner: None,
+        };
+        Agent::enrol(&mut platform, &self.device_crypto, &seed).unwrap();
+        self.agent = Agent::new(platform, self.device_crypto, AgentConfig::default());
     }
 
     /// Creates the domain of the wallet with the certificate that the TAM makes for its provider.
@@ -312,25 +424,13 @@ impl Pair {
 
     /// Hands the same TAM another device, which speaks TEEP; gives back the one before.
     pub fn other_device(&mut self) -> Agent<MemoryPlatform> {
-        let keys = self.tam_keys.clone();
-        let anchor = TamAnchor {
-            owner: OwnerId([2; 16]),
-            principal: Principal::Keys(keys),
-            otrp: None,
-            protocol: Protocol::Teep,
-            uri: Some(TAM_URI.into()),
-            scopes: vec![vec![]],
-            require_binding: true,
-            domains: 0,
-            domain_quota: 0,
-            persona: Persona(0),
-            state: AnchorState::Active,
-        };
+        let anchor = teep_anchor(OwnerId([2; 16]), self.tam_keys.clone());
         let seed = Seed {
             tams: vec![anchor],
             signers: vec![signer_anchor(self.signer.public_key())],
             peripherals: vec![],
             device_authority: None,
+            device_owner: None,
         };
         self.seed += 1;
         let other = device(&self.pki, self.device_crypto, self.seed, &seed);
@@ -353,7 +453,12 @@ impl Pair {
                             inputs.extend(self.post(protocol, &message));
                         }
                     }
-                    Output::Fetch { fetch, .. } => inputs.push(Input::FetchFailed { fetch }),
+                    Output::Fetch { fetch, uri, .. } => match &self.bundle {
+                        Some(data) if uri.starts_with(BUNDLE_SCHEME) => {
+                            inputs.push(Input::Chunk { fetch, data: data.clone(), last: true });
+                        }
+                        _ => inputs.push(Input::FetchFailed { fetch }),
+                    },
                     Output::Progress(_) => {}
                     Output::Finished(end) => finished = Some(end),
                 }

@@ -120,6 +120,7 @@ impl World {
                 signers: signers.clone(),
                 peripherals: Vec::new(),
                 device_authority: None,
+                device_owner: None,
             };
             let blank = MemoryPlatform::new(device_crypto, number);
             let platform = (0..PERSONAS).map(Persona).fold(blank, |platform, persona| {

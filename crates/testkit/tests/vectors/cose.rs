@@ -20,7 +20,7 @@ pub fn run(table: &mut Table) {
         let outcome = match structure {
             Some(kind) => check(&case, kind, &provider),
             None => {
-                Ok("neither Sign nor Sign1: encryption and MACs with recipients come with payload encryption"
+                Ok("neither Sign nor Sign1: only encryption for a named use is read, which none of these is"
                     .into())
             }
         };

@@ -32,6 +32,7 @@ fn every_vector_is_accounted_for() {
         "psa-token",
         "ear",
         "corim",
+        "suit-firmware-encryption",
         "suit-libcsuit",
         "suit-manifest",
         "teep-draft",

@@ -1,17 +1,18 @@
-//! Envelopes of the SUIT drafts, of libcsuit and of the TEEP draft: those that need neither encryption nor dependencies
-//! nor update management run to their end, the others are refused before anything is done, by name.
+//! Envelopes of the SUIT drafts, of libcsuit and of the TEEP draft: those that need neither dependencies nor update
+//! management run to their end, the others are refused before anything is done, by name.
 
 use std::collections::BTreeMap;
 
-use tamarack_cose::{KeyId, MacKey, Purpose, VerificationKey};
+use tamarack_cose::{EncryptionInfo, KeyId, MacKey, Opener, Purpose, VerificationKey};
 use tamarack_crypto::{HashAlgorithm, PublicKey, Secret};
 use tamarack_crypto_rustcrypto::provider;
 use tamarack_model::ComponentId;
 use tamarack_suit::command::{Argument, Selection, Sequence};
 use tamarack_suit::parameter::{IMAGE_DIGEST, IMAGE_SIZE, Value};
 use tamarack_suit::{
-    EffectError, Effects, Envelope, Error, FetchRequest, IdentifierKind, Limits, Machine, Manifest, Measured,
-    Member, MemoryDevice, Operation, Procedure, Step, TrustedKeys,
+    Ciphertext, EffectError, Effects, Envelope, Error, FetchRequest, IdentifierKind, Limits, Machine,
+    Manifest, Measured, Member, MemoryDevice, Operation, PAYLOAD_ENCRYPTION, PayloadKey, Procedure, Step,
+    TrustedKeys,
 };
 
 use crate::table::Table;
@@ -24,11 +25,19 @@ enum Expected {
     RunsWithoutUpdate,
     /// Carries no signature: readable, never authentic.
     Unsigned,
+    /// Runs an update and leaves the plaintext of the drafts' examples; what is fetched is the ciphertext in this file.
+    Decrypts(&'static str),
+    /// Not an envelope but an encryption-info: opens the ciphertext in this file to the plaintext in that one.
+    Opens(&'static str, &'static str),
     /// Refused whole; the refusal contains this.
     Refused(&'static str),
 }
 
-use Expected::{Refused, Runs, RunsWithoutUpdate, Unsigned};
+use Expected::{Decrypts, Opens, Refused, Runs, RunsWithoutUpdate, Unsigned};
+
+const AES_KW: &str = "suit-firmware-encryption/encrypted-payload-aes-kw-aes-gcm.bin";
+const IMAGE: &str = "suit-libcsuit/raw_image.bin";
+const CONFIG: &str = "suit-libcsuit/config.json";
 
 const UPDATE: &[Procedure] = &[Procedure::Update];
 const BOTH: &[Procedure] = &[Procedure::Update, Procedure::Invocation];
@@ -57,13 +66,37 @@ const VECTORS: &[(&str, Expected)] = &[
     ("suit-libcsuit/suit_manifest_expU.suit", Runs(LIFE)),
     ("suit-libcsuit/suit_manifest_expS0.suit", Runs(BOTH)),
     ("suit-libcsuit/suit_manifest_expS2.suit", Refused("dependencies")),
-    ("suit-libcsuit/suit_manifest_expAF.suit", Refused("encryption-info")),
-    ("suit-libcsuit/suit_manifest_expAW.suit", Refused("encryption-info")),
+    ("suit-libcsuit/suit_manifest_expAF.suit", Decrypts(AES_KW)),
+    ("suit-libcsuit/suit_manifest_expAW.suit", Decrypts("")),
     ("suit-libcsuit/suit_manifest_expED.suit", Refused("dependencies")),
-    ("suit-libcsuit/encryption_info_aes.cose", Refused("encryption-info")),
-    ("suit-libcsuit/encryption_info_config_aes.cose", Refused("encryption-info")),
-    ("suit-libcsuit/encryption_info_config_esdh.cose", Refused("encryption-info")),
-    ("suit-libcsuit/encryption_info_esdh.cose", Refused("encryption-info")),
+    ("suit-libcsuit/encryption_info_aes.cose", Opens("suit-libcsuit/encrypted_image_aes.bin", IMAGE)),
+    (
+        "suit-libcsuit/encryption_info_config_aes.cose",
+        Opens("suit-libcsuit/encrypted_config_aes.bin", CONFIG),
+    ),
+    (
+        "suit-libcsuit/encryption_info_config_esdh.cose",
+        Opens("suit-libcsuit/encrypted_config_esdh.bin", CONFIG),
+    ),
+    ("suit-libcsuit/encryption_info_esdh.cose", Opens("suit-libcsuit/encrypted_image_esdh.bin", IMAGE)),
+    (
+        "suit-firmware-encryption/suit-encryption-info-aes-kw-aes-ctr.cbor",
+        Opens("suit-firmware-encryption/encrypted-payload-aes-kw-aes-ctr.bin", IMAGE),
+    ),
+    ("suit-firmware-encryption/suit-encryption-info-aes-kw-aes-gcm.cbor", Opens(AES_KW, IMAGE)),
+    (
+        "suit-firmware-encryption/suit-encryption-info-es-ecdh-aes-ctr.cbor",
+        Opens("suit-firmware-encryption/encrypted-payload-es-ecdh-aes-ctr.bin", IMAGE),
+    ),
+    (
+        "suit-firmware-encryption/suit-encryption-info-es-ecdh-aes-gcm.cbor",
+        Opens("suit-firmware-encryption/encrypted-payload-es-ecdh-aes-gcm.bin", IMAGE),
+    ),
+    ("suit-firmware-encryption/suit-manifest-aes-kw-content.cbor", Decrypts("")),
+    ("suit-firmware-encryption/suit-manifest-aes-kw-slot.cbor", Decrypts(AES_KW)),
+    ("suit-firmware-encryption/suit-manifest-aes-kw.cbor", Decrypts(AES_KW)),
+    ("suit-firmware-encryption/suit-manifest-es-ecdh-content.cbor", Decrypts("")),
+    ("suit-firmware-encryption/suit-manifest-es-ecdh-dependency.cbor", Refused("dependencies")),
     ("suit-libcsuit/suit_manifest_expU0.suit", Refused("use-before")),
     ("suit-libcsuit/suit_manifest_expU2.suit", Refused("set-version")),
     ("teep-draft/suit_uri.cbor", Runs(LIFE)),
@@ -75,7 +108,14 @@ pub fn run(table: &mut Table) {
     let keys = Keys::load(table);
     for (name, expected) in VECTORS {
         let bytes = std::fs::read(table.root().join(name)).expect("listed file");
-        table.record(name, check(&bytes, expected, &keys));
+        let read = |file: &str| std::fs::read(table.root().join(file)).expect("a file of the vectors");
+        let outcome = match expected {
+            Opens(ciphertext, plaintext) => opens(&bytes, &read(ciphertext), &read(plaintext), &keys),
+            Decrypts("") => decrypts(&bytes, Vec::new(), &read(IMAGE), &keys),
+            Decrypts(fetched) => decrypts(&bytes, read(fetched), &read(IMAGE), &keys),
+            _ => check(&bytes, expected, &keys),
+        };
+        table.record(name, outcome);
     }
 }
 
@@ -83,7 +123,12 @@ struct Keys {
     strict: Vec<VerificationKey>,
     legacy: Vec<VerificationKey>,
     macs: Vec<MacKey>,
+    /// DER PKCS#8 of the key that payloads are encrypted to, kid-2.
+    decryption: Vec<u8>,
 }
+
+/// The key that payloads are encrypted to with AES-KW, kid-1.
+const KEK: [u8; 16] = [b'a'; 16];
 
 impl Keys {
     fn load(table: &Table) -> Self {
@@ -93,11 +138,82 @@ impl Keys {
         let public = PublicKey::from_spki(&spki).expect("a P-256 key");
         let key = VerificationKey::new(public, Purpose::SuitManifest, &provider);
         let mac = MacKey::new(Secret::new(vec![b'a'; 32]), Purpose::SuitManifest, &provider);
-        Self { legacy: vec![key.clone().accepting_legacy_ids()], strict: vec![key], macs: vec![mac] }
+        let json =
+            std::fs::read(table.root().join("suit-firmware-encryption/key/kid-2.json")).expect("a key");
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        let private = hex::decode(json["d_hex"].as_str().expect("a private key")).expect("hexadecimal");
+        let decryption =
+            tamarack_testkit::crypto_suite::p256_pkcs8(&private.try_into().expect("a P-256 scalar"));
+        Self {
+            legacy: vec![key.clone().accepting_legacy_ids()],
+            strict: vec![key],
+            macs: vec![mac],
+            decryption,
+        }
     }
 
     fn trusted(&self, legacy: bool) -> TrustedKeys<'_> {
         TrustedKeys { signatures: if legacy { &self.legacy } else { &self.strict }, macs: &self.macs }
+    }
+}
+
+/// With both providers; a changed byte, another key or another use opens nothing.
+fn opens(info: &[u8], ciphertext: &[u8], plaintext: &[u8], keys: &Keys) -> Result<String, String> {
+    let info = EncryptionInfo::parse(info, &tamarack_cbor::Limits::default()).map_err(|e| e.to_string())?;
+    for provider in [provider(), tamarack_crypto_aws_lc::provider()] {
+        let private = provider.agree.load_pkcs8(&keys.decryption).map_err(|e| e.to_string())?;
+        let other = provider.agree.ephemeral().map_err(|e| e.to_string())?;
+        let open = |ciphertext: &[u8], opener: Opener<'_>, context: &str| {
+            info.decrypt(ciphertext, opener, None, context, &provider)
+        };
+        let opened = open(ciphertext, Opener::Key(&*private), PAYLOAD_ENCRYPTION)
+            .or_else(|_| open(ciphertext, Opener::Kek(&KEK), PAYLOAD_ENCRYPTION))
+            .map_err(|e| e.to_string())?;
+        if opened.expose() != plaintext {
+            return Err("opens to something else".into());
+        }
+        let mut changed = ciphertext.to_vec();
+        changed[0] ^= 1;
+        let agreed = info.recipients().any(|(_, algorithm)| algorithm == Some(-29));
+        let closed = [
+            open(&changed, Opener::Key(&*private), PAYLOAD_ENCRYPTION),
+            open(&changed, Opener::Kek(&KEK), PAYLOAD_ENCRYPTION),
+            open(ciphertext, Opener::Key(&*other), PAYLOAD_ENCRYPTION),
+            open(ciphertext, Opener::Kek(&[0; 16]), PAYLOAD_ENCRYPTION),
+            // A shared key is not derived and so not bound to a use.
+            open(ciphertext, Opener::Key(&*private), "EAT Encryption"),
+            open(&ciphertext[..ciphertext.len().min(15)], Opener::Kek(&KEK), PAYLOAD_ENCRYPTION),
+        ];
+        if closed.iter().any(|result| result.as_ref().err() != Some(&tamarack_cose::Error::Decrypt)) {
+            return Err(format!("opens what it must not, or says why (key agreement: {agreed})"));
+        }
+    }
+    Ok(format!("opens to {} bytes with both providers, changed or with other keys to none", plaintext.len()))
+}
+
+/// Carries the manifest out on a device with the keys of the vectors, and on one without.
+fn decrypts(bytes: &[u8], fetched: Vec<u8>, plaintext: &[u8], keys: &Keys) -> Result<String, String> {
+    let (provider, limits) = (provider(), Limits::default());
+    let envelope = Envelope::parse(bytes, &limits).map_err(|e| e.to_string())?;
+    let authentic = envelope.authenticate(&keys.trusted(false), &provider).map_err(|e| e.to_string())?;
+    let mut device = MemoryDevice::new(provider);
+    device.payloads.insert("coaps://example.com/encrypted-firmware".into(), fetched);
+    let run = |device: &mut MemoryDevice| {
+        let mut machine = Machine::new(authentic.clone(), Procedure::Update, limits).expect("makes ready");
+        device.drive(&mut machine).map_err(|failure| failure.code)
+    };
+    if run(&mut device) != Err(tamarack_model::codes::COSE_DECRYPT) {
+        return Err("carried out without a key".into());
+    }
+    let private = provider.agree.load_pkcs8(&keys.decryption).map_err(|e| e.to_string())?;
+    device.keys = vec![PayloadKey::Private(private), PayloadKey::Shared(KEK)];
+    run(&mut device).map_err(|code| code.to_string())?;
+    let component = &authentic.value().manifest.components[0];
+    match device.components.get(component) {
+        Some(content) if content == plaintext => {
+            Ok(format!("{component} decrypted, without the key refused"))
+        }
+        other => Err(format!("{component} is {other:?}")),
     }
 }
 
@@ -134,6 +250,7 @@ fn check(bytes: &[u8], expected: &Expected, keys: &Keys) -> Result<String, Strin
             }
             Ok(format!("{commands} commands of {procedures:?} carried out{switch}"))
         }
+        (Decrypts(_) | Opens(..), _) => Err("not checked here".into()),
         (RunsWithoutUpdate, Ok(authentic)) => {
             match Machine::new(authentic.clone(), Procedure::Update, limits) {
                 Err(Error::Severed(_)) => {}
@@ -285,6 +402,16 @@ impl Effects for Believing {
         // What was there before this manifest: example 0 starts from an installed image.
         self.device.components.entry(from.clone()).or_default();
         self.device.copy(from, to)
+    }
+
+    fn decrypt(
+        &mut self,
+        info: &EncryptionInfo,
+        ciphertext: Ciphertext<'_>,
+        to: &ComponentId,
+        max_size: Option<u64>,
+    ) -> Result<(), EffectError> {
+        self.device.decrypt(info, ciphertext, to, max_size)
     }
 
     fn invoke(&mut self, component: &ComponentId, arguments: Option<&[u8]>) -> Result<(), EffectError> {

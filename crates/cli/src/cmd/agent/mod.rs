@@ -1,8 +1,9 @@
-//! `tamarack agent`: makes a device and runs it: the Broker in this process, the TEE in one of its own.
+//! `tamarack agent`: makes a device and runs it: the Broker in this process, the TEE in two of its own.
 //!
 //! A device folder holds `device.json` (how to start it), `device.csr` (with OTrP also `otrp.csr` and `firmware.csr`), `tee/` (the TEE's sealed storage, its own user's
 //! where that can be had) and, while it runs, `app.sock`. The root secret lies elsewhere (security rule S2).
 
+mod measure;
 mod pending;
 
 use std::io::IsTerminal;
@@ -15,7 +16,7 @@ use serde_json::json;
 use tamarack_broker::{Broker, HttpOptions, Server, TamClient, TeeChannel};
 use tamarack_channel::{OtrpProfile, Profile, Request, Status, Value};
 use tamarack_model::{ComponentId, codes};
-use tamarack_tee_host::LaunchOptions;
+use tamarack_tee_host::{LaunchOptions, Root};
 use tamarack_tee_sandbox::Layers;
 
 use pending::{Anchor, Chains, Otrp, Pending};
@@ -25,8 +26,6 @@ use crate::fail::{self, Fail, Outcome};
 use crate::ta_yaml::{DEFAULT_CLASS, DEFAULT_VENDOR, class_id, vendor_id};
 use crate::{keys, out};
 
-/// Hidden first argument by which the program starts itself as the TEE.
-pub const TEE_SUBCOMMAND: &str = "__tee";
 /// Most bytes that the components of one security domain may take, unless told otherwise.
 const DOMAIN_QUOTA: u64 = 16 << 20;
 /// Personas that a device has besides those of its TAMs, for TAMs that a device authority adds later.
@@ -46,6 +45,8 @@ enum Action {
     Certify(Certify),
     /// Run the device's Broker and TEE until interrupted
     Run(Run),
+    /// Print the digests that a maker releases: of launcher, Agent and launch configuration
+    Measure(measure::Args),
 }
 
 #[derive(clap::Args)]
@@ -55,6 +56,9 @@ struct Init {
     /// File of the device's root secret, outside the folder; made if it is missing
     #[arg(long)]
     fuse: PathBuf,
+    /// The Agent's program, if it is not this one; it is measured at every start
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
     /// A TAM to obey: FILE with its public key, or CA.pem=URI for the one name under a CA
     #[arg(long = "tam-anchor", required_unless_present = "otrp_anchors", value_name = "FILE[=URI]")]
     tam_anchors: Vec<String>,
@@ -105,6 +109,9 @@ struct Init {
     /// Type of the device's keys
     #[arg(long, value_enum, default_value = "ed25519")]
     key_type: KeyKind,
+    /// Public key of the device's owner (`tamarack owner key`), whose rules stand beside the anchors
+    #[arg(long, value_name = "KEY.pub")]
+    owner: Option<PathBuf>,
     /// Accept Updates that are not bound to the exchange, as other TAMs send them (weaker: rule C6)
     #[arg(long)]
     allow_unbound: bool,
@@ -142,6 +149,12 @@ struct Run {
     /// Speak plain HTTP to TAMs that are not on this machine
     #[arg(long)]
     allow_http: bool,
+    /// Run this Agent's program instead of the device's; it is measured, and Evidence tells its digest
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
+    /// Socket of the device's panel, where `tamarack panel` waits for questions of TAs
+    #[arg(long, value_name = "PATH")]
+    panel: Option<PathBuf>,
     /// Refuse to run if a sandbox layer is missing
     #[arg(long)]
     require_sandbox: bool,
@@ -163,6 +176,10 @@ struct Device {
     version: u32,
     /// File of the root secret.
     fuse: PathBuf,
+    /// Kind of its keys.
+    key_type: KeyKind,
+    /// The Agent's program; null for the one that runs the device.
+    agent: Option<PathBuf>,
     /// What `certify` will seal; gone once it is sealed.
     pending: Option<Pending>,
 }
@@ -172,6 +189,7 @@ pub fn run(args: Args) -> Outcome {
         Action::Init(args) => init(args),
         Action::Certify(args) => certify(&args),
         Action::Run(args) => serve(args, |device| out::lines(&device.to_string())),
+        Action::Measure(args) => measure::run(&args),
     }
 }
 
@@ -210,6 +228,16 @@ fn unwritable(path: &Path, error: std::io::Error) -> Fail {
     Fail::input(codes::FILE_UNWRITABLE, format_args!("cannot write {}: {error}", path.display()))
 }
 
+/// How a device is started this time.
+#[derive(Clone, Copy, Default)]
+struct How<'a> {
+    /// Whether to make its root secret.
+    create: bool,
+    require_sandbox: bool,
+    agent: Option<&'a Path>,
+    panel: Option<&'a Path>,
+}
+
 /// A TEE that was started for one or two questions. It ends with its channel.
 struct Tee {
     channel: TeeChannel,
@@ -217,10 +245,16 @@ struct Tee {
 }
 
 impl Tee {
-    fn launch(dir: &Path, fuse: &Path, create: bool, require_sandbox: bool) -> Outcome<Self> {
-        let folder = storage(dir);
-        let options =
-            LaunchOptions { subcommand: TEE_SUBCOMMAND, folder: &folder, fuse, create, require_sandbox };
+    fn launch(dir: &Path, device: &Device, how: How<'_>) -> Outcome<Self> {
+        let options = LaunchOptions {
+            folder: &storage(dir),
+            root: Root::File { fuse: &device.fuse },
+            key_type: device.key_type.into(),
+            agent: how.agent.or(device.agent.as_deref()),
+            panel: how.panel,
+            create: how.create,
+            require_sandbox: how.require_sandbox,
+        };
         let launched = tamarack_tee_host::launch(options).map_err(|e| Fail::new(e.code(), e))?;
         Ok(Self { channel: TeeChannel::new(launched.channel), child: launched.child })
     }
@@ -269,6 +303,7 @@ fn init(args: Init) -> Outcome {
         signers,
         peripherals,
         otrp: otrp(&args)?,
+        owner: args.owner.as_deref().map(owner_key).transpose()?,
     };
     pending::check(&pending)?;
     std::fs::create_dir_all(dir).map_err(|e| unwritable(dir, e))?;
@@ -292,7 +327,9 @@ fn init(args: Init) -> Outcome {
             .is_some()
             .then(|| OtrpProfile { tee_name: args.tee_name, tee_version: env!("CARGO_PKG_VERSION").into() }),
     };
-    let mut tee = Tee::launch(&dir, &fuse, true, false)?;
+    let agent = args.agent.as_deref().map(absolute).transpose()?;
+    let mut device = Device { version: 1, fuse, key_type: args.key_type, agent, pending: None };
+    let mut tee = Tee::launch(&dir, &device, How { create: true, ..How::default() })?;
     let Value::Csr(csr) = tee.ask(Request::Csr(profile))? else {
         return Err(Fail::new(codes::TEE_CHANNEL, "the TEE answered something else than was asked"));
     };
@@ -302,7 +339,8 @@ fn init(args: Init) -> Outcome {
         fail::write(&dir.join(name), requests.as_bytes())?;
     }
     let speaks_otrp = pending.otrp.is_some();
-    save(&dir, &Device { version: 1, fuse, pending: Some(pending) })?;
+    device.pending = Some(pending);
+    save(&dir, &device)?;
     let more = match speaks_otrp {
         true => " and otrp.csr certified by a TEE CA, firmware.csr by a firmware CA",
         false => " certified by a TEE CA",
@@ -347,6 +385,11 @@ fn otrp(args: &Init) -> Outcome<Option<Otrp>> {
     }))
 }
 
+/// The owner's public key, as PEM.
+fn owner_key(file: &Path) -> Outcome<String> {
+    tamarack_pki::public_key_to_pem(&keys::public_key(file)?).map_err(pki)
+}
+
 fn absolute(path: &Path) -> Outcome<PathBuf> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let parent = parent.canonicalize().map_err(|e| unwritable(path, e))?;
@@ -375,7 +418,7 @@ fn certify(args: &Certify) -> Outcome {
     };
     let enrolment = pending::enrolment(&pending, chains)
         .map_err(|e| Fail::input(codes::CONFIG_INVALID, format_args!("{}: {e}", settings(dir).display())))?;
-    let mut tee = Tee::launch(dir, &device.fuse, false, false)?;
+    let mut tee = Tee::launch(dir, &device, How::default())?;
     tee.ask(Request::Enrol(enrolment))?;
     tee.end();
     save(dir, &device)?;
@@ -419,6 +462,8 @@ pub fn serve_device(dir: &Path, ready: impl FnOnce(&serde_json::Value) -> Outcom
     let run = Run {
         dir: dir.to_path_buf(),
         allow_http: false,
+        agent: None,
+        panel: None,
         require_sandbox: false,
         policy_check_every: None,
         ca: None,
@@ -440,7 +485,13 @@ fn serve(args: Run, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcom
             dir.display()
         )));
     }
-    let mut tee = Tee::launch(dir, &device.fuse, false, args.require_sandbox)?;
+    let how = How {
+        create: false,
+        require_sandbox: args.require_sandbox,
+        agent: args.agent.as_deref(),
+        panel: args.panel.as_deref(),
+    };
+    let mut tee = Tee::launch(dir, &device, how)?;
     let status = tee.status()?;
     let options =
         HttpOptions { extra_root: args.ca, allow_plain_http: args.allow_http, ..HttpOptions::default() };
@@ -459,7 +510,8 @@ fn serve(args: Run, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcom
         "socket": server.path(),
         "broker": { "pid": std::process::id(), "uid": rustix::process::geteuid().as_raw() },
         "tee": {
-            "pid": status.pid, "uid": status.uid,
+            "pid": status.pid, "launcher": status.launcher_pid, "uid": status.uid,
+            "measured": measure::json(&status.measured),
             "layers": layers.names().collect::<Vec<_>>(), "missing": missing,
         },
         "otrp": status.otrp_name.as_ref().map(|name| json!({ "tee": name, "ready": status.otrp_ready })),

@@ -26,6 +26,9 @@ pub(super) struct Pending {
     /// What is special to OTrP; None for a device that speaks TEEP only.
     #[serde(default)]
     pub otrp: Option<Otrp>,
+    /// Public key of the device's owner, PEM.
+    #[serde(default)]
+    pub owner: Option<String>,
 }
 
 /// The OTrP side of the TAMs. The n-th anchor is the same Owner as the n-th of [`Pending::tams`], if there is one.
@@ -173,7 +176,9 @@ pub(super) fn enrolment(pending: &Pending, chains: Chains) -> Result<Enrolment, 
         peripherals.push(PeripheralSeed { name: name.clone(), tam: 0, manifest: id(manifest)? });
     }
     let Chains { attestation: chains, otrp: otrp_chains, firmware: firmware_chains } = chains;
-    Ok(Enrolment { chains, otrp_chains, firmware_chains, tams, signers, peripherals, authority: None })
+    let owner = pending.owner.as_deref().map(tamarack_pki::public_key_from_pem).transpose();
+    let owner = owner.map_err(|e| format!("the owner's key: {e}"))?.map(|key| key.to_spki());
+    Ok(Enrolment { chains, otrp_chains, firmware_chains, tams, signers, peripherals, authority: None, owner })
 }
 
 /// One Owner, by what it is in each protocol.

@@ -1,6 +1,7 @@
 //! `tamarack app`: what a normal app does, from the command line.
 
 mod otrp;
+mod package;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -69,6 +70,27 @@ enum Action {
         #[command(flatten)]
         trust: Trust,
     },
+    /// Put an app's folder with its dependency file tamarack.json into a package, a tar archive
+    Pack {
+        /// The folder
+        folder: PathBuf,
+        /// Where to write the package
+        package: PathBuf,
+    },
+    /// Install what an app's package needs, as an installer does before the app starts first
+    Install {
+        /// The package: a tar archive, or a folder of the same content
+        package: PathBuf,
+        /// Where the app's files go once its TAs are there
+        #[arg(long)]
+        into: Option<PathBuf>,
+        /// Download TAs that the package brings along
+        #[arg(long)]
+        no_bundle: bool,
+        /// Ask again for so many seconds while no TAM can be reached or the device's owner has not decided
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        wait: u64,
+    },
     /// What is installed, and how the TEE is
     List,
     /// Ask the TAMs whether they want something changed
@@ -96,6 +118,9 @@ struct Trust {
 }
 
 pub fn run(args: Args) -> Outcome {
+    if let Action::Pack { folder, package } = &args.action {
+        return self::package::pack(folder, package, args.json);
+    }
     let socket = args.device.join(SOCKET_NAME);
     let mut client = Client::connect(&socket).map_err(|e| {
         Fail::new(
@@ -118,6 +143,13 @@ pub fn run(args: Args) -> Outcome {
         Action::Information { component, provider, tam_uri, trust } => {
             let ta = otrp::ta(&self::component(&component)?, &provider)?;
             otrp::information(&mut client, &ta, tam_uri.as_deref(), &trust, args.json)
+        }
+        // Done above: it needs no device.
+        Action::Pack { .. } => Ok(()),
+        Action::Install { package, into, no_bundle, wait } => {
+            let wait = std::time::Duration::from_secs(wait);
+            let how = self::package::How { into, no_bundle, wait, json: args.json };
+            self::package::install(&mut client, &package, &how)
         }
         Action::List => list(&mut client, args.json),
         Action::PolicyCheck => {

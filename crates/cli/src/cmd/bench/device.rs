@@ -131,6 +131,7 @@ impl Device {
                 state_epoch: 1,
                 state_root: [5; 32],
                 trust_store_sequence: 1,
+                decryption_key: None,
             }),
             ..Claims::default()
         }

@@ -207,6 +207,7 @@ impl Device {
             eat,
             requestedtalist: requested,
             unneededtalist: Vec::new(),
+            withheldtalist: Vec::new(),
         };
         Ok(Dsi { tfwdata: None, tee })
     }

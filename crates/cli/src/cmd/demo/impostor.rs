@@ -38,6 +38,11 @@ impl Impostor {
         self.key.public_key()
     }
 
+    /// Its key, for whatever it may try with it.
+    pub fn key(&self) -> &dyn Sign {
+        &*self.key
+    }
+
     /// Signs a message.
     pub fn sign(&self, message: &Message) -> Result<Vec<u8>> {
         let options = SignOptions { kid: Some(&self.kid), x5chain: &self.chain, ..SignOptions::default() };

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value as Json;
@@ -55,6 +56,19 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// Waits for a process that is not a child: a TEE ends by itself when its Broker is gone.
+pub fn wait_for_end(pid: u32) -> Result<()> {
+    let until = Instant::now() + Duration::from_secs(5);
+    // What has ended and was not waited for has no command line any more.
+    while std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()) {
+        if Instant::now() > until {
+            bail!("process {pid} does not end");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 /// One JSON value, which may have several lines; None if the output ends before it does.

@@ -223,20 +223,39 @@ impl World {
         let protocol = self.cast.protocol(name);
         self.make_device(name, protocol, &folder)?;
         self.certify_device(name, &folder)?;
+        let (broker, first) = self.run_device(name, &[])?;
+        let dir = PathBuf::from(folder);
+        self.devices.push(Device { name, dir, broker, first, protocol, teep_key: None });
+        Ok(())
+    }
+
+    /// Stops a device and starts it again with these arguments of `agent run`.
+    pub fn restart_device(&mut self, name: char, more: &[&str]) -> Result<()> {
+        let device = self.device_mut(name)?;
+        device.broker.kill()?;
+        process::wait_for_end(device.first.pid)?;
+        let (broker, first) = self.run_device(name, more)?;
+        let device = self.device_mut(name)?;
+        (device.broker, device.first) = (broker, first);
+        Ok(())
+    }
+
+    fn run_device(&self, name: char, more: &[&str]) -> Result<(Process, Status)> {
+        let folder = self.path(&format!("device-{name}"));
         let number = self.cast.devices().iter().position(|one| *one == name).unwrap_or_default();
         let uid = BROKER_UIDS[number].to_string();
         let mut args = vec!["agent", "run", &folder];
+        args.extend(more);
+        let without_uid = args.len();
         if is_root() {
             args.extend(["--uid", &uid]);
         }
         let log = self.log(&format!("device-{name}"));
         // In a user namespace that has no such user, the Broker stays who it is.
-        let broker = Process::start(&args, &log).or_else(|_| Process::start(&args[..3], &log))?;
-        let dir = PathBuf::from(folder);
-        let first = connect(&dir)?.status()?;
+        let broker = Process::start(&args, &log).or_else(|_| Process::start(&args[..without_uid], &log))?;
+        let first = connect(Path::new(&folder))?.status()?;
         ensure!(first.enrolled, "device {name} says that it is not enrolled");
-        self.devices.push(Device { name, dir, broker, first, protocol, teep_key: None });
-        Ok(())
+        Ok((broker, first))
     }
 
     fn make_device(&self, name: char, protocol: Protocol, folder: &str) -> Result<()> {
@@ -268,6 +287,9 @@ impl World {
                 ]));
             }
         }
+        if self.cast == Cast::Teep {
+            args.extend(texts(&["--owner", &self.path("owner.key.pub")]));
+        }
         if self.cast.tee_ca(name) != "tee-ca" {
             args.extend(texts(&["--vendor", "second-maker.example", "--class", "sensor-9"]));
         }
@@ -284,7 +306,8 @@ impl World {
     }
 
     fn certify_device(&self, name: char, folder: &str) -> Result<()> {
-        let uri = format!("urn:x-tamarack:device:{name}");
+        // The same for all devices of a kind: a name of its own would tell TAMs which faces are one device.
+        let uri = "urn:x-tamarack:demo:device".to_owned();
         let tee_ca = self.cast.tee_ca(name);
         let certificate = |ca: &str, role: Option<&str>, request: &str, out: &str| -> Result<String> {
             let (ca, request, out) = (self.path(ca), format!("{folder}/{request}"), self.path(out));

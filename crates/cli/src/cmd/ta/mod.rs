@@ -1,3 +1,4 @@
+mod personalize;
 pub mod push;
 
 use std::path::{Path, PathBuf};
@@ -74,6 +75,8 @@ enum Action {
     Publish(crate::cmd::tam::Publish),
     /// Pack, sign and publish, and wait until a device attests it
     Push(push::Args),
+    /// Give the TA on one device data that nobody else can read, such as card data
+    Personalize(personalize::Args),
 }
 
 /// Languages that there is a template for.
@@ -93,6 +96,7 @@ pub fn run(args: Args) -> Outcome {
         Action::Pack { file, out, key, json } => pack(&file, out, key, json),
         Action::Publish(args) => crate::cmd::tam::publish(&args),
         Action::Push(args) => push::run(args),
+        Action::Personalize(args) => personalize::run(args),
         Action::Sign { key, chain, file } => sign(&key, chain.as_deref(), &file),
     }
 }

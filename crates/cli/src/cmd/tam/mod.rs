@@ -4,7 +4,6 @@ mod remote;
 
 pub use remote::{Publish, publish};
 
-use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -139,15 +138,38 @@ enum TokenAction {
     },
 }
 
+/// What kind of deployment
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum ProfileArg {
+pub enum ProfileArg {
     /// Development certificates and software TEEs are accepted
     Development,
     /// They are refused
     Production,
 }
 
-fn grade(text: &str) -> Result<GradeName, String> {
+impl From<ProfileArg> for Profile {
+    fn from(profile: ProfileArg) -> Self {
+        match profile {
+            ProfileArg::Development => Self::Development,
+            ProfileArg::Production => Self::Production,
+        }
+    }
+}
+
+/// What a service's error is to whoever started it.
+pub fn failed(error: tamarack_tam_server::Error) -> Fail {
+    match error.code() {
+        code @ (codes::CONFIG_INVALID
+        | codes::FILE_UNREADABLE
+        | codes::FILE_UNWRITABLE
+        | codes::PORT_IN_USE
+        | codes::VERIFIER_KEY) => Fail::input(code, error),
+        code => Fail::new(code, error),
+    }
+}
+
+/// A grade by its name.
+pub fn grade(text: &str) -> Result<GradeName, String> {
     match text {
         "none" => Ok(GradeName::None),
         "software" => Ok(GradeName::Software),
@@ -156,7 +178,8 @@ fn grade(text: &str) -> Result<GradeName, String> {
     }
 }
 
-fn tee_ca(text: &str) -> Result<(PathBuf, GradeName), String> {
+/// A file with a grade behind it.
+pub fn tee_ca(text: &str) -> Result<(PathBuf, GradeName), String> {
     match text.rsplit_once('=') {
         Some((file, cap)) => Ok((file.into(), grade(cap)?)),
         None => Ok((text.into(), GradeName::Software)),
@@ -198,16 +221,6 @@ pub fn run(args: Args) -> Outcome {
     }
 }
 
-fn failed(error: tamarack_tam_server::Error) -> Fail {
-    match error.code() {
-        code @ (codes::CONFIG_INVALID
-        | codes::FILE_UNREADABLE
-        | codes::FILE_UNWRITABLE
-        | codes::PORT_IN_USE) => Fail::input(code, error),
-        code => Fail::new(code, error),
-    }
-}
-
 fn read(config: &Path) -> Outcome<Config> {
     Config::read(config).map_err(failed)
 }
@@ -233,10 +246,7 @@ fn init(args: Init) -> Outcome {
     let options = InitOptions {
         folder: args.folder,
         listen: args.listen,
-        profile: match args.profile {
-            ProfileArg::Development => Profile::Development,
-            ProfileArg::Production => Profile::Production,
-        },
+        profile: args.profile.into(),
         ca: args.ca.zip(args.uri),
         otrp,
         tee_cas: args.tee_cas,
@@ -259,26 +269,12 @@ fn init(args: Init) -> Outcome {
 }
 
 fn serve(config: &Path, listen: Option<SocketAddr>, log_json: bool) -> Outcome {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TAMARACK_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
-    // A subscriber that is there already is kept.
-    let _ = if log_json { log.json().try_init() } else { log.try_init() };
+    out::log(log_json);
     let mut config = read(config)?;
     if let Some(listen) = listen {
         config.listen = listen;
     }
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let ready = |address: SocketAddr| {
-        let line = json!({
-            "ready": true, "address": address.to_string(), "url": format!("{scheme}://{address}"),
-            "pid": std::process::id(),
-        });
-        let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-    };
+    let ready = |address| out::ready(scheme, address);
     tamarack_tam_server::run(&config, ready).map_err(failed)
 }

@@ -241,11 +241,18 @@ fn device(row: &Value) -> String {
         Some(reason) => format!("  QUARANTINE: {reason}"),
         None => String::new(),
     };
+    let withheld = row["by_owner"].as_array().into_iter().flatten();
+    let withheld: Vec<String> =
+        withheld.map(|one| format!("{} {}", text(&one["state"]), text(&one["component"]))).collect();
+    let withheld = match withheld.is_empty() {
+        true => String::new(),
+        false => format!("  {}", withheld.join(", ")),
+    };
     let (id, grade) = (text(&row["id"]), text(&row["grade"]));
     let (protocols, domains) = (joined(&row["protocols"]), row["otrp"]["domains"].as_array());
     let domains = domains.map(|list| format!("  {} domains", list.len())).unwrap_or_default();
     format!(
-        "{id}  {grade:<8}  {protocols}{domains}  reports {}, proved {}{quarantine}",
+        "{id}  {grade:<8}  {protocols}{domains}  reports {}, proved {}{withheld}{quarantine}",
         held("reported"),
         held("attested")
     )

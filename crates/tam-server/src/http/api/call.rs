@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, LINK, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, LINK, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tamarack_model::permission::{Action, permits};
 use tamarack_model::{UnixTime, codes};
-use tamarack_store::{ApiToken, AuditEntry, Read, Role, Store, StoreOp, TenantId};
+use tamarack_store::{ApiToken, AuditEntry, Read, Store, StoreOp, TenantId};
 
 use super::problem::Problem;
+use super::refusal;
 use crate::app::App;
 use crate::http::{BodyError, read_body};
 
@@ -25,13 +27,14 @@ pub(super) struct Call {
     pub body: Bytes,
     uri: Uri,
     path: Vec<(String, String)>,
+    if_match: Option<String>,
 }
 
 /// What an action gives.
 pub(super) type Done = Result<Answer, Problem>;
 
 /// A function that does what one method of one path says. It may block.
-pub(super) type Action = fn(&Call) -> Done;
+pub(super) type Handler = fn(&Call) -> Done;
 
 /// A successful answer.
 #[derive(Clone, Debug)]
@@ -39,19 +42,25 @@ pub(super) struct Answer {
     status: u16,
     json: Option<Value>,
     link: Option<String>,
+    etag: Option<String>,
 }
 
 impl Answer {
     pub fn ok(json: Value) -> Self {
-        Self { status: 200, json: Some(json), link: None }
+        Self { status: 200, json: Some(json), link: None, etag: None }
     }
 
     pub fn created(json: Value) -> Self {
-        Self { status: 201, json: Some(json), link: None }
+        Self { status: 201, json: Some(json), link: None, etag: None }
     }
 
     pub fn nothing() -> Self {
-        Self { status: 204, json: None, link: None }
+        Self { status: 204, json: None, link: None, etag: None }
+    }
+
+    /// With an ETag, quotes included.
+    pub fn with_etag(self, etag: String) -> Self {
+        Self { etag: Some(etag), ..self }
     }
 }
 
@@ -66,6 +75,11 @@ impl Call {
     /// A parameter of the path.
     pub fn path(&self, name: &str) -> &str {
         self.path.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// The If-Match header.
+    pub fn if_match(&self) -> Option<&str> {
+        self.if_match.as_deref()
     }
 
     /// A parameter of the query.
@@ -173,11 +187,11 @@ impl Idempotency {
     }
 }
 
-/// What may be asked of a path, by whom, and how large the body may be.
+/// What is asked of a path, what does it, and how large the body may be.
 #[derive(Clone, Copy)]
 pub(super) struct Rule {
-    pub roles: &'static [Role],
     pub action: Action,
+    pub handler: Handler,
     pub most: fn(&App) -> usize,
 }
 
@@ -197,15 +211,17 @@ pub(super) async fn run(
     let (method, instance) = (head.method.clone(), format!("/api/v1{}", head.uri.path()));
 
     // Who calls is known before a body is read.
-    let (caller, headers) = (app.clone(), head.headers.clone());
+    let (caller, headers, path_of) = (app.clone(), head.headers.clone(), head.uri.path().to_string());
     let token = tokio::task::spawn_blocking(move || {
         let token = authenticate(&caller, &headers)?;
-        if rule.roles.contains(&token.role) {
-            Ok(token)
-        } else {
-            let detail = format!("a token of role {} may not do this", token.role.as_str());
-            Err(Problem::new(codes::API_FORBIDDEN, detail))
+        if permits(token.role.party(), rule.action).is_some() {
+            return Ok(token);
         }
+        let detail =
+            format!("a token of role {} may not do this ({})", token.role.as_str(), rule.action.id());
+        let problem = Problem::new(codes::API_FORBIDDEN, detail);
+        refusal::record(&caller, &token, rule.action, &path_of, &problem);
+        Err(problem)
     });
     let token =
         token.await.unwrap_or_else(|_| Err(Problem::new(codes::INTERNAL, "the request ended abnormally")));
@@ -217,8 +233,19 @@ pub(super) async fn run(
             Ok(body) => {
                 let key = head.headers.get("idempotency-key").and_then(|value| value.to_str().ok());
                 let key = key.filter(|_| head.method == Method::POST).map(str::to_string);
-                let call = Call { now: app.clock.now(), app: app.clone(), token, body, uri: head.uri, path };
-                let done = tokio::task::spawn_blocking(move || act(&call, rule.action, key));
+                let if_match = head.headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
+                let if_match = if_match.map(str::to_string);
+                let (now, uri) = (app.clock.now(), head.uri);
+                let call = Call { now, app: app.clone(), token, body, uri, path, if_match };
+                let done = tokio::task::spawn_blocking(move || {
+                    let done = act(&call, rule.handler, key);
+                    if let Err(problem) = &done
+                        && problem.status() == 403
+                    {
+                        refusal::record(&call.app, &call.token, rule.action, call.uri.path(), problem);
+                    }
+                    done
+                });
                 done.await
                     .unwrap_or_else(|_| Err(Problem::new(codes::INTERNAL, "the request ended abnormally")))
             }
@@ -227,8 +254,8 @@ pub(super) async fn run(
     respond(done, &method, &instance, &id, &label)
 }
 
-fn act(call: &Call, action: Action, key: Option<String>) -> Done {
-    let Some(key) = key else { return action(call) };
+fn act(call: &Call, handler: Handler, key: Option<String>) -> Done {
+    let Some(key) = key else { return handler(call) };
     if key.is_empty() || key.len() > 128 {
         return Err(Problem::invalid("Idempotency-Key: give 1 to 128 characters"));
     }
@@ -238,7 +265,7 @@ fn act(call: &Call, action: Action, key: Option<String>) -> Done {
     if let Some(done) = call.app.idempotency.find(&id, &request) {
         return done;
     }
-    let answer = action(call)?;
+    let answer = handler(call)?;
     call.app.idempotency.remember(id, request, answer.clone());
     Ok(answer)
 }
@@ -257,8 +284,8 @@ fn body_problem(error: BodyError, most: usize) -> Problem {
 
 /// The response to what was done, and its log line.
 pub(super) fn respond(done: Done, method: &Method, instance: &str, id: &str, label: &str) -> Response {
-    let (status, media_type, json, link) = match done {
-        Ok(Answer { status, json, link }) => (status, "application/json", json, link),
+    let (status, media_type, json, link, etag) = match done {
+        Ok(Answer { status, json, link, etag }) => (status, "application/json", json, link, etag),
         Err(problem) => {
             let json = problem.to_json(instance, id);
             let (code, detail) = (problem.code, &problem.detail);
@@ -266,7 +293,7 @@ pub(super) fn respond(done: Done, method: &Method, instance: &str, id: &str, lab
                 target: "tamarack::api", %method, path = instance, request_id = id, caller = label,
                 status = problem.status(), %code, "{detail}"
             );
-            (problem.status(), "application/problem+json", Some(json), None)
+            (problem.status(), "application/problem+json", Some(json), None, None)
         }
     };
     if status < 400 {
@@ -292,6 +319,9 @@ pub(super) fn respond(done: Done, method: &Method, instance: &str, id: &str, lab
     }
     if let Some(link) = link {
         set(LINK, &link);
+    }
+    if let Some(etag) = etag {
+        set(ETAG, &etag);
     }
     response
 }

@@ -1,7 +1,7 @@
 //! `/components`: the catalogue. A component is named by its manifest's digest.
 
 use tamarack_model::{Sha256Digest, codes};
-use tamarack_store::{CatalogueEntry, Read, Role, Store, StoreOp};
+use tamarack_store::{CatalogueEntry, Provider, Read, Role, Store, StoreOp};
 use tamarack_tam::catalog::check_publication;
 
 use crate::domains::ensure;
@@ -36,8 +36,8 @@ pub(super) fn get(call: &Call) -> Done {
     Ok(Answer::ok(view::component(&find(call)?)))
 }
 
-/// The body is the envelope. An operator says for which provider (`?provider=`); a provider's token names it.
-pub(super) fn publish(call: &Call) -> Done {
+/// The provider that publishes: an operator says which (`?provider=`); a provider's token names it.
+pub(super) fn publisher(call: &Call) -> Result<Provider, Problem> {
     let named = call.query("provider")?;
     let id = match (call.token.role, &call.token.provider, named) {
         (Role::Provider, Some(own), Some(named)) if *own != named => {
@@ -54,11 +54,17 @@ pub(super) fn publish(call: &Call) -> Done {
     if !provider.enabled {
         return Err(Problem::new(codes::API_FORBIDDEN, format_args!("provider {id} is disabled")));
     }
+    Ok(provider)
+}
+
+/// The body is the envelope.
+pub(super) fn publish(call: &Call) -> Done {
+    let provider = publisher(call)?;
     let publication = check_publication(&call.body, &provider, &call.app.store, &call.app.crypto)?;
     let artifact = Sha256Digest(call.app.store.put_artifact(&call.body)?);
     let entry = CatalogueEntry {
         tenant: call.tenant().clone(),
-        provider: id,
+        provider: provider.id.clone(),
         manifest: publication.manifest,
         sequence: publication.sequence,
         digest: publication.digest,

@@ -2,8 +2,9 @@
 
 use tamarack_model::{ComponentId, DeviceId};
 use tamarack_store::{Device, Personalization, Read, StoreOp};
+use tamarack_tam::personal::{self, check_personalization};
 
-use super::{Answer, Call, Done, Problem, view};
+use super::{Answer, Call, Done, Problem, components, view};
 
 pub(super) fn list(call: &Call) -> Done {
     let limit = call.limit()?;
@@ -25,7 +26,19 @@ fn find(call: &Call) -> Result<Device, Problem> {
 }
 
 pub(super) fn get(call: &Call) -> Done {
-    Ok(Answer::ok(view::device(&find(call)?)))
+    let device = find(call)?;
+    let recorded = call.app.store.recorded(call.tenant(), &device.id)?;
+    let mut shown = view::device(&device);
+    shown["release"] = recorded.as_ref().map(view::release).into();
+    Ok(Answer::ok(shown))
+}
+
+/// What the device last proved itself by, as it came.
+pub(super) fn evidence(call: &Call) -> Done {
+    let device = find(call)?;
+    let recorded = call.app.store.recorded(call.tenant(), &device.id)?;
+    let recorded = recorded.ok_or_else(|| Problem::not_found("recorded Evidence of this device"))?;
+    Ok(Answer::ok(view::evidence(&device, &recorded)))
 }
 
 /// Ends a quarantine (security rule R9): the next Evidence sets the device's state epoch anew.
@@ -44,6 +57,36 @@ pub(super) fn personalizations(call: &Call) -> Done {
     let device = find(call)?;
     let rows = call.app.store.personalizations(call.tenant(), &device.id)?;
     Ok(call.page(rows.iter().map(view::personalization).collect(), None))
+}
+
+/// The key that payloads for the device are encrypted to, and the Evidence that shows it, so that a provider need not take
+/// the TAM's word: all that a provider is told of a device.
+pub(super) fn decryption_key(call: &Call) -> Done {
+    let device = find(call)?;
+    let key = personal::decryption_key(&device)
+        .ok_or_else(|| Problem::not_found("key to encrypt to: the device has shown none"))?;
+    let recorded = call.app.store.recorded(call.tenant(), &device.id)?;
+    Ok(Answer::ok(view::decryption_key(&device, &key, recorded.as_ref(), &call.app.crypto)?))
+}
+
+/// The body is an envelope that a provider signed, with data encrypted to this device. TEEP delivers it; nobody on the way
+/// can read it. An operator says for which provider (`?provider=`); a provider's token names it.
+pub(super) fn personalize_sealed(call: &Call) -> Done {
+    let provider = components::publisher(call)?;
+    let device = find(call)?;
+    let given = check_personalization(&call.body, &provider, &device, &call.app.store, &call.app.crypto)?;
+    let row = Personalization {
+        tenant: call.tenant().clone(),
+        device: device.id,
+        manifest: given.manifest,
+        data: call.body.to_vec(),
+        set: call.now,
+        delivered: None,
+    };
+    let detail = format!("{} sequence {} by {}", row.manifest, given.sequence, provider.id);
+    let change = vec![StoreOp::SetPersonalization(row.clone())];
+    call.change(change, "device.seal", &hex::encode(device.id.0), &detail)?;
+    Ok(Answer::created(view::sealed(&row, given.sequence, &given.digest)))
 }
 
 /// Most bytes of personalization data.

@@ -1,7 +1,8 @@
 //! Errors of the REST interface: RFC 9457 problem details with a stable code, a request id and a fix.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tamarack_model::{Code, codes};
+use tamarack_service::problem_json;
 use tamarack_store::StoreError;
 
 /// Why a request was not done.
@@ -43,30 +44,21 @@ impl Problem {
             codes::API_CONFLICT
             | codes::PUBLISH_ROLLBACK
             | codes::REFERENCE_ROLLBACK
+            | codes::REFERENCE_PROVIDER
             | codes::REFERENCE_CONFLICT => 409,
             codes::HTTP_TOO_LARGE => 413,
             codes::OVERLOADED => 429,
             codes::INTERNAL => 500,
             codes::STORE_FAILED => 503,
             codes::API_INVALID | codes::HTTP_BAD_REQUEST => 400,
-            // What is left is wrong with an envelope or a CoRIM: wire, COSE and SUIT codes, PUBLISH_PAYLOAD, and those of reference values.
+            // What is left is wrong with an envelope or a CoRIM: wire, COSE and SUIT codes, PUBLISH_PAYLOAD, and those of reference values and
+            // release policies.
             _ => 422,
         })
     }
 
     pub fn to_json(&self, instance: &str, request_id: &str) -> Value {
-        let code = self.code.to_string();
-        let (title, fix) = self.code.info().map_or(("", ""), |info| (info.title, info.fix));
-        json!({
-            "type": format!("urn:tamarack:error:{code}"),
-            "title": title,
-            "status": self.status(),
-            "detail": self.detail,
-            "instance": instance,
-            "code": code,
-            "request_id": request_id,
-            "fix": fix,
-        })
+        problem_json(self.code, self.status(), &self.detail, instance, request_id)
     }
 }
 

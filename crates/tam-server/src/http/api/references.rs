@@ -1,11 +1,12 @@
 //! `/references`: what devices should run, as their makers and the signers of TAs say it. The body of an addition is a signed
 //! CoRIM; one is named by its SHA-256.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
-use serde_json::{Value, json};
-use tamarack_attest::{ReferenceEntry, References};
-use tamarack_model::{Hex, codes};
+use serde_json::Value;
+use tamarack_attest::References;
+use tamarack_model::codes;
+use tamarack_service::reference_view;
 use tamarack_store::{Read, Reference, StoreOp};
 
 use super::{Answer, Call, Done, Problem, view};
@@ -62,63 +63,14 @@ fn find(call: &Call) -> Result<Reference, Problem> {
         .ok_or_else(|| Problem::not_found("reference values of this digest"))
 }
 
-fn in_force(call: &Call) -> Result<References, Problem> {
+fn in_force(call: &Call) -> Result<Arc<References>, Problem> {
     let tam = call.app.tam.read().unwrap_or_else(PoisonError::into_inner);
     Ok(tam.references(&call.app.store, call.tenant())?.unwrap_or_default())
 }
 
 /// One of them. `state` says why it does not count, if it does not.
 fn show(row: &Reference, references: &References, now: u64) -> Value {
-    let entry = references.entries().iter().find(|entry| entry.id == row.id);
-    let tags = entry.map(|entry| entry.comids().map(tag).collect::<Vec<_>>());
-    let validity = entry.map(ReferenceEntry::validity);
-    let superseded = |entry: &ReferenceEntry| {
-        let below = |tag: &tamarack_corim::Comid| {
-            references.floors().any(|(provider, id, version)| {
-                provider == entry.provider && id == tag.tag_id && tag.tag_version < version
-            })
-        };
-        entry.comids().all(below)
-    };
-    let state = match (entry, validity) {
-        _ if row.deactivated.is_some() => "deactivated",
-        (Some(entry), _) if superseded(entry) => "superseded",
-        (Some(_), Some((begin, _))) if now < begin => "not yet valid",
-        (Some(_), Some((_, end))) if now > end => "expired",
-        (Some(_), _) => "in force",
-        (None, _) => "not vouched for",
-    };
-    json!({
-        "id": Hex(&row.id).to_string(),
-        "name": row.name,
-        "provider": row.provider,
-        "state": state,
-        "tags": tags,
-        "not_before": validity.map(|(begin, _)| begin).filter(|begin| *begin != 0),
-        "not_after": validity.map(|(_, end)| end).filter(|end| *end != u64::MAX),
-        "added": row.added,
-        "deactivated": row.deactivated,
-    })
-}
-
-fn tag(tag: &tamarack_corim::Comid) -> Value {
-    let releases = tag.reference_values.iter().flat_map(|triple| &triple.measurements);
-    let components: Vec<Value> = releases
-        .map(|measurement| {
-            let element = match &measurement.element {
-                Some(tamarack_corim::MeasuredElement::Text(text)) => Value::from(text.as_str()),
-                Some(other) => format!("{other:?}").into(),
-                None => Value::Null,
-            };
-            let (svn, least) = match measurement.values.svn {
-                Some(tamarack_corim::Svn::Exact(svn)) => (Some(svn), None),
-                Some(tamarack_corim::Svn::AtLeast(least)) => (None, Some(least)),
-                None => (None, None),
-            };
-            let digests: Vec<String> =
-                measurement.values.digests.iter().map(|digest| hex::encode(&digest.value)).collect();
-            json!({ "component": element, "digests": digests, "svn": svn, "min_svn": least })
-        })
-        .collect();
-    json!({ "id": tag.tag_id.to_string(), "version": tag.tag_version, "components": components })
+    let Reference { id, provider, name, added, deactivated, .. } = row;
+    let row = reference_view::Row { id, provider, name, added: *added, deactivated: *deactivated };
+    reference_view::show(&row, references, now)
 }

@@ -1,10 +1,12 @@
 //! Rows as JSON. Digests are hexadecimal, times seconds since 1970, component ids in their text form.
 
+use base64::Engine;
 use serde_json::{Value, json};
-use tamarack_model::{Hex, TcEntry};
+use tamarack_crypto::{Provider as Crypto, PublicKey};
+use tamarack_model::{HeldBack, Hex, Sha256Digest, TcEntry};
 use tamarack_store::{
     ApiToken, AuditRecord, CatalogueEntry, Device, Domain, Held, OtrpDevice, Personalization, Policy,
-    Provider, Session,
+    Provider, Recorded, Session,
 };
 
 use super::Problem;
@@ -71,7 +73,43 @@ pub(super) fn device(row: &Device) -> Value {
         "last_seen": row.last_seen,
         "reported": row.reported.as_ref().map(held),
         "attested": row.attested.as_ref().map(held),
+        "by_owner": row.held_back.iter().map(by_owner).collect::<Vec<_>>(),
     })
+}
+
+/// What was decided about a device when it was appraised last.
+pub(super) fn release(row: &Recorded) -> Value {
+    let withheld: Vec<Value> = row
+        .withheld
+        .iter()
+        .map(|row| {
+            json!({
+                "manifest": row.manifest.to_string(),
+                "sequence": row.sequence,
+                "code": row.code.to_string(),
+                "reason": row.reason,
+            })
+        })
+        .collect();
+    json!({ "appraised": row.at, "policy": row.policy, "withheld": withheld })
+}
+
+/// Evidence as it came, in base64, for whoever appraises it elsewhere.
+pub(super) fn evidence(device: &Device, row: &Recorded) -> Value {
+    json!({
+        "device": Hex(&row.device.0).to_string(),
+        "protocol": if row.otrp { "otrp" } else { "teep" },
+        "first_seen": device.first_seen,
+        "at": row.at,
+        "format": row.format,
+        "evidence": base64::engine::general_purpose::STANDARD.encode(&row.evidence),
+        "found": base64::engine::general_purpose::STANDARD.encode(&row.shown),
+    })
+}
+
+/// What the device's owner says of something of this tenant's.
+fn by_owner(row: &HeldBack) -> Value {
+    json!({ "component": row.id.to_string(), "state": row.why.as_str(), "sequence": row.sequence })
 }
 
 /// The protocols that it has proved itself by.
@@ -129,6 +167,40 @@ pub(super) fn personalization(row: &Personalization) -> Value {
         "set": row.set,
         "delivered": row.delivered,
     })
+}
+
+/// What a provider gave one device, with the manifest's number and digest.
+pub(super) fn sealed(row: &Personalization, sequence: u64, digest: &Sha256Digest) -> Value {
+    let mut value = personalization(row);
+    value["sequence"] = sequence.into();
+    value["digest"] = Hex(&digest.0).to_string().into();
+    value
+}
+
+/// The key that a device decrypts with, as PEM and by its RFC 9679 thumbprint.
+pub(super) fn decryption_key(
+    row: &Device,
+    key: &PublicKey,
+    recorded: Option<&Recorded>,
+    crypto: &Crypto,
+) -> Result<Value, Problem> {
+    let evidence = recorded.filter(|recorded| !recorded.evidence.is_empty()).map(|recorded| {
+        json!({
+            "format": recorded.format,
+            "payload": hex::encode(&recorded.evidence),
+            "at": recorded.at,
+        })
+    });
+    let pem = tamarack_pki::public_key_to_pem(key)
+        .map_err(|e| Problem::new(tamarack_model::codes::INTERNAL, e.to_string()))?;
+    Ok(json!({
+        "device": Hex(&row.id.0).to_string(),
+        "key": pem,
+        "kid": tamarack_cose::thumbprint(key, crypto).to_string(),
+        "grade": row.grade,
+        "last_seen": row.last_seen,
+        "evidence": evidence,
+    }))
 }
 
 pub(super) fn session(row: &Session) -> Value {

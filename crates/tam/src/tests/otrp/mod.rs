@@ -2,6 +2,7 @@
 
 mod command_faults;
 mod life;
+mod release;
 mod state_faults;
 mod tee;
 mod world;

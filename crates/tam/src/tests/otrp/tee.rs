@@ -227,6 +227,7 @@ impl Tee {
                 .into_iter()
                 .map(|(sdname, taid)| RequestedTa { taid, sdname, taname: None, seq: None })
                 .collect(),
+            withheldtalist: Vec::new(),
             unneededtalist: names(&self.unneeded)
                 .into_iter()
                 .map(|(sdname, taid)| UnneededTa { taid, sdname })

@@ -6,8 +6,9 @@ use tamarack_x509::{Name, PathOptions, validate_any};
 
 use super::*;
 use crate::enrol::OtrpConfig;
+use crate::launcher::tests::file_root;
 use crate::platform::face::name;
-use crate::platform::otrp::{FIRMWARE_CHAIN, FIRMWARE_KEY, OTRP_KEY};
+use crate::platform::otrp::{FIRMWARE_CHAIN, OTRP_KEY};
 use crate::sealed::tests::Device;
 use crate::sealed::tests::crash_disk::Survivor;
 
@@ -19,7 +20,7 @@ fn config(key_type: KeyType) -> DeviceConfig {
 }
 
 fn create(place: &Place, key_type: KeyType) -> SoftwarePlatform {
-    SoftwarePlatform::create(place.store().unwrap(), MEASURED, &config(key_type), provider()).unwrap()
+    place.make(&config(key_type)).unwrap()
 }
 
 /// A TEE CA and a firmware CA.
@@ -69,7 +70,7 @@ fn software_platform_speaks_otrp() {
             platform.install_otrp_certificates(chain, firmware).unwrap();
         }
         drop(platform);
-        check_platform(&provider(), &mut || subject(place.open().unwrap()));
+        check_platform(&provider(), &mut || subject(place.open_with(key_type).unwrap()));
     }
 }
 
@@ -81,9 +82,7 @@ fn a_device_made_without_an_identity_has_none() {
     assert_eq!(platform.otrp_certificate_requests("device"), Ok(Vec::new()));
     let refused = platform.install_otrp_certificates(vec![vec![vec![1]]], Vec::new());
     assert_eq!(refused, Err(CertificateError::NoOtrp));
-    for key in [OTRP_KEY, FIRMWARE_KEY] {
-        assert_eq!(platform.store.get(&name(key, Persona(0))), None);
-    }
+    assert_eq!(platform.store.get(&name(OTRP_KEY, Persona(0))), None);
 }
 
 #[test]
@@ -149,7 +148,7 @@ fn k6_the_agent_reaches_no_key_of_otrp() {
     let place = Place::new();
     let mut platform = create(&place, KeyType::P256);
     let mut secrets = Vec::new();
-    for key in [OTRP_KEY, FIRMWARE_KEY].map(|key| name(key, Persona(1))) {
+    for key in [name(OTRP_KEY, Persona(0)), name(OTRP_KEY, Persona(1))] {
         secrets.push(platform.store.get(&key).unwrap().to_vec());
         assert_eq!(platform.get(&key), Ok(None));
         assert!(platform.commit(vec![Change::Delete(key)]).is_err());
@@ -172,11 +171,19 @@ fn firmware_signs_only_what_its_certificate_stands_for() {
     let mut platform = create(&place, KeyType::Ed25519);
     let [chain, firmware] = Cas::new().certify(&platform);
     platform.install_otrp_certificates(chain.clone(), firmware).unwrap();
-    let swapped = Change::Put(name(FIRMWARE_CHAIN, Persona(0)), attester::write_chain(&chain[0]));
+    let swapped = Change::Put(name(FIRMWARE_CHAIN, Persona(0)), certificates::write_chain(&chain[0]));
     platform.store.commit(vec![swapped]).unwrap();
     drop(platform);
     let platform = place.open().unwrap();
     assert_eq!(platform.otrp(Persona(0)).unwrap().firmware_signature(b"tid"), Err(Error::NotAuthentic));
+}
+
+fn launcher() -> Launcher {
+    start(MEASURED, Layers::ALL, || file_root(9, KeyType::P256))
+}
+
+fn open(store: Store) -> Result<SoftwarePlatform, Error> {
+    SoftwarePlatform::open(store, launcher(), Layers::ALL, provider())
 }
 
 /// What there is of a device: nothing, or its key and its certificates.
@@ -184,7 +191,7 @@ fn seen(store: Store) -> Option<(PublicKey, usize, bool)> {
     if !SoftwarePlatform::is_enrolled(&store) {
         return None;
     }
-    let platform = SoftwarePlatform::open(store, MEASURED, provider()).expect("a device is whole");
+    let platform = open(store).expect("a device is whole");
     let identity = platform.otrp(Persona(0)).expect("with its identity");
     let vouched = identity.firmware_signature(b"tid").expect("a firmware that is whole").is_some();
     Some((tee_key(&platform), identity.chain().len(), vouched))
@@ -193,15 +200,17 @@ fn seen(store: Store) -> Option<(PublicKey, usize, bool)> {
 #[test]
 fn a_power_cut_leaves_no_half_identity() {
     let (blank, cas, config) = (Device::default(), Cas::new(), config(KeyType::P256));
+    // The root of trust outlives every restart; what is cut here is the Agent's storage.
+    let make = |store| SoftwarePlatform::create(store, launcher(), Layers::ALL, &config, provider());
     drop(blank.open().unwrap());
     let made = blank.fork();
-    let platform = SoftwarePlatform::create(made.open().unwrap(), MEASURED, &config, provider()).unwrap();
+    let platform = make(made.open().unwrap()).unwrap();
     let [chain, firmware] = cas.certify(&platform);
     drop(platform);
     let key = seen(made.open().unwrap()).unwrap().0;
-    let make = |store| SoftwarePlatform::create(store, MEASURED, &config, provider()).map(drop);
+    let make = |store| make(store).map(drop);
     let certify = |store| {
-        let mut platform = SoftwarePlatform::open(store, MEASURED, provider()).unwrap();
+        let mut platform = open(store).unwrap();
         let done = platform.install_otrp_certificates(chain.clone(), firmware.clone());
         done.map_err(|error| match error {
             CertificateError::Platform(error) => error,

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 
-use crate::sealed::{Disk, Slots};
+use tamarack_tee::Error;
+
+use crate::sealed::{Disk, Slots, storage};
 
 /// What a power cut leaves of what was not synced.
 #[derive(Clone, Copy, Debug)]
@@ -231,22 +233,22 @@ impl Disk for CrashDisk {
 }
 
 impl Slots for CrashDisk {
-    fn read(&self, slot: usize, length: usize) -> io::Result<Vec<u8>> {
+    fn read(&self, slot: usize, length: usize) -> Result<Vec<u8>, Error> {
         let mut data = self.0.borrow().file(&slot.to_string()).map(|f| f.now.clone()).unwrap_or_default();
         data.truncate(length);
         Ok(data)
     }
 
-    fn write(&mut self, slot: usize, data: &[u8]) -> io::Result<()> {
+    fn write(&mut self, slot: usize, _commit: u64, data: &[u8]) -> Result<(), Error> {
         let mut state = self.0.borrow_mut();
         let power = state.power();
         let content = match power {
             Power::On => data.to_vec(),
             Power::Failing => [&data[..data.len() / 2], &[0xff; 8]].concat(),
-            Power::Off => return Err(off()),
+            Power::Off => return Err(storage(off())),
         };
         *state.file_mut(&slot.to_string()) = Inode { now: content.clone(), durable: content };
         state.durable_names = state.names.clone();
-        if power == Power::On { Ok(()) } else { Err(off()) }
+        if power == Power::On { Ok(()) } else { Err(storage(off())) }
     }
 }

@@ -5,7 +5,9 @@ mod attacks_on_tam;
 mod attacks_on_tee;
 mod both;
 mod life;
+mod measured;
 mod otrp;
+mod owner;
 mod relay_attacks;
 mod replay;
 mod setup;
@@ -45,7 +47,7 @@ pub fn steps(cast: Cast) -> &'static [Step] {
     }
 }
 
-const TEEP: [Step; 22] = [
+const TEEP: [Step; 24] = [
     step("pki", "Separate authorities for TAMs, TEEs and developers", setup::pki),
     step("tam-up", "A TAM starts", setup::tam_up),
     shown("tee-up", "Two devices start: Brokers and TEEs in processes of their own", setup::tee_up),
@@ -57,12 +59,14 @@ const TEEP: [Step; 22] = [
     step("publish-v2", "The developer publishes version 2", life::publish_v2),
     step("policy-update", "The device fetches the update", life::policy_update),
     shown("state-survived", "Key and counter of the wallet live on", life::state_survived),
+    shown("owner-denies", "The device's owner is asked, approves and denies", owner::denies),
     shown("refuse-downgrade", "Stolen TAM key: back to the old version", attacks_on_device::downgrade),
     shown("refuse-replay", "Old messages, sent again", replay::replay),
     step("refuse-tampered-payload", "Stolen TAM key: a changed payload", attacks_on_device::tampered_payload),
     step("refuse-wrong-signer", "A developer signs for another's TA", attacks_on_device::wrong_signer),
     shown("refuse-rogue-tam", "A TAM that the device does not know", attacks_on_device::rogue_tam),
     shown("refuse-unattested-device", "Devices that cannot prove what they are", attacks_on_tam::unattested),
+    shown(measured::STEP, "An Agent with one letter changed", measured::modified_agent),
     step("refuse-tampered-relay", "The Broker flips bits", relay_attacks::tampered_relay),
     shown(
         "refuse-memory-read",

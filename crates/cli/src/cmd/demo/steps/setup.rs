@@ -29,6 +29,10 @@ pub fn pki(world: &mut World, story: &mut Story) -> Result<()> {
         let ca = world.path("developer-ca");
         world.run(&["pki", "issue", "--ca", &ca, "--key", &key, "--uri", uri, "--out", &cert])?;
     }
+    if world.cast == Cast::Teep {
+        world.run(&["owner", "key", &world.path("owner.key")])?;
+        story.say("the owner of both devices has a key");
+    }
     story.say("three authorities that vouch for nothing of each other: TAMs, TEEs, developers");
     story.say("developers acme and globex have a certificate each");
     Ok(())

@@ -35,7 +35,10 @@ fn refused(
     expected: ErrorCode,
 ) -> Result<()> {
     let exchange = world.impersonate_otrp('a', impostor, messages)?;
-    let verdict = impostor.verdict(exchange.answer()?, &world.tee_certificate('a')?)?;
+    // Whom it told its state in this exchange it also answers: by the face that this TAM sees.
+    let told = exchange.states.last().map(|told| told.dsi.tee.cert.clone());
+    let certificate = told.map_or_else(|| world.tee_certificate('a'), Ok)?;
+    let verdict = impostor.verdict(exchange.answer()?, &certificate)?;
     ensure!(verdict == Verdict::Refused(expected), "{attempt}: {verdict:?}, expected {expected}");
     let code = exchange.told.unwrap_or_else(|| expected.code());
     let before = exchange.before.context("the impostor sent nothing")?;
@@ -128,8 +131,9 @@ pub fn other_tam(world: &mut World, story: &mut Story) -> Result<()> {
     ensure!(told.dsi.tee.sdlist.is_empty(), "it sees domains of another TAM: {:?}", told.dsi.tee.sdlist);
     ensure!(told.dsi.tee.teeaiklist.is_empty(), "it sees keys of another TAM's providers");
     ensure!(told.dsi.tee.requestedtalist.is_empty(), "it sees what apps asked another TAM for");
+    ensure!(told.dsi.tee.cert != world.tee_certificate('a')?, "both TAMs see the same certificate");
     story.say(
-        "another TAM, certified and trusted by the device, asks for its state: it sees nothing of this TAM",
+        "another TAM, certified and trusted by the device, asks for its state: it sees nothing of this TAM, and another key and certificate of the device",
     );
 
     let own = || tas::OTHER_OID.to_owned();

@@ -1,0 +1,50 @@
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+
+/// Largest command or response: what TPMs and the kernel's driver take.
+pub(crate) const LARGEST: usize = 4096;
+/// tag, size, code.
+const HEADER: usize = 10;
+
+/// The way to a TPM: a descriptor of a character device or a stream socket.
+pub(crate) struct Transport(File);
+
+impl Transport {
+    pub fn new(descriptor: OwnedFd) -> Self {
+        Self(descriptor.into())
+    }
+
+    /// Sends a whole command and gives the whole response.
+    pub fn transmit(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
+        // A device takes a command in one write and gives a response in one read; a socket may split both.
+        self.0.write_all(command)?;
+        let mut response = vec![0; LARGEST];
+        let mut filled = 0;
+        loop {
+            match self.0.read(&mut response[filled..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "it does not answer; another process may be using it",
+                    ));
+                }
+                Err(error) => return Err(error),
+            }
+            if filled < HEADER {
+                continue;
+            }
+            let size = u32::from_be_bytes([response[2], response[3], response[4], response[5]]);
+            match usize::try_from(size) {
+                Ok(size) if size == filled => break,
+                Ok(size) if size > filled && size <= LARGEST => {}
+                _ => return Err(io::ErrorKind::InvalidData.into()),
+            }
+        }
+        response.truncate(filled);
+        Ok(response)
+    }
+}
