@@ -54,7 +54,7 @@ pub use reference::{
     REPLACED as REFERENCE_REPLACED, ReferenceEntry, ReferenceProvider, References, StoredReference,
 };
 pub use result::{AcceptedResult, ResultExpectations, ResultPolicy, Verifier};
-pub use ta::{ShownTa, TaAppraisal, TaProof};
+pub use ta::{ShownTa, TaAppraisal, TaProof, ta_environment};
 pub use tamarack_eat::ear::{Tier, TrustVector, claim};
 
 /// How far a device's isolation can be believed.

@@ -8,7 +8,7 @@ use tamarack_corim::{Class, ClassId, Digest, Environment, Triple, Version};
 use tamarack_crypto::PublicKey;
 use tamarack_eat::MeasuredTa;
 use tamarack_eat::ear::{Tier, TrustVector, claim};
-use tamarack_model::{Code, Hex, UnixTime, codes};
+use tamarack_model::{Code, ComponentId, Hex, UnixTime, codes};
 
 use crate::reference::component;
 use crate::{ComponentFinding, REFERENCE_PROFILE, References, Refusal, TrustResult};
@@ -45,33 +45,32 @@ pub struct TaAppraisal {
     pub result: TrustResult,
 }
 
+/// What signers of TAs call the TA with this component id:
+///
+/// | environment | from |
+/// |---|---|
+/// | class-id | the TA's UUID, if the component id has one in its second segment |
+/// | vendor | the first segment of the component id: as text, else in hexadecimal |
+/// | model | `trusted-application` |
+pub fn ta_environment(id: &ComponentId) -> Environment {
+    let segments = id.segments();
+    let uuid = segments.get(1).and_then(|segment| <[u8; 16]>::try_from(segment.as_slice()).ok());
+    let vendor = segments.first().map(|segment| match core::str::from_utf8(segment) {
+        Ok(text) => text.to_string(),
+        Err(_) => Hex(segment).to_string(),
+    });
+    let class_id = uuid.map(ClassId::Uuid);
+    Environment::of_class(Class { class_id, vendor, model: Some(MODEL.into()), ..Class::default() })
+}
+
 impl ShownTa {
-    /// What it shows, as signers of TAs speak of it:
-    ///
-    /// | environment | from |
-    /// |---|---|
-    /// | class-id | the TA's UUID, if the component id has one in its second segment |
-    /// | vendor | the first segment of the component id: as text, else in hexadecimal |
-    /// | model | `trusted-application` |
-    ///
-    /// The measured element is the text of the component id, its version the sequence number of the manifest.
+    /// What it shows, in the environment that [`ta_environment`] gives. The measured element is the text of the component id,
+    /// its version the sequence number of the manifest.
     pub(crate) fn triple(&self) -> Triple {
         let MeasuredTa { component: id, digest, sequence, .. } = &self.measured;
-        let segments = id.segments();
-        let uuid = segments.get(1).and_then(|segment| <[u8; 16]>::try_from(segment.as_slice()).ok());
-        let vendor = segments.first().map(|segment| match core::str::from_utf8(segment) {
-            Ok(text) => text.to_string(),
-            Err(_) => Hex(segment).to_string(),
-        });
-        let class = Class {
-            class_id: uuid.map(ClassId::Uuid),
-            vendor,
-            model: Some(MODEL.into()),
-            ..Class::default()
-        };
         let mut measurement = component(&id.to_string(), Digest::sha256(*digest));
         measurement.values.version = Some(Version { version: sequence.to_string(), scheme: None });
-        Triple { environment: Environment::of_class(class), measurements: alloc::vec![measurement] }
+        Triple { environment: ta_environment(id), measurements: alloc::vec![measurement] }
     }
 }
 

@@ -10,7 +10,7 @@ use tamarack_corim::{
     MeasuredElement, Measurement, MeasurementValues, Profile, Relation, Signer, Svn, Triple, Validity,
 };
 use tamarack_cose::thumbprint;
-use tamarack_model::codes;
+use tamarack_model::{ComponentId, codes};
 
 use crate::fail::{self, Fail, Outcome};
 use crate::rest::{Connection, Rest, encode};
@@ -82,6 +82,9 @@ struct Make {
     /// For PSA roots of trust: their implementation id, 64 hexadecimal digits
     #[arg(long, conflicts_with = "vendor")]
     implementation_id: Option<String>,
+    /// For a TA: its component id. A --component without a name is this one
+    #[arg(long, conflicts_with_all = ["vendor", "implementation_id"], value_parser = component_id)]
+    ta: Option<ComponentId>,
     /// Only the device whose attestation key has this thumbprint: its id at a TAM
     #[arg(long)]
     device: Option<String>,
@@ -148,7 +151,12 @@ fn make(args: &Make) -> Outcome {
     let environment = environment(args)?;
     let mut tag = Comid::new(Id::Text(args.tag.clone()), args.version);
     for text in &args.components {
-        tag.reference_values.push(triple(&environment, component(text)?));
+        // The name of a TA is known already.
+        let named = match &args.ta {
+            Some(id) if !text.contains('=') => format!("{id}={text}"),
+            _ => text.clone(),
+        };
+        tag.reference_values.push(triple(&environment, component(&named)?));
     }
     for text in &args.least {
         let (name, svn) = pair("--min-svn", text)?;
@@ -191,7 +199,15 @@ fn usage(message: std::fmt::Arguments<'_>) -> Fail {
     Fail::input(codes::USAGE, message)
 }
 
+fn component_id(text: &str) -> Result<ComponentId, String> {
+    ComponentId::parse_text(text).map_err(|e| e.to_string())
+}
+
 fn environment(args: &Make) -> Outcome<Environment> {
+    if let Some(id) = &args.ta {
+        let instance = args.device.as_ref().map(|text| digest("--device", text).map(Instance::of_key));
+        return Ok(Environment { instance: instance.transpose()?, ..tamarack_attest::ta_environment(id) });
+    }
     // A software TEE shows its vendor id in both forms.
     let vendor = args.vendor.as_deref().map(vendor_id);
     let class = Class {
@@ -208,7 +224,7 @@ fn environment(args: &Make) -> Outcome<Environment> {
     let class = (class != Class::default()).then_some(class);
     if class.is_none() && instance.is_none() {
         return Err(usage(format_args!(
-            "say which devices, by --vendor and --class, --implementation-id or --device"
+            "say which devices, by --vendor and --class, --implementation-id or --device, or which TA, by --ta"
         )));
     }
     Ok(Environment { class, instance, group: None })

@@ -27,7 +27,7 @@ pub(super) fn list(call: &Call) -> Done {
 }
 
 pub(super) fn get(call: &Call) -> Done {
-    Ok(Answer::ok(show(&find(call)?, &in_force(call)?, call.now)))
+    Ok(Answer::ok(show(&find(call)?, &*in_force(call)?, call.now)))
 }
 
 pub(super) fn add(call: &Call) -> Done {
@@ -41,7 +41,7 @@ pub(super) fn add(call: &Call) -> Done {
         let detail = format!("{} by {}", row.name, row.provider);
         call.change(vec![change], "reference.add", &hex::encode(row.id), &detail)?;
     }
-    Ok(Answer::created(show(&row, &in_force(call)?, call.now)))
+    Ok(Answer::created(show(&row, &*in_force(call)?, call.now)))
 }
 
 pub(super) fn deactivate(call: &Call) -> Done {

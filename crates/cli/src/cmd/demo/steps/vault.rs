@@ -18,7 +18,7 @@ use tamarack_x509::Anchor;
 use super::life::{claims, query_responses};
 use super::setup::developer;
 use crate::cmd::demo::story::{Refusal as Refused, Story};
-use crate::cmd::demo::tas::{self, VAULT};
+use crate::cmd::demo::tas::VAULT;
 use crate::cmd::demo::world::World;
 use crate::keys::now;
 use crate::ta_yaml::{DEFAULT_CLASS, DEFAULT_VENDOR, vendor_id};
@@ -123,13 +123,7 @@ fn key_service(world: &World, tenant: &Tenant) -> Result<KeyService> {
     }
     let maker = Environment { class: Some(class), ..Environment::default() };
     let vault = VAULT.component();
-    let class = Class {
-        class_id: Some(ClassId::Uuid(example_apps::cloud::VAULT)),
-        vendor: Some(tas::ACME.into()),
-        model: Some("trusted-application".into()),
-        ..Class::default()
-    };
-    let ta = Environment { class: Some(class), ..Environment::default() };
+    let ta = tamarack_attest::ta_environment(&vault);
     let released = [(vault.to_string(), VAULT.digest(&world.crypto))];
     let (maker, maker_values) = values(world, "maker", ProviderRole::Maker, maker, &firmware)?;
     let (signer, vault_values) = values(world, "ta-signer", ProviderRole::TaSigner, ta, &released)?;
