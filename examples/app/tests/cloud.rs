@@ -90,6 +90,7 @@ impl Host {
             }],
             peripherals: Vec::new(),
             device_authority: None,
+            device_owner: None,
         };
         Agent::enrol(&mut platform, &crypto, &seed).unwrap();
         let mut host =
