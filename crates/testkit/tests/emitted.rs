@@ -168,7 +168,6 @@ fn evidence(cnf: Confirmation) -> Claims {
         ],
         iat: Some(1_700_000_000),
         exp: Some(1_800_000_000),
-        tpm: None,
         platform: Some(PlatformClaims {
             class: PlatformClaims::SOFTWARE_TEE.into(),
             layers: 63,
