@@ -70,7 +70,7 @@ fn examples() -> Vec<Vec<u8>> {
 fuzz_target!(init: seeds(examples), |data: &[u8]| {
     let _ = PsaClaims::from_cbor(data, &limits());
     let teep_key = thumbprint(&key("teep").public_key(), &provider());
-    let expected = Expectations { nonce: &NONCE, teep_key, now: NOW };
+    let expected = Expectations { nonce: &NONCE, teep_key: Some(teep_key), now: NOW };
     for evidence in [data.to_vec(), sign(data)] {
         let _ = hints_unverified(Some(FORMAT), &evidence);
         let outcome = appraise(Some(FORMAT), &evidence, &expected, &POLICY, &provider());

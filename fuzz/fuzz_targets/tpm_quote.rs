@@ -47,7 +47,7 @@ fuzz_target!(init: seeds(examples), |data: &[u8]| {
         assert!(data.windows(32).any(|window| window == qualifying));
     }
     let teep_key = thumbprint(&tamarack_fuzz::key("teep").public_key(), &provider());
-    let expected = Expectations { nonce: &NONCE, teep_key, now: NOW };
+    let expected = Expectations { nonce: &NONCE, teep_key: Some(teep_key), now: NOW };
     let policy = Policy::new(Vec::new(), Grade::None);
     for evidence in [data.to_vec(), evidence(data, data)] {
         let _ = hints_unverified(Some(FORMAT), &evidence);

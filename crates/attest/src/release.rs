@@ -79,6 +79,8 @@ pub struct Shown {
 pub enum ShownBy {
     /// Evidence of this attestation-payload-format.
     Evidence(String),
+    /// The result of a verifier, which the device brought along.
+    Result,
     /// Certificates alone, as OTrP has it.
     Certificates,
 }
@@ -175,8 +177,8 @@ pub trait ReleaseRules: Send + Sync {
 }
 
 impl Shown {
-    /// What an appraisal of Evidence in `format` found.
-    pub fn of(appraisal: &Appraisal, format: &str, at: UnixTime) -> Self {
+    /// What an appraisal of Evidence in `format` found; without a format, that of a result.
+    pub fn of(appraisal: &Appraisal, format: Option<&str>, at: UnixTime) -> Self {
         let mut bounds = Bounds { cut: false };
         let claims = &appraisal.claims;
         let platform = claims.platform.as_ref();
@@ -204,7 +206,7 @@ impl Shown {
             status: ta.result.status,
             vector: ta.result.vector,
         });
-        let proof = ShownBy::Evidence(bounds.text(format));
+        let proof = format.map_or(ShownBy::Result, |format| ShownBy::Evidence(bounds.text(format)));
         Self {
             at,
             proof,
@@ -313,6 +315,7 @@ impl Encode for Shown {
         e.array(10).uint(*at);
         match proof {
             ShownBy::Evidence(format) => e.text(format),
+            ShownBy::Result => e.bool(true),
             ShownBy::Certificates => e.null(),
         };
         e.uint(*grade as u64).uint(status.number());
@@ -359,9 +362,10 @@ impl<'b> Decode<'b> for Shown {
     fn decode(d: &mut Decoder<'b>) -> Result<Self, Error> {
         d.array_of(10, "what was shown")?;
         let at = d.uint()?;
-        let proof = match optional_text(d)? {
-            Some(format) => ShownBy::Evidence(format),
-            None => ShownBy::Certificates,
+        let proof = match d.peek() {
+            tamarack_cbor::Kind::Null => d.null().map(|()| ShownBy::Certificates)?,
+            tamarack_cbor::Kind::Bool => d.bool().map(|_| ShownBy::Result)?,
+            _ => ShownBy::Evidence(d.text()?.into()),
         };
         let grade = known(d, "a grade", |number| GRADES.into_iter().find(|grade| *grade as u64 == number))?;
         let status = decode_tier(d)?;
@@ -506,7 +510,8 @@ mod tests {
 
     #[test]
     fn what_was_shown_is_kept_as_it_is() {
-        for shown in [shown(), Shown::of_certificates(Grade::Hardware, &["x".into()], 1)] {
+        let result = Shown { proof: ShownBy::Result, ..shown() };
+        for shown in [shown(), result, Shown::of_certificates(Grade::Hardware, &["x".into()], 1)] {
             assert_eq!(Shown::from_cbor(&shown.to_cbor(), &Limits::default()).unwrap(), shown);
         }
     }

@@ -45,15 +45,26 @@ pub struct TaAppraisal {
     pub result: TrustResult,
 }
 
-/// What signers of TAs call the TA with this component id:
+impl ShownTa {
+    /// What it shows, as signers of TAs speak of it: in the environment of [`ta_environment`] a measured element that is
+    /// called by the text of the component id, whose version is the sequence number of the manifest.
+    pub(crate) fn triple(&self) -> Triple {
+        let MeasuredTa { component: id, digest, sequence, .. } = &self.measured;
+        let mut measurement = component(&id.to_string(), Digest::sha256(*digest));
+        measurement.values.version = Some(Version { version: sequence.to_string(), scheme: None });
+        Triple { environment: ta_environment(id), measurements: alloc::vec![measurement] }
+    }
+}
+
+/// The environment of the TA whose code is this component, the same on all devices:
 ///
 /// | environment | from |
 /// |---|---|
 /// | class-id | the TA's UUID, if the component id has one in its second segment |
 /// | vendor | the first segment of the component id: as text, else in hexadecimal |
 /// | model | `trusted-application` |
-pub fn ta_environment(id: &ComponentId) -> Environment {
-    let segments = id.segments();
+pub fn ta_environment(component: &ComponentId) -> Environment {
+    let segments = component.segments();
     let uuid = segments.get(1).and_then(|segment| <[u8; 16]>::try_from(segment.as_slice()).ok());
     let vendor = segments.first().map(|segment| match core::str::from_utf8(segment) {
         Ok(text) => text.to_string(),
@@ -61,17 +72,6 @@ pub fn ta_environment(id: &ComponentId) -> Environment {
     });
     let class_id = uuid.map(ClassId::Uuid);
     Environment::of_class(Class { class_id, vendor, model: Some(MODEL.into()), ..Class::default() })
-}
-
-impl ShownTa {
-    /// What it shows, in the environment that [`ta_environment`] gives. The measured element is the text of the component id,
-    /// its version the sequence number of the manifest.
-    pub(crate) fn triple(&self) -> Triple {
-        let MeasuredTa { component: id, digest, sequence, .. } = &self.measured;
-        let mut measurement = component(&id.to_string(), Digest::sha256(*digest));
-        measurement.values.version = Some(Version { version: sequence.to_string(), scheme: None });
-        Triple { environment: ta_environment(id), measurements: alloc::vec![measurement] }
-    }
 }
 
 impl TaAppraisal {

@@ -116,6 +116,9 @@ fn a_policy_is_tried_on_recorded_evidence_and_then_felt_by_a_device() {
     let devices = ok(at, &format!("tam devices --json {to}"));
     let devices: Vec<Value> = serde_json::from_str(&devices).unwrap();
     let device = devices[0]["id"].as_str().unwrap();
+    let shown: Value = serde_json::from_str(&ok(at, &format!("tam device {device} {to}"))).unwrap();
+    assert_eq!(shown["release"]["policy"], 1);
+    assert_eq!(shown["release"]["withheld"][0]["code"], "TMK-4026");
     let table = fails(at, &format!("policy test --device {device} {to}"), 1, "1 of 1 releases are denied");
     let denied = format!(
         "  deny   install  {manifest} 1  TMK-4026 not: claims.root_secret == 'tpm' (line 3, column 22)"

@@ -8,8 +8,8 @@
 //! | [`Token`] | a CWT as it arrived; [`Token::verify`] gives [`Claims`] with proof |
 //! | [`sign`] | the other direction |
 //! | [`PlatformClaims`] | our private claim about a TEE |
-//! | [`ear`] | Attestation Results: what a verifier says about Evidence |
 //! | [`TpmQuote`] | the quote of a TPM in the submodule `tpm` |
+//! | [`ear`] | Attestation Results: what a verifier says about Evidence |
 //! | [`MeasuredTa`] | a TA among the measurements of a device |
 //! | [`TaClaims`] | what a TA proves of itself, in a submodule of Evidence of its own |
 //!

@@ -219,7 +219,8 @@ impl<'a> Checker<'a> {
                 Ok(Bound::bool())
             }
             (operators::INDEX, [operand, index]) => {
-                self.spend(index.size);
+                // A map says which key is missing; an index that does not fit is copied with what it was to index.
+                self.spend(if operand.basic() == Some(Basic::Map) { index.size } else { sizes });
                 match (index.literal(), &operand.shape) {
                     (Some(name), Shape::Fact(Kind::Record(_))) => self.field(id, operand, name),
                     (_, Shape::Fact(Kind::List(of)) | Shape::Fact(Kind::Table(of))) => Ok(Bound::fact(of)),

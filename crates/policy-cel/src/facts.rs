@@ -106,7 +106,11 @@ pub static FACTS: &[Field] = &[
         "appraisal",
         Kind::Record(&[
             always("at", Kind::Int, "when it was appraised, in seconds since 1970"),
-            always("proof", Kind::Word(&["evidence", "certificates"]), "what it was appraised from"),
+            always(
+                "proof",
+                Kind::Word(&["evidence", "result", "certificates"]),
+                "what it was appraised from; `result` is a verifier's, which the device brought",
+            ),
             maybe("format", Kind::Text, "media type of the Evidence"),
             always("status", STATUS, "what it comes to; `none` without reference values"),
             always(
@@ -243,6 +247,7 @@ pub(crate) fn of_device(device: &DeviceFacts, now: UnixTime) -> Vec<(&'static st
         .with("first_seen", int(*first_seen));
     let (proof, format) = match proof {
         ShownBy::Evidence(format) => ("evidence", Some(format.clone())),
+        ShownBy::Result => ("result", None),
         ShownBy::Certificates => ("certificates", None),
     };
     let submods: HashMap<String, Value> = submodules

@@ -390,3 +390,155 @@ fn a_table_tells_all_that_can_be_named() {
         CelRules::default().check(&policy).unwrap_or_else(|e| panic!("{path}: {e}"));
     }
 }
+
+/// The document says what there is, and what it shows compiles.
+#[test]
+fn the_document_and_the_examples_are_true() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let document = std::fs::read_to_string(format!("{root}/docs/release-policy.md")).unwrap();
+    let rows: String = crate::table()
+        .into_iter()
+        .map(|(path, kind, optional, meaning)| {
+            format!("| `{path}`{} | {kind} | {meaning} |\n", if optional { " ?" } else { "" })
+        })
+        .collect();
+    let table = format!("| fact | what it is | what it means |\n|---|---|---|\n{rows}");
+    assert!(document.contains(&table), "docs/release-policy.md must have this table:\n{table}");
+    let rules = CelRules::default();
+    let mut policies: Vec<String> = document
+        .split("```cel\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap().to_string())
+        .collect();
+    for entry in std::fs::read_dir(format!("{root}/examples/policy")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "cel") {
+            policies.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
+    assert!(policies.len() >= 6);
+    for policy in policies {
+        rules.check(&policy).unwrap_or_else(|e| panic!("{policy}: {e}"));
+    }
+    let limits = Limits::default();
+    assert!(document.contains(&format!("longer than {} bytes", limits.text)));
+    assert!(document.contains(&format!("nested deeper than {}", limits.depth)));
+    assert!(document.contains(&format!("loops deeper than {}", limits.loops)));
+    assert_eq!(limits.time, Duration::from_millis(500), "half a second");
+}
+
+/// What policies are made of, put together without a plan.
+const WORDS: &[&str] = &[
+    "device",
+    "appraisal",
+    "claims",
+    "ta",
+    "now",
+    ".",
+    "grade",
+    "known",
+    "layers",
+    "components",
+    "submods",
+    "vector",
+    "executables",
+    "root_secret",
+    "name",
+    "svn",
+    "finding",
+    "sequence",
+    "x",
+    "y",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "?",
+    "==",
+    "!=",
+    "<",
+    "&&",
+    "||",
+    "!",
+    "-",
+    "+",
+    "*",
+    "/",
+    "%",
+    "in",
+    "'a'",
+    "'none'",
+    "'allow'",
+    "'reason'",
+    "true",
+    "false",
+    "null",
+    "0",
+    "1",
+    "9223372036854775807",
+    "1.5",
+    "2u",
+    "b'x'",
+    ".all(x, ",
+    ".exists(y, ",
+    ".exists_one(x, ",
+    ".map(x, ",
+    ".map(x, true, ",
+    ".filter(y, ",
+    ")",
+    "has(",
+    "size(",
+    ".size()",
+    "string(",
+    "int(",
+    ".startsWith(",
+    ".contains(",
+    "claims.layers",
+    "device.grade",
+    "appraisal.components",
+    "appraisal.submods",
+    "ta.sequence",
+    "[x, x]",
+    "[claims.layers]",
+    "type(",
+    "dyn(",
+    "bytes(",
+    "double(",
+    "\n",
+    "// c\n",
+    "\"",
+    "'",
+    "`",
+    "\\",
+    "é",
+    "\u{0}",
+    "@result",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(1500))]
+
+    /// Whatever the text: it is refused with a code of its own, or decides in time.
+    #[test]
+    fn every_text_is_refused_or_decides_in_time(words in proptest::collection::vec(0..WORDS.len(), 1..40)) {
+        let text: String = words.iter().map(|word| WORDS[*word]).collect::<Vec<_>>().join(" ");
+        let rules = CelRules::default();
+        let checked = rules.check(&text);
+        let begin = Instant::now();
+        let decision = rules.decide(&text, &largest(), &[release()], NOW).remove(0);
+        match checked {
+            Err(refusal) => {
+                assert!((4020..=4025).contains(&refusal.code.0), "{text}: {refusal}");
+                assert_eq!((decision.allow, decision.code), (false, Some(refusal.code)), "{text}");
+            }
+            Ok(()) => {
+                assert_ne!(decision.code, Some(codes::RELEASE_POLICY_TIME), "{text}: {:?}", begin.elapsed());
+            }
+        }
+        assert_eq!(decision.allow, decision.code.is_none(), "{text}");
+    }
+}

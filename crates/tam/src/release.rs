@@ -59,7 +59,7 @@ pub(crate) fn recorded(
         otrp,
         format: format.map(String::from),
         evidence: kept.to_vec(),
-        shown: Shown::of(appraisal, format.unwrap_or_default(), now).to_cbor(),
+        shown: Shown::of(appraisal, format, now).to_cbor(),
         policy: None,
         withheld: Vec::new(),
     }

@@ -7,14 +7,11 @@ use std::os::unix::fs::FileExt;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error as CborError, ErrorKind, Limits};
 use tamarack_crypto::{ConstantTimeEq, Provider, PublicKey, Secret};
+use tamarack_eat::{LAUNCHER_PCR, TpmQuote};
 use tamarack_tee::{Error as TeeError, Persona, Quote, RootOfTrust};
 
 use crate::commands::{Blob, Key, Tpm};
 use crate::{Error, Pcrs};
-
-/// The PCR that the launcher measures the Agent and its configuration into. Software may reset it, which is why a launcher
-/// can begin anew without a reboot, and why it holds no more than what the running operating system lets it hold.
-pub const LAUNCHER_PCR: u8 = 23;
 
 /// A TPM as the root of trust, with two files that may be copied freely.
 ///
@@ -135,7 +132,7 @@ impl TpmRoot {
     pub fn reseal(&mut self, agent: &[u8; 32], configuration: &[u8; 32]) -> Result<(), TeeError> {
         self.opened()?;
         let opened = self.opened.take().ok_or(TeeError::Crypto)?;
-        let next = launcher_pcr(&self.tpm.provider, agent, configuration);
+        let next = TpmQuote::launcher_pcr(agent, configuration, &self.tpm.provider);
         let values = self.tpm.pcr_values(opened.pcrs).map_err(tee).map(|values| {
             values
                 .into_iter()
@@ -217,12 +214,6 @@ impl TpmRoot {
     }
 }
 
-/// What [`LAUNCHER_PCR`] holds after both were measured.
-fn launcher_pcr(provider: &Provider, agent: &[u8; 32], configuration: &[u8; 32]) -> [u8; 32] {
-    let first = provider.sha256_parts(&[&[0; 32], agent]);
-    provider.sha256_parts(&[&first, configuration])
-}
-
 impl RootOfTrust for TpmRoot {
     fn protection(&self) -> &'static str {
         "tpm"
@@ -239,7 +230,7 @@ impl RootOfTrust for TpmRoot {
             tpm.pcr_extend(LAUNCHER_PCR, configuration)
         };
         measure(&mut self.tpm).map_err(tee)?;
-        self.launcher = Some(launcher_pcr(&self.tpm.provider, agent, configuration));
+        self.launcher = Some(TpmQuote::launcher_pcr(agent, configuration, &self.tpm.provider));
         Ok(())
     }
 

@@ -3,12 +3,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use tamarack_cbor::Limits;
-use tamarack_corim::{Class, ClassId, Digest, DigestAlgorithm, Environment, Instance, Measurement, Triple};
+use tamarack_corim::{Class, ClassId, Digest, DigestAlgorithm, Environment, Instance, Triple};
 use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::{ConstantTimeEq, Provider, PublicKey};
 use tamarack_eat::{
     Claims, Confirmation, Manifest, MeasuredTa, Measurement as EatMeasurement, OemId, PlatformClaims,
-    Profile, SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, TeepClaims, Token, TpmQuote,
+    Profile, SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, TeepClaims, Token,
 };
 use tamarack_model::{Code, DeviceId, Hex, UnixTime, codes};
 use tamarack_x509::{Anchor, Role, crl, validate};
@@ -47,7 +47,7 @@ impl EvidenceFormat for SoftwareTee {
         policy: &Policy,
         provider: &Provider,
     ) -> Result<Genuine, Refusal> {
-        let Attested { device, certified, claims, mut reasons } =
+        let Attested { device, key, cap, claims, mut reasons } =
             authenticate(evidence, expected.now, policy, provider)?;
         let platform = check_profile(&claims)?;
         check_nonce(single_nonce(&claims)?, expected)?;
@@ -55,8 +55,8 @@ impl EvidenceFormat for SoftwareTee {
         reasons.push("fresh: carries the nonce that was asked for".into());
         check_key(&claims, expected, provider, &mut reasons)?;
         check_debug(&claims, policy)?;
-        let quoted = quoted(&claims, platform, &certified.key, expected.nonce, &mut reasons, provider)?;
-        let grade = grade(platform, certified.cap, policy, &mut reasons)?;
+        let quoted = tpm::check_submodule(&claims, platform, &key, &mut reasons, provider)?;
+        let grade = grade(platform, cap, policy, &mut reasons)?;
         let mut shown = shown(&claims, &device);
         shown.measurements.extend(quoted);
         let tas = measured_tas(&claims)?;
@@ -68,8 +68,10 @@ impl EvidenceFormat for SoftwareTee {
 pub(super) struct Attested {
     /// Thumbprint of the attestation key.
     pub device: DeviceId,
-    /// The key that signed, and under which TEE CA.
-    pub certified: Certified,
+    /// The attestation key.
+    pub key: PublicKey,
+    /// The best grade that the TEE CA allows.
+    pub cap: Grade,
     pub claims: Claims,
     /// Who signed, in words.
     pub reasons: Vec<String>,
@@ -83,15 +85,15 @@ pub(super) fn authenticate(
     provider: &Provider,
 ) -> Result<Attested, Refusal> {
     let token = Token::parse(evidence, &LIMITS).map_err(malformed)?;
-    let certified = certify(token.x5chain(), now, policy, provider)?;
-    let key = VerificationKey::new(certified.key, Purpose::Evidence, provider);
+    let Certified { key: attestation_key, ca, cap, .. } = certify(token.x5chain(), now, policy, provider)?;
+    let key = VerificationKey::new(attestation_key, Purpose::Evidence, provider);
     let device = DeviceId(key.id().0);
     let verified = token.verify(&[key], Purpose::Evidence, provider).map_err(|e| match e {
         tamarack_eat::Error::Claims(_) => malformed(e),
         _ => untrusted(e.to_string()),
     })?;
-    let reasons = alloc::vec![format!("signed by attestation key {device} under TEE CA {}", certified.ca)];
-    Ok(Attested { device, certified, claims: verified.into_value(), reasons })
+    let reasons = alloc::vec![format!("signed by attestation key {device} under TEE CA {ca}")];
+    Ok(Attested { device, key: attestation_key, cap, claims: verified.into_value(), reasons })
 }
 
 /// An attestation key whose certificates lead to a TEE CA.
@@ -128,29 +130,6 @@ pub(super) fn certify(
             .map_err(|e| untrusted(format!("attestation key: {e}")))?;
     }
     Ok(Certified { key: *chain.leaf_key(), ca: index, ca_key: ca.anchor.key().copied(), cap: ca.cap })
-}
-
-/// What the platform claims call a TPM.
-const TPM: &str = "tpm";
-
-/// What the quote of a TPM shows, which claims that tell of a TPM must come with.
-pub(super) fn quoted(
-    claims: &Claims,
-    platform: &PlatformClaims,
-    key: &PublicKey,
-    nonce: &[u8],
-    reasons: &mut Vec<String>,
-    provider: &Provider,
-) -> Result<Vec<Measurement>, Refusal> {
-    let quote = TpmQuote::of(&claims.submods).map_err(|e| malformed(tamarack_eat::Error::Claims(e)))?;
-    match &quote {
-        Some(quote) => tpm::check_submodule(quote, claims, key, nonce, reasons, provider),
-        None if platform.root_secret == TPM || platform.counter_quality == TPM => {
-            let reason = "the claims tell of a TPM and come without its quote".into();
-            Err(refusal(codes::TPM_QUOTE_MISSING, reason))
-        }
-        None => Ok(Vec::new()),
-    }
 }
 
 /// The lower of what the TEE CA is capped at and what the claims say (security rule E1), if that is enough.
@@ -202,8 +181,8 @@ pub(super) fn measured_tas(claims: &Claims) -> Result<Vec<ShownTa>, Refusal> {
 /// | instance | SHA-256 thumbprint of the attestation key |
 ///
 /// Each entry of the manifests claim is a measured element whose name is its URI; so is each PCR of a TPM's quote
-/// ([`super::tpm::pcr_element`]) but the one that repeats the manifests.
-pub(crate) fn shown(claims: &Claims, device: &DeviceId) -> Triple {
+/// ([`tpm::pcr_element`]) but the one that repeats the manifests.
+pub(super) fn shown(claims: &Claims, device: &DeviceId) -> Triple {
     let (class_id, vendor) = match claims.oemid {
         Some(OemId::Random(bytes)) => (Some(ClassId::Uuid(bytes)), Some(Hex(&bytes).to_string())),
         Some(OemId::Ieee(bytes)) => (Some(ClassId::Bytes(bytes.to_vec())), Some(Hex(&bytes).to_string())),

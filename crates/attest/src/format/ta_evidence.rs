@@ -8,8 +8,9 @@ use tamarack_model::codes;
 
 use super::software_tee::{
     Attested, LIMITS, authenticate, check_debug, check_expiry, check_nonce, grade, malformed, measured_tas,
-    platform, quoted, refusal, shown, single_nonce,
+    platform, refusal, shown,
 };
+use super::tpm;
 use crate::{EvidenceFormat, Expectations, Genuine, Hints, Policy, Refusal, ShownTa, TaProof};
 
 /// Evidence with which a TA proves itself to its peer (security rule L4): the claims of its platform, and a submodule with the
@@ -44,7 +45,7 @@ impl EvidenceFormat for TaEvidence {
             let reason = format!("Evidence of a TA vouches for no TEEP key, and {teep_key} is asked for");
             return Err(refusal(codes::EVIDENCE_KEY_BINDING, reason));
         }
-        let Attested { device, certified, claims, mut reasons } =
+        let Attested { device, key: attestation_key, cap, claims, mut reasons } =
             authenticate(evidence, expected.now, policy, provider)?;
         let ta = TaClaims::extract(&claims, provider).map_err(|e| {
             let code = match e {
@@ -61,9 +62,8 @@ impl EvidenceFormat for TaEvidence {
         reasons.push("fresh: the TA carries the nonce that was asked for".into());
         check_debug(&claims, policy)?;
         let platform = platform(&claims)?;
-        let nonce = single_nonce(&claims)?;
-        let quoted = quoted(&claims, platform, &certified.key, nonce, &mut reasons, provider)?;
-        let grade = grade(platform, certified.cap, policy, &mut reasons)?;
+        let quoted = tpm::check_submodule(&claims, platform, &attestation_key, &mut reasons, provider)?;
+        let grade = grade(platform, cap, policy, &mut reasons)?;
         let mut shown = shown(&claims, &device);
         shown.measurements.extend(quoted);
 

@@ -27,7 +27,7 @@ use tamarack_corim::{Class, ClassId, Digest, DigestAlgorithm, Environment, Insta
 use tamarack_cose::thumbprint;
 use tamarack_crypto::{ConstantTimeEq, Provider, PublicKey};
 use tamarack_eat::{
-    Claims, Confirmation, LAUNCHER_PCR, Manifest, Profile, TpmQuote, decode_pcrs, encode_pcrs,
+    Claims, Confirmation, LAUNCHER_PCR, Manifest, PlatformClaims, Profile, TpmQuote, decode_pcrs, encode_pcrs,
 };
 use tamarack_model::{Code, DeviceId, codes};
 
@@ -196,17 +196,29 @@ pub fn verify<'p>(
     Ok(pcrs)
 }
 
-/// Checks the submodule of claims that `key` signed and whose freshness was checked: the quote itself, and that
+/// Checks the quote in the submodule of claims that `key` signed and whose freshness was checked: the quote itself, and that
 /// [`LAUNCHER_PCR`] holds the very Agent and configuration that the claims tell. Gives the components that it shows besides
-/// those of the claims: the PCRs of the boot.
+/// those of the claims: the PCRs of the boot. Claims that tell of a TPM must come with one.
 pub(super) fn check_submodule(
-    quote: &TpmQuote,
     claims: &Claims,
+    platform: &PlatformClaims,
     key: &PublicKey,
-    nonce: &[u8],
     reasons: &mut Vec<String>,
     provider: &Provider,
 ) -> Result<Vec<Measurement>, Refusal> {
+    let Some(quote) = TpmQuote::of(&claims.submods).map_err(malformed)? else {
+        if platform.root_secret == TPM || platform.counter_quality == TPM {
+            let reason = "the claims tell of a TPM and come without its quote";
+            return Err(refusal(codes::TPM_QUOTE_MISSING, reason));
+        }
+        return Ok(Vec::new());
+    };
+    let [nonce] = claims.eat_nonce.as_slice() else {
+        return Err(refusal(
+            codes::TPM_QUOTE_STALE,
+            "the claims have no nonce that a quote could be bound to",
+        ));
+    };
     let confirmed = match &claims.cnf {
         Some(Confirmation::Key(key)) => Some(key),
         // Evidence of a TA; whether a cnf is needed, the profile says.
@@ -235,6 +247,8 @@ pub(super) fn check_submodule(
     Ok(pcrs.iter().filter(|(number, _)| *number != LAUNCHER_PCR).map(measured).collect())
 }
 
+/// What the platform claims call a TPM.
+const TPM: &str = "tpm";
 /// What the manifests claim calls the Agent and its configuration.
 const AGENT: &str = "urn:x-tamarack:agent";
 const CONFIGURATION: &str = "urn:x-tamarack:configuration";

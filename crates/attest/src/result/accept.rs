@@ -2,15 +2,15 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use tamarack_cbor::Decode;
 use tamarack_corim::{Environment, Triple};
 use tamarack_cose::{KeyId, VerificationKey};
 use tamarack_crypto::{ConstantTimeEq, Provider};
-use tamarack_eat::ear::{Details, Ear, EarAppraisal, SignedEar, Tier};
+use tamarack_eat::ear::{Details, Ear, EarAppraisal, LIMITS, SignedEar, Tier};
 use tamarack_eat::{Claims, Confirmation, Error as EatError};
 use tamarack_model::{Code, DeviceId, UnixTime, codes};
 
 use super::TEE;
-use crate::format::software_tee::shown;
 use crate::{Appraisal, Grade, Refusal, TrustResult};
 
 /// A verifier that is believed, and about what (security rule E3).
@@ -139,17 +139,16 @@ pub(super) fn confirmation(ear: &Ear) -> Option<&Confirmation> {
     ear.cnf.as_ref().or_else(|| ear.submods.get(TEE)?.cnf.as_ref())
 }
 
-/// What the result says of maker and model, in the words in which operators speak of them.
-fn environment(ear: &Ear) -> Option<Environment> {
-    let tee = ear.submods.get(TEE)?;
-    let device = tee.details.as_ref().and_then(|details| details.device)?;
-    Some(shown(tee.teep.as_ref()?, &DeviceId(device)).environment)
+/// What the result says that the attester shows, in the words of CoRIM.
+fn shown(ear: &Ear) -> Option<Triple> {
+    let details = ear.submods.get(TEE)?.details.as_ref()?;
+    Triple::from_cbor(details.shown.as_deref()?, &LIMITS).ok()
 }
 
 fn check_scope(verifier: &Verifier, ear: &Ear) -> Result<(), Refusal> {
     let Some(scope) = &verifier.scope else { return Ok(()) };
-    let shown = environment(ear);
-    if shown.is_some_and(|shown| scope.iter().any(|scope| scope.includes(&shown))) {
+    let shown = shown(ear);
+    if shown.is_some_and(|shown| scope.iter().any(|scope| scope.includes(&shown.environment))) {
         return Ok(());
     }
     let reason = format!("{} may not speak of devices of this maker and model", verifier.name);
@@ -163,10 +162,11 @@ impl AcceptedResult {
         let missing = |what| refuse(codes::RESULT_MALFORMED, format!("it says nothing of {what}"));
         let Self { verifier, key, cap, ear } = self;
         let cnf = confirmation(&ear).cloned();
+        let shown = shown(&ear);
         let Ear { mut submods, eat_nonce, .. } = ear;
         let tee = submods.remove(TEE).ok_or_else(|| missing("a TEE"))?;
         let EarAppraisal { status, vector, policies, teep, details, .. } = tee;
-        let Details { device, grade, reasons: found, platform, code } = details.unwrap_or_default();
+        let Details { device, grade, reasons: found, platform, code, .. } = details.unwrap_or_default();
         if status != Tier::Affirming {
             let code = code.map(|code| format!(", {}", Code(code))).unwrap_or_default();
             let reason = format!("{verifier} says {status}{code}: {}", found.join("; "));
@@ -181,7 +181,7 @@ impl AcceptedResult {
             return Err(refuse(codes::RESULT_STATUS, reason));
         }
         let claims = Claims { eat_nonce, cnf, platform, ..teep.unwrap_or_default() };
-        let Triple { environment, measurements } = shown(&claims, &device);
+        let shown = shown.ok_or_else(|| missing("what was measured"))?;
         let mut reasons = alloc::vec![format!("affirmed by {verifier} with key {key}")];
         reasons.extend(found);
         let result =
@@ -191,7 +191,7 @@ impl AcceptedResult {
             grade,
             claims,
             reasons,
-            shown: Triple { environment, measurements },
+            shown,
             components: Vec::new(),
             endorsed: Vec::new(),
             tas: Vec::new(),

@@ -1,6 +1,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
+use tamarack_cbor::Encode;
 use tamarack_eat::ear::{Details, Ear, EarAppraisal, Tier, TrustVector, VerifierId};
 use tamarack_eat::{Claims, Confirmation, Profile};
 use tamarack_model::{Code, UnixTime};
@@ -45,6 +46,7 @@ impl Assessment {
                 device: Some(genuine.device.0),
                 grade: Some(genuine.grade.to_string()),
                 platform,
+                shown: Some(genuine.shown.to_cbor()),
                 ..details(&self.result, code.map(|refusal| refusal.code))
             }),
             ..appraisal(&self.result)

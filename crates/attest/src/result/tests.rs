@@ -121,8 +121,11 @@ fn e3_verifiers_are_scoped_to_makers_and_models() {
     }
     // A result that does not say which device it is about.
     results.policy.verifiers[0].scope = Some(vec![model("software-tee")]);
-    results.ear.submods.get_mut(TEE).unwrap().teep = None;
-    assert_eq!(results.code(), Some(codes::RESULT_SCOPE));
+    let details = &mut results.ear.submods.get_mut(TEE).unwrap().details;
+    details.as_mut().unwrap().shown = Some(vec![0x80]);
+    assert_eq!(results.code(), Some(codes::RESULT_SCOPE), "no triple");
+    results.ear.submods.get_mut(TEE).unwrap().details.as_mut().unwrap().shown = None;
+    assert_eq!(results.code(), Some(codes::RESULT_SCOPE), "nothing");
 }
 
 #[test]
@@ -187,9 +190,8 @@ fn only_what_is_affirmed_is_accepted() {
     results.ear.submods.get_mut(TEE).unwrap().details.as_mut().unwrap().grade = Some("gold".into());
     assert_eq!(results.code(), Some(codes::RESULT_MALFORMED), "an unknown grade");
     results.ear.submods.get_mut(TEE).unwrap().details.as_mut().unwrap().device = None;
-    assert_eq!(results.code(), Some(codes::RESULT_SCOPE), "no device");
-    results.policy.verifiers[0].scope = None;
     assert_eq!(results.code(), Some(codes::RESULT_MALFORMED), "no device");
+    results.policy.verifiers[0].scope = None;
     let tee = results.ear.submods.remove(TEE).unwrap();
     results.ear.submods.insert("other".into(), tee);
     assert_eq!(results.code(), Some(codes::RESULT_MALFORMED), "no TEE");

@@ -58,6 +58,7 @@ pub struct EarAppraisal {
 /// | 3 | `reasons` | array of texts, at least one |
 /// | 4 | `platform` | [`PlatformClaims`] |
 /// | 5 | `code` | unsigned below 10000 |
+/// | 6 | `shown` | any one item |
 ///
 /// All are optional; other labels are stepped over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub struct Details {
     pub platform: Option<PlatformClaims>,
     /// Why it is refused, as a stable code.
     pub code: Option<u16>,
+    /// Whose measurements it shows, and which, as one encoded item: a triple of CoRIM.
+    pub shown: Option<Vec<u8>>,
 }
 
 impl EarAppraisal {
@@ -160,6 +163,7 @@ impl<'b> Decode<'b> for Details {
                     let code = u16::try_from(d.uint()?).ok().filter(|code| *code < 10_000);
                     details.code = Some(code.ok_or(wrong)?);
                 }
+                6 => details.shown = Some(d.raw()?.to_vec()),
                 _ => drop(d.raw()?),
             }
         }
@@ -174,7 +178,8 @@ impl Encode for Details {
                 .optional(2, self.grade.as_deref(), |e, grade| e.text(grade))
                 .optional(3, some(&self.reasons), encode_texts)
                 .optional(4, self.platform.as_ref(), |e, platform| e.item(platform))
-                .optional(5, self.code, |e, code| e.uint(code.into()));
+                .optional(5, self.code, |e, code| e.uint(code.into()))
+                .optional(6, self.shown.as_deref(), |e, shown| e.raw(shown));
         });
     }
 }

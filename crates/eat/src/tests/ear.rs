@@ -48,6 +48,7 @@ fn full() -> Ear {
             reasons: alloc::vec!["fresh".into(), "released".into()],
             platform: evidence.platform.clone(),
             code: Some(3111),
+            shown: Some(alloc::vec![0x82, 1, 2]),
         }),
         ..EarAppraisal::new(Tier::Contraindicated)
     };

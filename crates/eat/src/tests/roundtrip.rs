@@ -76,11 +76,12 @@ prop_compose! {
     fn platform()(
         (class, root_secret, counter_quality, time_quality) in (word(), word(), word(), word()),
         (layers, state_epoch, trust_store_sequence) in any::<(u64, u64, u64)>(),
-        state_root in any::<[u8; 32]>(),
+        (state_root, decryption_key) in any::<([u8; 32], Option<([u8; 32], [u8; 32])>)>(),
     ) -> PlatformClaims {
         PlatformClaims {
             class, layers, root_secret, counter_quality, time_quality, state_epoch, state_root,
             trust_store_sequence,
+            decryption_key: decryption_key.map(|(x, y)| PublicKey::P256 { x, y }),
         }
     }
 }

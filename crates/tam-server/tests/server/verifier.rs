@@ -69,6 +69,7 @@ impl Device {
                 state_epoch: 5,
                 state_root: [6; 32],
                 trust_store_sequence: 1,
+                decryption_key: None,
             }),
             ..Claims::default()
         };
@@ -141,7 +142,7 @@ fn devices_are_believed_on_the_word_of_a_verifier() {
     let maker = key();
     fs::write(home.join("maker.pub"), public_key_to_pem(&maker.public_key()).unwrap()).unwrap();
     let provider = "\n[[reference_provider]]\nname = \"Acme\"\nrole = \"maker\"\nkeys = [\"maker.pub\"]\n\
-        [[reference_provider.scope]]\nmodel = \"software-tee\"\n";
+        [[reference_provider.scope]]\nclass_id = \"02020202020202020202020202020202\"\n";
     let text = fs::read_to_string(&made.config).unwrap() + provider;
     fs::write(&made.config, text).unwrap();
     fs::write(home.join("references/firmware.corim"), crate::references::release(&*maker, [4; 32])).unwrap();

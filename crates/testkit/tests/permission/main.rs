@@ -16,11 +16,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use matrix::Observed;
+use tamarack_tee_host::{AGENT_SUBCOMMAND, LAUNCHER_SUBCOMMAND};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     match args.first().and_then(|first| first.to_str()) {
-        Some(socket::TEE) => tamarack_tee_host::main(args[1..].to_vec()),
+        Some(LAUNCHER_SUBCOMMAND) => tamarack_tee_host::launcher_main(args[1..].to_vec()),
+        Some(AGENT_SUBCOMMAND) => tamarack_tee_host::agent_main(args[1..].to_vec()),
         Some(socket::STRANGER) => socket::stranger(&args[1..]),
         // What cargo's test runner passes selects nothing here: there is one table.
         Some("--list") => ExitCode::SUCCESS,

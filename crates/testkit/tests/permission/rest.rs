@@ -10,6 +10,7 @@ use tamarack_corim::{
     Class, ClassId, Comid, Corim, Digest, Environment, Id, MeasuredElement, Measurement, MeasurementValues,
     Triple,
 };
+use tamarack_cose::{Recipient, To};
 use tamarack_crypto::{KeyType, Sign};
 use tamarack_model::permission::{Action, Grant, Place, Role};
 use tamarack_model::{ComponentId, DeviceId};
@@ -215,6 +216,24 @@ impl World {
         envelope(&id("suit"), &id("ta"), b"the payload of a test".to_vec(), self.key(whose))
     }
 
+    /// Data for a TA of a provider on a device, encrypted to the key that the device has shown.
+    fn sealed(&self, whose: &str) -> Vec<u8> {
+        let crypto = tamarack_crypto_aws_lc::provider();
+        let shown = self.operate("GET", &format!("/devices/{}/decryption-key", device(1)), "");
+        let key = tamarack_pki::public_key_from_pem(shown["key"].as_str().unwrap()).unwrap();
+        let kid = tamarack_cose::thumbprint(&key, &crypto);
+        let to = [To::Key(Recipient { key: &key, kid: Some(&kid.0) })];
+        let payload = Payload::sealed(b"card data", &to, &crypto).unwrap();
+        let mut uuid = [0x66; 16];
+        uuid[8..].copy_from_slice(&self.fresh().to_be_bytes());
+        let id = |kind| ComponentId::tamarack(whose, uuid, kind).unwrap();
+        let builder = Builder::new(id("suit"), 1).component(Component::new(id("data"), payload));
+        let signer = self.key(whose);
+        let kid = tamarack_cose::thumbprint(&signer.public_key(), &crypto);
+        let options = tamarack_cose::SignOptions { kid: Some(&kid.0), ..Default::default() };
+        builder.build(&crypto).unwrap().sign(signer, &options).unwrap().envelope()
+    }
+
     /// Publishes a TA of a provider; gives the digest that names it.
     fn publish(&self, whose: &str) -> String {
         self.publish_envelope(whose, &self.envelope_of(whose))
@@ -351,6 +370,13 @@ impl World {
             Action::PersonalizationSet => {
                 done(call("PUT", &format!("/devices/{}/personalization/{whose}%2Fx", device(1)), "card"))
             }
+            Action::DecryptionKeyShow => {
+                done(call("GET", &format!("/devices/{}/decryption-key", device(1)), ""))
+            }
+            Action::PersonalizationSeal => {
+                let path = format!("/devices/{}/personalization?provider={whose}", device(1));
+                done(self.try_it(role, "POST", &path, &self.sealed(whose)))
+            }
             Action::SessionList => done(call("GET", "/sessions", "")),
             Action::SessionShow => done(call("GET", &format!("/sessions/{}", "01".repeat(16)), "")),
             Action::AuditList => done(call("GET", "/audit", "")),
@@ -466,6 +492,8 @@ fn device(number: u8) -> String {
 /// Devices in quarantine and a session, written before the TAM starts.
 fn prepare(data: &std::path::Path) {
     let store = SqliteStore::open(data, tamarack_crypto_aws_lc::provider()).unwrap();
+    // A key that payloads are encrypted to; nobody decrypts anything here.
+    let decryption = new_key(KeyType::P256).public_key();
     let mut ops = Vec::new();
     for number in 1..=QUARANTINED {
         ops.push(StoreOp::PutDevice(Box::new(Device {
@@ -476,9 +504,10 @@ fn prepare(data: &std::path::Path) {
             otrp: None,
             ueid: vec![number; 17],
             grade: "software".into(),
-            claims: Vec::new(),
+            claims: vec![(tamarack_tam::personal::DECRYPTION_KEY.into(), hex::encode(decryption.to_spki()))],
             state: None,
             quarantine: Some("a test".into()),
+            held_back: Vec::new(),
             first_seen: 1,
             last_seen: 1,
             reported: None,

@@ -13,20 +13,18 @@ use std::time::Duration;
 
 use tamarack_broker::{Broker, Client, HttpOptions, Server, TamClient, Target, TeeChannel};
 use tamarack_channel::{
-    Action as Done, Enrolment, Message, PeripheralSeed, Profile, Proof, Reply, Request, SignerSeed, TamSeed,
-    Value, receive,
+    Action as Done, Enrolment, Message, PeripheralSeed, Profile, Proof, Reply, Request, Requests, SignerSeed,
+    TamSeed, Value, receive,
 };
 use tamarack_crypto::KeyType;
 use tamarack_model::permission::{Action, Grant, Place, Role};
 use tamarack_model::{ComponentId, Protocol, codes};
 use tamarack_pki::{Subject, Validity, certificates_from_pem, public_key_from_pem};
-use tamarack_tee_host::{LaunchOptions, launch};
+use tamarack_tee_host::{LaunchOptions, Root, launch};
 
 use crate::matrix::Observed;
 use crate::rest::{ACME, World, envelope, validity};
 
-/// Argument by which the test becomes the TEE.
-pub const TEE: &str = "__tee";
 /// Argument by which the test becomes another user.
 pub const STRANGER: &str = "__stranger";
 /// The first user id of those.
@@ -62,8 +60,15 @@ impl Folder {
 
     fn start(&self, create: bool) -> Tee {
         let (folder, fuse) = (self.folder.join("tee"), self.folder.join("fuse"));
-        let options =
-            LaunchOptions { subcommand: TEE, folder: &folder, fuse: &fuse, create, require_sandbox: false };
+        let options = LaunchOptions {
+            folder: &folder,
+            root: Root::File { fuse: &fuse },
+            key_type: KeyType::Ed25519,
+            agent: None,
+            panel: None,
+            create,
+            require_sandbox: false,
+        };
         let launched = launch(options).unwrap();
         Tee { stream: Some(launched.channel), child: launched.child }
     }
@@ -106,13 +111,14 @@ fn profile() -> Profile {
         hwversion: "1".into(),
         key_type: KeyType::Ed25519,
         otrp: None,
+        personas: 1,
     }
 }
 
-fn enrolment(world: &World, csr: &str) -> Enrolment {
+fn enrolment(world: &World, requests: &Requests) -> Enrolment {
     let Validity { not_before, not_after } = validity();
     let subject = Subject { uri: "urn:device:1".into(), common_name: "a device".into() };
-    let leaf = world.tee_ca.issue_from_csr(csr, subject, not_before, not_after).unwrap();
+    let leaf = world.tee_ca.issue_from_csr(&requests.attestation, subject, not_before, not_after).unwrap();
     let mut chain = certificates_from_pem(&leaf).unwrap();
     chain.push(world.tee_ca.cert_der().to_vec());
     let keys = world
@@ -120,9 +126,9 @@ fn enrolment(world: &World, csr: &str) -> Enrolment {
         .iter()
         .map(|file| public_key_from_pem(&fs::read_to_string(file).unwrap()).unwrap().to_spki());
     Enrolment {
-        chain,
-        otrp_chain: Vec::new(),
-        firmware_chain: Vec::new(),
+        chains: vec![chain],
+        otrp_chains: Vec::new(),
+        firmware_chains: Vec::new(),
         tams: vec![TamSeed {
             proof: Some(Proof::Keys(keys.collect())),
             otrp: None,
@@ -184,9 +190,9 @@ fn invoke(session: u32) -> Request {
 /// An enrolment that says nothing.
 fn nothing() -> Enrolment {
     Enrolment {
-        chain: Vec::new(),
-        otrp_chain: Vec::new(),
-        firmware_chain: Vec::new(),
+        chains: Vec::new(),
+        otrp_chains: Vec::new(),
+        firmware_chains: Vec::new(),
         tams: Vec::new(),
         signers: Vec::new(),
         peripherals: Vec::new(),
@@ -232,8 +238,8 @@ fn maker(world: &World, place: &Folder, observed: &mut Observed) {
     }
     let made = tee.ask(request(Action::DeviceMake)).result;
     observed.note_whether(Action::DeviceMake, Role::Maker, made.is_ok());
-    let Ok(Value::Csr(csr)) = made else { panic!("{made:?}") };
-    let enrolled = tee.ask(Request::Enrol(enrolment(world, &csr))).result;
+    let Ok(Value::Csr(requests)) = made else { panic!("{made:?}") };
+    let enrolled = tee.ask(Request::Enrol(enrolment(world, &requests))).result;
     observed.note_whether(Action::DeviceEnrol, Role::Maker, enrolled.is_ok());
     assert_eq!(enrolled, Ok(Value::Done));
     let mut blank = Folder::new(world, "blank").start(true);

@@ -75,6 +75,8 @@ struct RecordedRelease {
 
 /// A device with what it would be given.
 struct Case {
+    /// Its id, as far as that is known without an appraisal.
+    id: Option<DeviceId>,
     device: Result<DeviceFacts, Refusal>,
     releases: Vec<Release>,
     at: UnixTime,
@@ -112,7 +114,8 @@ impl Offline {
             first_seen: at,
             shown,
         });
-        Ok(Case { device, releases, at })
+        let id = device.as_ref().ok().map(|device| device.id);
+        Ok(Case { id, device, releases, at })
     }
 
     fn recorded(
@@ -142,6 +145,10 @@ impl Offline {
                 let reason = "the record holds no Evidence that could be appraised".into();
                 Err(Refusal { code: codes::EVIDENCE_MISSING, reason })
             }
+            Some(_) if record.format.is_none() => {
+                let reason = "what was recorded is the result of a verifier, which is not appraised".into();
+                Err(Refusal { code: codes::EVIDENCE_FORMAT, reason })
+            }
             Some(appraiser) => {
                 let format = record.format.as_deref().unwrap_or(&self.format);
                 appraised(format, &decode(&record.evidence)?, appraiser, at).map(|(_, shown)| shown)
@@ -154,7 +161,7 @@ impl Offline {
         let protocol = if record.protocol == "otrp" { Protocol::Otrp } else { Protocol::Teep };
         let first_seen = record.first_seen;
         let device = found.map(|shown| DeviceFacts { id, protocol, known: true, first_seen, shown });
-        Ok(Case { device, releases, at })
+        Ok(Case { id: Some(id), device, releases, at })
     }
 
     /// What Evidence is appraised by; none if it is not.
@@ -226,11 +233,11 @@ fn appraised(
     let hints = hints_unverified(Some(format), evidence)?;
     let expected = Expectations { nonce: &hints.nonce, teep_key: None, now };
     let appraisal = appraise(Some(format), evidence, &expected, policy, &crypto)?;
-    Ok((appraisal.device, Shown::of(&appraisal, format, now)))
+    Ok((appraisal.device, Shown::of(&appraisal, Some(format), now)))
 }
 
 fn decided(rules: &CelRules, policy: &str, case: Case) -> Value {
-    let Case { device, releases, at } = case;
+    let Case { id, device, releases, at } = case;
     let decisions = match &device {
         Ok(device) => rules.decide(policy, device, &releases, at),
         Err(refusal) => releases.iter().map(|_| refusal.clone().into()).collect(),
@@ -251,7 +258,7 @@ fn decided(rules: &CelRules, policy: &str, case: Case) -> Value {
         })
         .collect();
     json!({
-        "device": device.as_ref().ok().map(|device| hex::encode(device.id.0)),
+        "device": id.map(|id| hex::encode(id.0)),
         "appraised": device.is_ok().then_some(at),
         "releases": rows,
         "cut": false,

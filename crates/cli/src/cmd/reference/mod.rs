@@ -82,20 +82,21 @@ struct Make {
     /// For PSA roots of trust: their implementation id, 64 hexadecimal digits
     #[arg(long, conflicts_with = "vendor")]
     implementation_id: Option<String>,
-    /// For a TA: its component id. A --component without a name is this one
-    #[arg(long, conflicts_with_all = ["vendor", "implementation_id"], value_parser = component_id)]
-    ta: Option<ComponentId>,
     /// Only the device whose attestation key has this thumbprint: its id at a TAM
     #[arg(long)]
     device: Option<String>,
     /// A released component, repeatable: NAME=FILE or NAME=sha256:DIGEST, with @SVN behind it for its security version
     #[arg(long = "component")]
     components: Vec<String>,
+    /// A released TA, on whichever device, repeatable: COMPONENT=FILE or COMPONENT=sha256:DIGEST, with @SVN behind it for its
+    /// security version
+    #[arg(long = "ta", conflicts_with_all = ["vendor", "implementation_id", "device", "components"])]
+    tas: Vec<String>,
     /// The least security version of a component, repeatable: NAME=SVN
     #[arg(long = "min-svn")]
     least: Vec<String>,
     /// An attestation key of these devices, PEM, repeatable
-    #[arg(long = "attest-key")]
+    #[arg(long = "attest-key", conflicts_with = "tas")]
     attest_keys: Vec<PathBuf>,
     /// Another tag that these values replace for good, repeatable
     #[arg(long = "replaces")]
@@ -148,18 +149,18 @@ fn line(row: &Value) -> String {
 }
 
 fn make(args: &Make) -> Outcome {
-    let environment = environment(args)?;
+    let environment = if args.tas.is_empty() { environment(args)? } else { Environment::default() };
     let mut tag = Comid::new(Id::Text(args.tag.clone()), args.version);
     for text in &args.components {
-        // The name of a TA is known already.
-        let named = match &args.ta {
-            Some(id) if !text.contains('=') => format!("{id}={text}"),
-            _ => text.clone(),
-        };
-        tag.reference_values.push(triple(&environment, component(&named)?));
+        tag.reference_values.push(triple(&environment, component("--component", text)?));
+    }
+    for text in &args.tas {
+        let environment = ta(pair("--ta", text)?.0)?;
+        tag.reference_values.push(triple(&environment, component("--ta", text)?));
     }
     for text in &args.least {
         let (name, svn) = pair("--min-svn", text)?;
+        let environment = if args.tas.is_empty() { environment.clone() } else { ta(name)? };
         let svn = svn.parse().map_err(|_| usage(format_args!("--min-svn {text:?}: expected NAME=NUMBER")))?;
         let values = MeasurementValues { svn: Some(Svn::AtLeast(svn)), ..MeasurementValues::default() };
         tag.reference_values.push(triple(&environment, measurement(name, values)));
@@ -172,7 +173,7 @@ fn make(args: &Make) -> Outcome {
         tag.attest_keys.push(record);
     }
     if tag.reference_values.is_empty() && tag.attest_keys.is_empty() {
-        return Err(usage(format_args!("give at least one --component, --min-svn or --attest-key")));
+        return Err(usage(format_args!("give at least one --component, --ta, --min-svn or --attest-key")));
     }
     let link = |tag: &String| LinkedTag { tag_id: Id::Text(tag.clone()), relation: Relation::Replaces };
     tag.linked_tags = args.replaces.iter().map(link).collect();
@@ -199,15 +200,7 @@ fn usage(message: std::fmt::Arguments<'_>) -> Fail {
     Fail::input(codes::USAGE, message)
 }
 
-fn component_id(text: &str) -> Result<ComponentId, String> {
-    ComponentId::parse_text(text).map_err(|e| e.to_string())
-}
-
 fn environment(args: &Make) -> Outcome<Environment> {
-    if let Some(id) = &args.ta {
-        let instance = args.device.as_ref().map(|text| digest("--device", text).map(Instance::of_key));
-        return Ok(Environment { instance: instance.transpose()?, ..tamarack_attest::ta_environment(id) });
-    }
     // A software TEE shows its vendor id in both forms.
     let vendor = args.vendor.as_deref().map(vendor_id);
     let class = Class {
@@ -224,10 +217,17 @@ fn environment(args: &Make) -> Outcome<Environment> {
     let class = (class != Class::default()).then_some(class);
     if class.is_none() && instance.is_none() {
         return Err(usage(format_args!(
-            "say which devices, by --vendor and --class, --implementation-id or --device, or which TA, by --ta"
+            "say which devices, by --vendor and --class, --implementation-id or --device"
         )));
     }
     Ok(Environment { class, instance, group: None })
+}
+
+/// The environment of a TA, by its component id.
+fn ta(name: &str) -> Outcome<Environment> {
+    let id = ComponentId::parse_text(name)
+        .map_err(|e| usage(format_args!("{name:?}: expected the component id of a TA: {e}")))?;
+    Ok(tamarack_attest::ta_environment(&id))
 }
 
 fn triple(environment: &Environment, measurement: Measurement) -> Triple {
@@ -250,13 +250,13 @@ fn pair<'t>(option: &str, text: &'t str) -> Outcome<(&'t str, &'t str)> {
 }
 
 /// `NAME=FILE`, `NAME=sha256:HEX`, either with `@SVN` behind it.
-fn component(text: &str) -> Outcome<Measurement> {
-    let (name, value) = pair("--component", text)?;
+fn component(option: &str, text: &str) -> Outcome<Measurement> {
+    let (name, value) = pair(option, text)?;
     // A file may have an @ in its name; only digits behind the last one are a version.
     let numbered = value.rsplit_once('@').and_then(|(value, svn)| Some((value, svn.parse::<u64>().ok()?)));
     let (value, svn) = numbered.map_or((value, None), |(value, svn)| (value, Some(svn)));
     let sha256 = match value.strip_prefix("sha256:") {
-        Some(digits) => digest("--component", digits)?,
+        Some(digits) => digest(option, digits)?,
         None => tamarack_crypto_aws_lc::provider().sha256(&fail::read(Path::new(value))?),
     };
     let values = MeasurementValues {

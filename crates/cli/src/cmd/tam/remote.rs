@@ -29,6 +29,13 @@ pub enum Action {
     },
     /// List devices with what they report and what they proved
     Devices(List),
+    /// Show one device: all that is known of it, and what the release policy did not let it have
+    Device {
+        /// Device id
+        device: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
     /// List the catalogue
     Components(List),
     /// List exchanges with devices, their outcome and reason
@@ -152,6 +159,9 @@ pub fn run(action: Action) -> Outcome {
             show(&list, "/policies", |row| text(&row["component"]))
         }
         Action::Devices(list) => show(&list, "/devices", device),
+        Action::Device { device, connection } => {
+            out::json(&Rest::new(&connection)?.get(&format!("/devices/{}", encode(&device)))?)
+        }
         Action::Components(list) => show(&list, "/components", component),
         Action::Sessions(list) => show(&list, "/sessions", |row| {
             let (device, outcome) = (text(&row["device"]), text(&row["outcome"]));
