@@ -195,3 +195,52 @@ fn tests_that_documents_name_exist() {
     assert!(missing.is_empty(), "tests named in documents that do not exist: {missing:?}");
     assert!(named > 0, "the conformance documents name no test");
 }
+
+/// A test's name as a function, or a demo step's id as a text in the sources of the demo.
+fn is_proof(kind: &str, name: &str, all: &str, demo: &str) -> bool {
+    match kind {
+        "test" => all.contains(&format!("fn {name}(")),
+        _ => demo.contains(&format!("\"{name}\"")),
+    }
+}
+
+#[test]
+fn every_capability_has_a_row_with_a_state_and_proofs_that_exist() {
+    let text = fs::read_to_string(root().join("docs/capabilities.md")).expect("docs/capabilities.md");
+    let all: String = sources(&["rs", "py"]).into_values().collect();
+    let steps = root().join("crates/cli/src/cmd/demo/steps");
+    let demo: String = sources(&["rs"])
+        .into_iter()
+        .filter(|(path, _)| path.starts_with(&steps))
+        .map(|(_, text)| text)
+        .collect();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| F"))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let expected: Vec<String> = (1..=36).chain(49..=52).map(|n| format!("F{n:02}")).collect();
+    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), expected);
+    let mut wrong = Vec::new();
+    for row in &rows {
+        assert_eq!(row.len(), 4, "{row:?}");
+        let state = row[2].split([',', ';', ':', ' ']).next().unwrap_or_default();
+        let proofs: Vec<&str> = row[3].split('`').skip(1).step_by(2).collect();
+        match state {
+            "works" | "partly" if proofs.is_empty() && !row[3].contains("](") => {
+                wrong.push(format!("{}: no proof", row[0]))
+            }
+            "works" | "not" => {}
+            "partly" if row[2].len() > "partly:".len() => {}
+            _ => wrong.push(format!("{}: state '{}'", row[0], row[2])),
+        }
+        for proof in proofs {
+            if let Some((kind @ ("test" | "demo"), name)) = proof.split_once(':')
+                && !is_proof(kind, name, &all, &demo)
+            {
+                wrong.push(format!("{}: {proof} does not exist", row[0]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

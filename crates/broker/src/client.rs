@@ -47,12 +47,11 @@ pub struct Announced {
 ///
 /// ```no_run
 /// # fn main() -> Result<(), tamarack_broker::Error> {
+/// use tamarack_broker::package::Dependency;
 /// use tamarack_broker::{Client, Target};
 /// # let wallet = tamarack_model::ComponentId::parse_text("com.acme/wallet/ta").unwrap();
 /// let mut client = Client::connect("device/app.sock")?;
-/// for progress in client.request_ta(&wallet, None)? {
-///     println!("{}", progress?.state);
-/// }
+/// client.ensure_ta(&Dependency::new(wallet.clone()), &mut |_, progress| println!("{}", progress.state))?;
 /// let session = client.open_session(Target::Component(wallet), None, Vec::new())?;
 /// let returned = client.invoke(session, 1, Vec::new())?;
 /// client.close_session(session)?;
@@ -112,6 +111,11 @@ impl Client {
             Value::OwnerStatement(statement) => Ok(statement),
             _ => Err(Error::Unexpected),
         }
+    }
+
+    /// Carries a signed order of the device authority to the TEE, and waits until it was obeyed.
+    pub fn change_anchor(&mut self, order: &[u8]) -> Result<(), Error> {
+        self.call(Request::ChangeAnchor(order.to_vec())).map(drop)
     }
 
     /// Says that a component is no longer needed, and waits until the exchange with its TAM is over.

@@ -80,6 +80,8 @@ pub struct Status {
     pub report_key: Option<Vec<u8>>,
     /// Whether the device has been enrolled.
     pub enrolled: bool,
+    /// Number of the last change of its trust anchors; 0 before enrolment.
+    pub trust_store_sequence: u64,
     /// What is installed.
     pub installed: Vec<Installed>,
     /// Peripherals by name, with their positions.
@@ -224,13 +226,13 @@ impl Value {
 
 impl Status {
     fn encode(&self, e: &mut Encoder) {
-        e.array(16).bytes(&self.state_digest).uint(self.state_epoch).uint(self.layers);
+        e.array(17).bytes(&self.state_digest).uint(self.state_epoch).uint(self.layers);
         codec::put_list(e, &self.missing_layers, |e, reason| end(e.text(reason)));
         e.uint(self.pid.into()).uint(self.launcher_pid.into()).uint(self.uid.into());
         self.measured.iter().fold(e.array(3), |e, digest| e.bytes(digest));
         codec::put_optional(e, self.device_id, |e, id| end(e.bytes(&id)));
         codec::put_optional(e, self.report_key.as_ref(), |e, key| end(e.bytes(key)));
-        e.bool(self.enrolled);
+        e.bool(self.enrolled).uint(self.trust_store_sequence);
         codec::put_list(e, &self.installed, |e, one| one.encode(e));
         codec::put_list(e, &self.peripherals, |e, (name, position)| {
             end(e.array(2).text(name).bytes(position))
@@ -240,7 +242,7 @@ impl Status {
     }
 
     fn decode(d: &mut Decoder<'_>) -> Result<Self, Error> {
-        d.array_of(16, "the 16 elements of a status")?;
+        d.array_of(17, "the 17 elements of a status")?;
         Ok(Self {
             state_digest: d.byte_array("a SHA-256 digest")?,
             state_epoch: d.uint()?,
@@ -257,6 +259,7 @@ impl Status {
             device_id: codec::optional(d, |d| d.byte_array("a SHA-256 thumbprint"))?,
             report_key: codec::optional(d, |d| d.bytes().map(<[u8]>::to_vec))?,
             enrolled: d.bool()?,
+            trust_store_sequence: d.uint()?,
             installed: codec::list(d, Installed::decode)?,
             peripherals: codec::list(d, |d| {
                 d.array_of(2, "name and position")?;

@@ -283,6 +283,7 @@ fn status() -> impl Strategy<Value = Status> {
                 device_id,
                 report_key,
                 enrolled,
+                trust_store_sequence: state_epoch / 2,
                 installed,
                 peripherals,
                 otrp_name,

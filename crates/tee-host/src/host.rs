@@ -357,6 +357,7 @@ impl Host {
             device_id: None,
             report_key: None,
             enrolled: false,
+            trust_store_sequence: 0,
             installed: Vec::new(),
             peripherals: Vec::new(),
             otrp_name: None,
@@ -382,6 +383,7 @@ impl Host {
         match agent.status() {
             Ok(of_agent) => {
                 status.enrolled = true;
+                status.trust_store_sequence = of_agent.trust_store_sequence;
                 status.peripherals = of_agent.peripherals;
                 let installed = of_agent.components.into_iter().map(|one| Installed {
                     component: one.component,

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
             an_otrp_identity_survives_restarts();
             a_device_without_an_identity_speaks_no_otrp();
             e2_what_runs_is_what_was_measured();
+            k6_no_secret_of_the_launcher_is_in_the_agents_memory();
             a_panel_is_asked_and_a_missing_one_is_told();
             what_is_no_agent_gives_no_tee();
             println!("process: ok");
@@ -472,4 +473,68 @@ fn what_is_no_agent_gives_no_tee() {
     channel.call(Request::Status).unwrap_err();
     let mut child = launched.child;
     child.wait().unwrap();
+}
+
+/// Only root can look; what it finds in the Agent's memory is what whoever broke the Agent would find.
+fn k6_no_secret_of_the_launcher_is_in_the_agents_memory() {
+    let place = Place::new();
+    let mut tee = enrolled(&place);
+    let status = tee.status();
+    // The Agent has made its Evidence, its requests and its reports, as far as it can.
+    tee.ask(Request::RequestTa { component: valve(), tam_uri: None }).0.unwrap();
+    let Some(agent) = memory(status.pid) else {
+        println!("skipped: this user cannot look into the Agent's memory");
+        return;
+    };
+    let has = |memory: &[u8], secret: &[u8]| memory.windows(secret.len()).any(|window| window == secret);
+    // The search finds what is there: the Agent knows the public half of its own key.
+    let report_key = status.report_key.unwrap();
+    assert!(has(&agent, &report_key[report_key.len() - 32..]), "the search finds nothing");
+    let fuse = fs::read(place.fuse()).unwrap();
+    let derive = |info: &[&[u8]]| {
+        let mut key = [0; 32];
+        let provider = tamarack_crypto_rustcrypto::provider();
+        provider.hkdf.derive(b"", &fuse, &info.concat(), &mut key).unwrap();
+        key
+    };
+    let seed = derive(&[b"tamarack attestation key", b"Ed25519", &[0; 4], &[0]]);
+    // The derivation above is the launcher's: its public half is the device's id.
+    let pkcs8 = [&b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20"[..], &seed].concat();
+    let provider = tamarack_crypto_rustcrypto::provider();
+    let public = provider.keys.load_pkcs8(&pkcs8).unwrap().public_key();
+    assert_eq!(status.device_id, Some(tamarack_cose::thumbprint(&public, &provider).0));
+    for (what, secret) in [
+        ("the root secret", &fuse[..]),
+        ("the attestation key", &seed),
+        ("the root's storage secret", &derive(&[b"tamarack storage secret"])),
+    ] {
+        assert!(!has(&agent, secret), "{what} is in the Agent's memory");
+        for half in secret.chunks(16) {
+            assert!(!has(&agent, half), "half of {what} is in the Agent's memory");
+        }
+    }
+}
+
+/// All that can be read of a process; None if nothing can.
+fn memory(pid: u32) -> Option<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let file = fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let mut all = Vec::new();
+    for line in maps.lines() {
+        let mut fields = line.split_whitespace();
+        let (range, permissions) = (fields.next()?, fields.next()?);
+        // Code and constants are those of the program; what a process learns is where it can write.
+        if !permissions.starts_with("rw") {
+            continue;
+        }
+        let (start, end) = range.split_once('-')?;
+        let start = u64::from_str_radix(start, 16).ok()?;
+        let mut part = vec![0; (u64::from_str_radix(end, 16).ok()? - start) as usize];
+        // Secret memory cannot be read by anybody, which is what it is for.
+        if file.read_exact_at(&mut part, start).is_ok() {
+            all.extend_from_slice(&part);
+        }
+    }
+    (!all.is_empty()).then_some(all)
 }

@@ -22,6 +22,9 @@ use crate::{Error, Pcrs};
 /// | TPM NV | a TPM_NT_COUNTER, whose authorization value is derived from the root secret |
 /// | nowhere | the attestation keys, which the TPM derives anew from its seed |
 ///
+/// The secret is sealed to the PCRs of the boot and to the Agent: the launcher measures the Agent, lets the TPM release the
+/// secret, then measures the configuration. From then on the PCRs release nothing more, until a launcher resets its own.
+///
 /// A mark is written first, then the counter is raised: at any time the counter stands for one of the two marks, or for the
 /// one before the last, whose raise a power cut prevented.
 pub struct TpmRoot {
@@ -57,7 +60,7 @@ struct Kept {
 
 impl TpmRoot {
     /// Takes a TPM and the two files, opened for reading and writing. With `create` the sealed file must be empty, and the
-    /// first call of [`RootOfTrust::storage_secret`] makes a root secret and seals it to these PCRs and [`LAUNCHER_PCR`].
+    /// first call of [`RootOfTrust::measure`] makes a root secret and seals it to these PCRs and [`LAUNCHER_PCR`].
     pub fn new(tpm: Tpm, sealed: File, marks: File, create: Option<Pcrs>) -> Self {
         Self { tpm, sealed, marks, create, opened: None, launcher: None, keys: BTreeMap::new() }
     }
@@ -127,17 +130,15 @@ impl TpmRoot {
         write().map_err(storage)
     }
 
-    /// Seals the root secret anew, to the PCRs as they are and to an Agent and configuration that are to run next time. The
-    /// ones that run now lose their access with that.
-    pub fn reseal(&mut self, agent: &[u8; 32], configuration: &[u8; 32]) -> Result<(), TeeError> {
+    /// Seals the root secret anew, to the PCRs as they are and to the Agent that is to run next time. The one that runs now
+    /// loses its access with that.
+    pub fn reseal(&mut self, agent: &[u8; 32]) -> Result<(), TeeError> {
         self.opened()?;
         let opened = self.opened.take().ok_or(TeeError::Crypto)?;
-        let next = TpmQuote::launcher_pcr(agent, configuration, &self.tpm.provider);
+        let next = TpmQuote::measured_agent(agent, &self.tpm.provider);
         let values = self.tpm.pcr_values(opened.pcrs).map_err(tee).map(|values| {
-            values
-                .into_iter()
-                .map(|(number, value)| (number, if number == LAUNCHER_PCR { next } else { value }))
-                .collect::<Vec<_>>()
+            let changed = |(number, value)| (number, if number == LAUNCHER_PCR { next } else { value });
+            values.into_iter().map(changed).collect::<Vec<_>>()
         });
         let written = values.and_then(|values| self.write_sealed(&opened, &values));
         self.opened = Some(opened);
@@ -224,14 +225,17 @@ impl RootOfTrust for TpmRoot {
     }
 
     fn measure(&mut self, agent: &[u8; 32], configuration: &[u8; 32]) -> Result<(), TeeError> {
-        let measure = |tpm: &mut Tpm| {
+        let begin = |tpm: &mut Tpm| {
             tpm.pcr_reset(LAUNCHER_PCR)?;
-            tpm.pcr_extend(LAUNCHER_PCR, agent)?;
-            tpm.pcr_extend(LAUNCHER_PCR, configuration)
+            tpm.pcr_extend(LAUNCHER_PCR, agent)
         };
-        measure(&mut self.tpm).map_err(tee)?;
+        begin(&mut self.tpm).map_err(tee)?;
+        self.opened = None;
+        let opened = self.opened().map(drop);
+        // Whatever came of that: what is measured is all that runs.
+        self.tpm.pcr_extend(LAUNCHER_PCR, configuration).map_err(tee)?;
         self.launcher = Some(TpmQuote::launcher_pcr(agent, configuration, &self.tpm.provider));
-        Ok(())
+        opened
     }
 
     fn storage_secret(&mut self) -> Result<Secret<[u8; 32]>, TeeError> {

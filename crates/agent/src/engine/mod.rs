@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use tamarack_cose::Verified;
 use tamarack_crypto::{Provider, Secret};
-use tamarack_model::{Code, ComponentId, HeldBack, Intent, OwnerSays, Sha256Digest, UnixTime, codes};
+use tamarack_model::{Code, ComponentId, HeldBack, Intent, Sha256Digest, UnixTime, codes};
 use tamarack_suit::{
     AuthenticEnvelope, EffectError, EffectErrorKind, FetchRequest, Machine, Procedure, Reason, Step,
     SuitDigest,
@@ -29,6 +29,7 @@ use crate::{AgentConfig, Error, domains, measure, notes, owner, reports, slots, 
 
 mod domain;
 mod remove;
+mod withhold;
 
 /// What a transaction works on.
 pub(crate) struct Device<'a> {
@@ -133,13 +134,6 @@ impl Effect {
     }
 }
 
-fn withheld_text(id: &ComponentId, why: OwnerSays) -> String {
-    match why {
-        OwnerSays::Refused => alloc::format!("the device's owner denies {id}"),
-        OwnerSays::Deferred => alloc::format!("{id} waits for the consent of the device's owner"),
-    }
-}
-
 /// One transaction of one Owner.
 pub(crate) struct Transaction {
     tam: TamAnchor,
@@ -157,7 +151,7 @@ pub(crate) struct Transaction {
     /// The rules that it was planned by.
     policy: owner::Policy,
     /// What they withheld; everything else goes on.
-    pub withheld: Vec<HeldBack>,
+    withheld: Vec<HeldBack>,
     notes: Vec<(ComponentId, owner::Note)>,
     /// The component whose content the Broker says it has.
     pub bundled: Option<ComponentId>,
@@ -363,52 +357,6 @@ impl Transaction {
                 ))
             }
         }
-    }
-
-    /// The device's owner does not let this manifest in, now or at all: it is noted, reported and left out.
-    fn withhold(&mut self, device: &Device<'_>, planned: &Planned, why: OwnerSays) -> Result<(), Refused> {
-        let AuthenticEnvelope { envelope, manifest } = planned.envelope.value();
-        let detail = withheld_text(&planned.id, why);
-        let uri = manifest.reference_uri.clone().unwrap_or_default();
-        let reference = Some(Box::new((uri, *envelope.digest())));
-        let refusal =
-            ManifestRefusal { reference, ..ManifestRefusal::new(why.code(), Reason::Unauthorised, detail) };
-        if let Some(report) = reports::refused(&refusal, self.nonce.as_deref()) {
-            self.reports.push(reports::sign(&report, &*device.platform, self.tam.persona)?);
-        }
-        let note = owner::Note {
-            digest: planned.digest,
-            sequence: planned.sequence,
-            provider: planned.anchor.provider.clone(),
-            since: device.now,
-            components: manifest.components.clone(),
-        };
-        self.notes.push((planned.id.clone(), note));
-        self.withheld.push(HeldBack { id: planned.id.clone(), why, sequence: Some(planned.sequence) });
-        Ok(())
-    }
-
-    /// Has `journal` remember what was withheld.
-    pub fn note_withheld(&self, journal: &mut Journal, platform: &dyn Platform) -> Result<(), Error> {
-        self.notes.iter().try_for_each(|(id, note)| owner::note(journal, platform, &self.tam.owner, id, note))
-    }
-
-    /// Whether the rules that it was planned by are still in force.
-    pub fn is_current(&self, platform: &dyn Platform) -> Result<bool, Error> {
-        Ok(owner::Policy::load(&Journal::default(), platform)?.sequence == self.policy.sequence)
-    }
-
-    /// What the device's owner says of it as a whole, in words too, if anything was withheld.
-    pub fn owner_says(&self) -> Option<(OwnerSays, String)> {
-        let why = self.withheld.iter().map(|one| one.why).max()?;
-        let mut text = String::new();
-        for one in &self.withheld {
-            if !text.is_empty() {
-                text.push_str("; ");
-            }
-            text.push_str(&withheld_text(&one.id, one.why));
-        }
-        Some((why, text))
     }
 
     /// Rules R1 and K1: a component has one manifest, and a manifest one provider.

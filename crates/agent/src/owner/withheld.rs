@@ -125,9 +125,8 @@ pub(crate) fn report(
             told.push(HeldBack { id, why, sequence });
         }
     }
-    for (_, id, manifest) in stopped(journal, platform, &policy, tam)? {
+    for (_, id, _) in stopped(journal, platform, &policy, tam)? {
         if told.iter().all(|one| one.id != id) {
-            drop(manifest);
             told.push(HeldBack { id, why: OwnerSays::Refused, sequence: None });
         }
     }

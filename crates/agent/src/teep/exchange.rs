@@ -160,15 +160,17 @@ impl<P: Platform> Agent<P> {
         let owner_says = transaction.owner_says();
         let answer = match &owner_says {
             None => reply::success(pending.token.clone(), reports),
-            Some((says, detail)) => {
-                let mut journal = core::mem::take(&mut transaction.journal);
-                transaction.note_withheld(&mut journal, &self.platform)?;
-                let policy = owner::report(&journal, &self.platform, &tam, &[])?;
-                transaction.journal = journal;
-                let (says, detail) = (*says, detail.clone());
-                let refusal = Refusal::Owner { says, detail, reports, policy };
-                reply::error(&self.platform, &refusal, pending.token.clone())
-            }
+            Some((says, detail)) => match transaction.note_and_report(&self.platform) {
+                Ok(policy) => {
+                    let (says, detail) = (*says, detail.clone());
+                    let refusal = Refusal::Owner { says, detail, reports, policy };
+                    reply::error(&self.platform, &refusal, pending.token.clone())
+                }
+                Err(e) => {
+                    self.discard(now, transaction);
+                    return self.refuse(&tam, e.into(), pending.token);
+                }
+            },
         };
         let message = reply::sign(&self.platform, tam.persona, &answer)?;
         let mut left = Vec::new();

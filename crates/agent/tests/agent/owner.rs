@@ -15,7 +15,7 @@ use tamarack_suit::Envelope;
 use tamarack_suit::author::Payload;
 use tamarack_teep::{ErrCode, Message, OWNER_POLICY_EXTENSION};
 
-use crate::power::Failing;
+use crate::power::{Failing, check_on};
 use crate::world::*;
 
 pub fn owner() -> Box<dyn Sign> {
@@ -462,6 +462,21 @@ fn cut(writes: u32) -> (bool, usize) {
 fn a_power_cut_leaves_all_of_an_order_or_nothing() {
     assert_eq!(cut(0), (false, 0));
     assert_eq!(cut(1), (true, 2), "an order is one commit");
+}
+
+#[test]
+fn a_power_cut_leaves_an_approval_or_what_was_approved() {
+    let approved = || {
+        let mut world = World::owned();
+        world.install_wallet(1);
+        world.count();
+        world.order(vec![consent_for_acme()]).unwrap();
+        let second = wallet_envelope(2);
+        world.exchange(Script::install(second.clone()));
+        world.approve(wallet("suit"), digest_of(&second)).unwrap();
+        world
+    };
+    check_on(approved, || Script::install(wallet_envelope(2)), None);
 }
 
 #[test]

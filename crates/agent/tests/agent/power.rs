@@ -129,11 +129,20 @@ impl OtrpIdentity for Failing {
 
 /// What the TAM sends after the device has a wallet with sequence 1 and data, and what the device is then.
 fn check(script: impl Fn() -> Script, uri_payload: Option<&[u8]>) {
-    let mut finished = false;
-    for cut in 0..40 {
+    let with_wallet = || {
         let mut world = World::new();
         world.install_wallet(1);
         world.count();
+        world
+    };
+    check_on(with_wallet, script, uri_payload);
+}
+
+/// The same on a device that `prepare` makes; it has counted once.
+pub fn check_on(prepare: impl Fn() -> World, script: impl Fn() -> Script, uri_payload: Option<&[u8]>) {
+    let mut finished = false;
+    for cut in 0..40 {
+        let mut world = prepare();
         let old = (world.digest(), world.storage().blobs());
 
         // The device goes on with failing storage; query and Update come in the same run.

@@ -159,6 +159,7 @@ pub fn status(otrp_name: Option<&str>) -> Status {
         device_id: Some([8; 32]),
         report_key: None,
         enrolled: true,
+        trust_store_sequence: 1,
         installed: Vec::new(),
         otrp_name: otrp_name.map(String::from),
         otrp_ready: otrp_name.is_some(),
@@ -174,6 +175,21 @@ pub fn serve(broker: Broker) -> tempfile::TempDir {
     let server = Server::bind(folder.path(), Arc::new(broker)).unwrap();
     thread::spawn(move || server.run(None));
     folder
+}
+
+/// An app that says what it likes on the socket.
+pub struct Raw(UnixStream);
+
+impl Raw {
+    pub fn connect(socket: &std::path::Path) -> Self {
+        Self(UnixStream::connect(socket).unwrap())
+    }
+
+    /// The first answer.
+    pub fn ask(&mut self, request: Request) -> Reply {
+        self.0.write_all(&Message { id: 1, body: request }.to_frames().unwrap()).unwrap();
+        receive::<Reply, _>(|buffer| self.0.read_exact(buffer)).unwrap().unwrap().body
+    }
 }
 
 /// A message that looks signed, as far as a Broker looks.

@@ -329,3 +329,60 @@ fn k6_the_agent_holds_neither_root_secret_nor_attestation_key() {
         }
     }
 }
+
+/// Rule E5: of two personas' certificates, all that differs is the key, what follows from it, and random. So do the requests
+/// for them, the identifiers, and Evidence.
+#[test]
+fn e5_nothing_links_the_personas() {
+    use der::{Decode, Encode};
+    const NOW: u64 = 1_800_000_000;
+    let place = Place::new();
+    let mut platform = place.create(KeyType::P256);
+    let authority = Authority::create(Role::Tee, "CA", KeyType::P256, Validity::days(NOW, 10)).unwrap();
+    let subject = Subject { uri: "urn:test:kind".into(), common_name: "a kind of device".into() };
+    let requests = platform.certificate_requests("a kind of device").unwrap();
+    let leaves = authority.issue_from_csr(&requests.concat(), subject, NOW, NOW + 1000).unwrap();
+    let leaves = certificates_from_pem(&leaves).unwrap();
+    platform.install_certificates(leaves.iter().map(|leaf| vec![leaf.clone()]).collect()).unwrap();
+
+    let parsed = |der: &Vec<u8>| x509_cert::Certificate::from_der(der).unwrap();
+    let (one, two) = (parsed(&leaves[0]), parsed(&leaves[1]));
+    let (one, two) = (one.tbs_certificate(), two.tbs_certificate());
+    assert_ne!(one.serial_number(), two.serial_number());
+    assert_ne!(one.subject_public_key_info(), two.subject_public_key_info());
+    assert_eq!(one.subject(), two.subject());
+    assert_eq!(one.validity(), two.validity());
+    assert_eq!(one.issuer(), two.issuer());
+    let (one, two) = (one.extensions().unwrap(), two.extensions().unwrap());
+    assert_eq!(one.len(), two.len());
+    for (one, two) in one.iter().zip(two) {
+        // subjectKeyIdentifier is a hash of the key.
+        if one.extn_id.to_string() != "2.5.29.14" {
+            assert_eq!(one, two);
+        }
+    }
+
+    // No run of bytes that one persona's Evidence has and no device of this kind shares is in the other's.
+    let evidence = |platform: &SoftwarePlatform, persona: u32| {
+        let request = request();
+        let request =
+            EvidenceRequest { nonce: &[persona as u8; 32], ueid: &[persona as u8 + 9; 17], ..request };
+        platform.evidence(Persona(persona), &request).unwrap().payload
+    };
+    let stranger = Place::new();
+    let mut other = stranger.create(KeyType::P256);
+    let requests = other.certificate_requests("a kind of device").unwrap();
+    let subject = Subject { uri: "urn:test:kind".into(), common_name: "a kind of device".into() };
+    let leaves = authority.issue_from_csr(&requests.concat(), subject, NOW, NOW + 1000).unwrap();
+    let leaves = certificates_from_pem(&leaves).unwrap();
+    other.install_certificates(leaves.into_iter().map(|leaf| vec![leaf]).collect()).unwrap();
+    let (one, two, other) = (evidence(&platform, 0), evidence(&platform, 1), evidence(&other, 2));
+    const RUN: usize = 8;
+    let has = |bytes: &[u8], run: &[u8]| bytes.windows(RUN).any(|window| window == run);
+    let shared = one.windows(RUN).filter(|run| has(&two, run));
+    let links: Vec<_> = shared.filter(|run| !has(&other, run)).collect();
+    assert!(links.is_empty(), "{links:?}");
+    let ids = [0, 1, 2].map(|number| platform.identity(Persona(number)).unwrap().device_id);
+    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
+    assert!(one.len() > 500 && parsed(&platform.face(Persona(0)).unwrap().chain[0]).to_der().is_ok());
+}

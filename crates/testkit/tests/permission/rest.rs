@@ -511,7 +511,6 @@ fn prepare(data: &std::path::Path) {
             first_seen: 1,
             last_seen: 1,
             reported: None,
-            held_back: Vec::new(),
             attested: None,
         })));
     }

@@ -26,6 +26,9 @@ pub(super) struct Pending {
     /// What is special to OTrP; None for a device that speaks TEEP only.
     #[serde(default)]
     pub otrp: Option<Otrp>,
+    /// Public key of the device authority, PEM.
+    #[serde(default)]
+    pub authority: Option<String>,
     /// Public key of the device's owner, PEM.
     #[serde(default)]
     pub owner: Option<String>,
@@ -176,9 +179,12 @@ pub(super) fn enrolment(pending: &Pending, chains: Chains) -> Result<Enrolment, 
         peripherals.push(PeripheralSeed { name: name.clone(), tam: 0, manifest: id(manifest)? });
     }
     let Chains { attestation: chains, otrp: otrp_chains, firmware: firmware_chains } = chains;
+    let authority = pending.authority.as_deref().map(tamarack_pki::public_key_from_pem).transpose();
+    let authority =
+        authority.map_err(|e| format!("the device authority's key: {e}"))?.map(|key| key.to_spki());
     let owner = pending.owner.as_deref().map(tamarack_pki::public_key_from_pem).transpose();
     let owner = owner.map_err(|e| format!("the owner's key: {e}"))?.map(|key| key.to_spki());
-    Ok(Enrolment { chains, otrp_chains, firmware_chains, tams, signers, peripherals, authority: None, owner })
+    Ok(Enrolment { chains, otrp_chains, firmware_chains, tams, signers, peripherals, authority, owner })
 }
 
 /// One Owner, by what it is in each protocol.

@@ -268,7 +268,7 @@ fn list(client: &mut Client, json: bool) -> Outcome {
             .collect();
         return out::json(&json!({
             "device": status.device_id.map(hex::encode),
-            "state_digest": hex::encode(status.state_digest), "state_epoch": status.state_epoch,
+            "state_digest": hex::encode(status.state_digest), "state_epoch": status.state_epoch, "trust_store_sequence": status.trust_store_sequence,
             "layers": layers.names().collect::<Vec<_>>(), "missing": status.missing_layers,
             "installed": installed, "peripherals": peripherals,
             "otrp": status.otrp_name.as_ref().map(|name| json!({ "tee": name, "ready": status.otrp_ready })),

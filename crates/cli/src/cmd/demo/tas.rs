@@ -26,6 +26,11 @@ pub const GLOBEX_NAME: &str = "https://globex.example";
 /// See [`GLOBEX_NAME`].
 pub const GLOBEX: &str = "com.globex";
 
+/// Vendor and class of the second maker's devices.
+pub const SECOND_VENDOR: &str = "second-maker.example";
+/// See [`SECOND_VENDOR`].
+pub const SECOND_CLASS: &str = "sensor-9";
+
 const WALLET_V1: &[u8] = include_bytes!("../../../../../examples/ta/built/wallet-v1.wasm");
 const WALLET_V2: &[u8] = include_bytes!("../../../../../examples/ta/built/wallet-v2.wasm");
 const VALVE_V1: &[u8] = include_bytes!("../../../../../examples/ta/built/valve.wasm");

@@ -1,5 +1,6 @@
 //! Everything that the demo has running, and what it has learned of it.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use super::process::{self, Process};
 use super::relay::Relay;
 use super::rest::Rest;
 use super::tas;
+use super::tpm::{Platform, Tpm};
 
 /// User id that a Broker takes when the demo is run by root.
 const BROKER_UIDS: [u32; 3] = [61_901, 61_902, 61_903];
@@ -52,12 +54,15 @@ impl Cast {
 
     /// Whether this device has keys for OTrP.
     pub fn speaks_otrp(self, device: char) -> bool {
-        self.protocol(device) == Protocol::Otrp || device == 'c'
+        self.protocol(device) == Protocol::Otrp || (self == Self::Both && device == 'c')
     }
 
     /// The authority that certifies this device's keys.
     pub fn tee_ca(self, device: char) -> &'static str {
-        if self == Self::Both && device == 'b' { "second-tee-ca" } else { "tee-ca" }
+        match (self, device) {
+            (Self::Both, 'b') | (Self::Teep, 'c') => "second-tee-ca",
+            _ => "tee-ca",
+        }
     }
 }
 
@@ -65,6 +70,8 @@ impl Cast {
 pub struct World {
     /// Who speaks what.
     pub cast: Cast,
+    /// Where the devices' roots of trust are.
+    pub platform: Platform,
     /// Folder with all of it; removed at the end.
     pub dir: PathBuf,
     /// Carries and records every message.
@@ -74,6 +81,8 @@ pub struct World {
     tam: Option<Process>,
     rest: Option<Rest>,
     devices: Vec<Device>,
+    /// Their TPMs, if they have some.
+    tpms: BTreeMap<char, Tpm>,
     /// Tokens of the two providers.
     pub tokens: Vec<String>,
     /// Receipts of the wallet, with the key that must have signed them.
@@ -129,7 +138,7 @@ pub struct Digests {
 
 impl World {
     /// A new folder, and a relay without a TAM behind it.
-    pub fn new(cast: Cast) -> Result<Self> {
+    pub fn new(cast: Cast, platform: Platform) -> Result<Self> {
         let mut random = [0; 8];
         let crypto = tamarack_crypto_aws_lc::provider();
         crypto.random.fill(&mut random).map_err(|e| anyhow::anyhow!("{e}"))?;
@@ -139,6 +148,8 @@ impl World {
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o711))?;
         Ok(Self {
             cast,
+            platform,
+            tpms: BTreeMap::new(),
             dir,
             relay: Relay::start()?,
             crypto,
@@ -221,6 +232,9 @@ impl World {
     pub fn start_device(&mut self, name: char) -> Result<()> {
         let folder = self.path(&format!("device-{name}"));
         let protocol = self.cast.protocol(name);
+        if self.platform == Platform::Tpm {
+            self.tpms.insert(name, Tpm::start(&self.dir.join(format!("tpm-{name}")))?);
+        }
         self.make_device(name, protocol, &folder)?;
         self.certify_device(name, &folder)?;
         let (broker, first) = self.run_device(name, &[])?;
@@ -229,11 +243,16 @@ impl World {
         Ok(())
     }
 
-    /// Stops a device and starts it again with these arguments of `agent run`.
-    pub fn restart_device(&mut self, name: char, more: &[&str]) -> Result<()> {
+    /// Stops a device, if it runs.
+    pub fn stop_device(&mut self, name: char) -> Result<()> {
         let device = self.device_mut(name)?;
         device.broker.kill()?;
-        process::wait_for_end(device.first.pid)?;
+        process::wait_for_end(device.first.pid)
+    }
+
+    /// Stops a device and starts it again with these arguments of `agent run`.
+    pub fn restart_device(&mut self, name: char, more: &[&str]) -> Result<()> {
+        self.stop_device(name)?;
         let (broker, first) = self.run_device(name, more)?;
         let device = self.device_mut(name)?;
         (device.broker, device.first) = (broker, first);
@@ -242,7 +261,7 @@ impl World {
 
     fn run_device(&self, name: char, more: &[&str]) -> Result<(Process, Status)> {
         let folder = self.path(&format!("device-{name}"));
-        let number = self.cast.devices().iter().position(|one| *one == name).unwrap_or_default();
+        let number = usize::from(name as u8 - b'a') % BROKER_UIDS.len();
         let uid = BROKER_UIDS[number].to_string();
         let mut args = vec!["agent", "run", &folder];
         args.extend(more);
@@ -261,10 +280,19 @@ impl World {
     fn make_device(&self, name: char, protocol: Protocol, folder: &str) -> Result<()> {
         let (tam, acme) = (self.path("tam-ca.pem"), self.path("developer-ca.pem"));
         let texts = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
-        let mut args = texts(&["agent", "init", folder, "--fuse", &self.path(&format!("fuse-{name}"))]);
+        let mut args = texts(&["agent", "init", folder]);
+        match self.tpms.get(&name) {
+            None => args.extend(texts(&["--fuse", &self.path(&format!("fuse-{name}"))])),
+            Some(tpm) => args.extend(texts(&["--root", &tpm.root()])),
+        }
         match protocol {
             Protocol::Teep => {
-                args.extend(texts(&["--tam-anchor", &format!("{tam}={}", tas::TAM_NAME)]));
+                // The second maker's devices know the TAM by its keys, those of the first by a name under a root.
+                let anchor = match self.cast.tee_ca(name) {
+                    "tee-ca" => format!("{tam}={}", tas::TAM_NAME),
+                    _ => self.path("tam/keys/tam-p256.pub"),
+                };
+                args.extend(texts(&["--tam-anchor", &anchor]));
                 for (signer, prefix) in [(tas::ACME_NAME, tas::ACME), (tas::GLOBEX_NAME, tas::GLOBEX)] {
                     args.extend(texts(&["--signer-anchor", &format!("{acme}={signer}:{prefix}")]));
                 }
@@ -291,13 +319,16 @@ impl World {
             args.extend(texts(&["--owner", &self.path("owner.key.pub")]));
         }
         if self.cast.tee_ca(name) != "tee-ca" {
-            args.extend(texts(&["--vendor", "second-maker.example", "--class", "sensor-9"]));
+            args.extend(texts(&["--vendor", tas::SECOND_VENDOR, "--class", tas::SECOND_CLASS]));
+            args.extend(texts(&["--key-type", "p256"]));
         }
         args.extend(texts(&[
             "--tam-uri",
             &self.relay.uri(name),
             "--peripheral",
             &format!("valve={}", tas::VALVE.manifest()),
+            "--authority",
+            &self.path("authority.key"),
             "--name",
             &format!("demo device {name}"),
         ]));
@@ -385,6 +416,7 @@ impl Drop for World {
         self.devices.clear();
         self.tam = None;
         self.ocsp = None;
+        self.tpms.clear();
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
@@ -402,6 +434,12 @@ fn connect(dir: &Path) -> Result<Client> {
 pub type Refused = Option<Code>;
 
 impl Device {
+    /// A device in this folder that the demo does not count among its own.
+    pub fn of(dir: PathBuf, broker: Process) -> Result<Self> {
+        let first = connect(&dir)?.status()?;
+        Ok(Self { name: '?', dir, broker, first, protocol: Protocol::Teep, teep_key: None })
+    }
+
     /// A normal app's connection.
     pub fn app(&self) -> Result<Client> {
         connect(&self.dir)

@@ -199,7 +199,9 @@ fn seen(store: Store) -> Option<(PublicKey, usize, bool)> {
 
 #[test]
 fn a_power_cut_leaves_no_half_identity() {
-    let (blank, cas, config) = (Device::default(), Cas::new(), config(KeyType::P256));
+    // One persona: what is cut is one commit, however much it holds.
+    let config = DeviceConfig { personas: 1, ..config(KeyType::P256) };
+    let (blank, cas) = (Device::default(), Cas::new());
     // The root of trust outlives every restart; what is cut here is the Agent's storage.
     let make = |store| SoftwarePlatform::create(store, launcher(), Layers::ALL, &config, provider());
     drop(blank.open().unwrap());

@@ -4,6 +4,7 @@ mod attacks_on_device;
 mod attacks_on_tam;
 mod attacks_on_tee;
 mod both;
+mod governed;
 mod life;
 mod measured;
 mod otrp;
@@ -11,6 +12,7 @@ mod owner;
 mod relay_attacks;
 mod replay;
 mod setup;
+mod storage;
 mod vault;
 
 use anyhow::Result;
@@ -47,7 +49,7 @@ pub fn steps(cast: Cast) -> &'static [Step] {
     }
 }
 
-const TEEP: [Step; 24] = [
+const TEEP: [Step; 28] = [
     step("pki", "Separate authorities for TAMs, TEEs and developers", setup::pki),
     step("tam-up", "A TAM starts", setup::tam_up),
     shown("tee-up", "Two devices start: Brokers and TEEs in processes of their own", setup::tee_up),
@@ -66,7 +68,6 @@ const TEEP: [Step; 24] = [
     step("refuse-wrong-signer", "A developer signs for another's TA", attacks_on_device::wrong_signer),
     shown("refuse-rogue-tam", "A TAM that the device does not know", attacks_on_device::rogue_tam),
     shown("refuse-unattested-device", "Devices that cannot prove what they are", attacks_on_tam::unattested),
-    shown(measured::STEP, "An Agent with one letter changed", measured::modified_agent),
     step("refuse-tampered-relay", "The Broker flips bits", relay_attacks::tampered_relay),
     shown(
         "refuse-memory-read",
@@ -74,7 +75,13 @@ const TEEP: [Step; 24] = [
         attacks_on_tee::memory_read,
     ),
     shown("vault-release", "A tenant's key for a TA that proves itself, and for nobody else", vault::release),
+    shown("refuse-stolen-storage", "A thief has a device's disk", storage::stolen_storage),
+    shown("refuse-clone", "A copy of everything that can be copied", storage::clone),
     step("unrequest-delete", "The app is done with its TA: its data is erased", life::unrequest_delete),
+    step("revoke-ta", "A revoked TA loses the actuator at once", governed::revoke_ta),
+    shown("two-makers", "Another maker's device joins: one TAM, one TA published once", governed::two_makers),
+    // From here on a maker's values are in force: what another maker's devices run, nobody has released.
+    shown(measured::STEP, "An Agent with one letter changed", measured::modified_agent),
     step("tam-restart", "SIGKILL for the TAM in the middle of a session", relay_attacks::tam_restart),
 ];
 

@@ -68,6 +68,17 @@ fn error_in(bytes: &[u8]) -> Option<ErrCode> {
     }
 }
 
+/// The code in an Update that brings no manifest but asks for Evidence again: how the TAM answers Evidence that it cannot
+/// decrypt.
+fn refusal_in(bytes: &[u8]) -> Option<Code> {
+    match SignedMessage::parse(bytes, &Limits::default()).ok()?.unverified().ok()? {
+        Message::Update(update) if update.err_code.is_some() && update.manifest_list.is_empty() => {
+            Code::parse(update.err_msg?.get(..8)?)
+        }
+        _ => None,
+    }
+}
+
 /// What the relay saw of an attack.
 #[derive(Default)]
 struct Seen {
@@ -78,6 +89,8 @@ struct Seen {
     status: u16,
     /// The TAM's code with it.
     code: Option<Code>,
+    /// The code in its answer, where that is an Update that refuses.
+    refusal: Option<Code>,
     /// The device's Error about it.
     error: Option<ErrCode>,
 }
@@ -104,6 +117,7 @@ fn attack(world: &World, target: MessageType, place: Place) -> Result<(Seen, Opt
         if noted.flips > 0 {
             noted.status = answer.status;
             noted.code = answer.code.as_deref().and_then(Code::parse);
+            noted.refusal = refusal_in(&answer.body);
             noted.error = noted.error.or(error_in(body));
         }
         match flip(&answer.body, &mut noted)? {
@@ -152,6 +166,9 @@ pub fn tampered_relay(world: &mut World, story: &mut Story) -> Result<()> {
             let before = Digests { registry: seen.registry, ..before };
             let attempt = format!("one bit of the {name} flipped, at {place}");
             let (answer, code) = match by {
+                "the TAM" if seen.refusal.is_some() => {
+                    ("Update with error 7, no manifest".to_owned(), seen.refusal)
+                }
                 "the TAM" => {
                     ensure!(seen.status == 400, "{attempt}: the TAM answered {}", seen.status);
                     (format!("HTTP {}", seen.status), seen.code)

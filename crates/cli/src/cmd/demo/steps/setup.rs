@@ -15,7 +15,7 @@ pub fn pki(world: &mut World, story: &mut Story) -> Result<()> {
     for role in ["tam", "tee", "developer"].iter().chain(more) {
         world.run(&["pki", "ca", "--role", role, &world.path(&format!("{role}-ca"))])?;
     }
-    if world.cast == Cast::Both {
+    if world.cast != Cast::Otrp {
         world.run(&["pki", "ca", "--role", "tee", &world.path("second-tee-ca")])?;
         story.say("a second maker of devices has a TEE authority of its own");
     }
@@ -23,6 +23,8 @@ pub fn pki(world: &mut World, story: &mut Story) -> Result<()> {
         other_tam(world)?;
         story.say("an authority for firmware, and another TAM under another root");
     }
+    // The maker's: it alone changes the anchors of devices that are out in the world.
+    world.run(&["pki", "key", &world.path("authority.key")])?;
     for (who, uri) in [("acme", tas::ACME_NAME), ("globex", tas::GLOBEX_NAME)] {
         let (key, cert) = (world.path(&format!("{who}.key")), world.path(&format!("{who}.pem")));
         world.run(&["pki", "key", &key])?;
@@ -88,7 +90,7 @@ pub fn tam_up(world: &mut World, story: &mut Story) -> Result<()> {
         (ocsp, firmware) = (world.start_ocsp()?, world.path("firmware-ca.pem"));
         args.extend(["--otrp-oid", tas::TAM_OID, "--ocsp-url", &ocsp, "--firmware-ca", &firmware]);
     }
-    if world.cast == Cast::Both {
+    if world.cast != Cast::Otrp {
         args.extend(["--tee-ca", &second]);
     }
     let init = world.run(&args)?;
@@ -163,7 +165,9 @@ pub fn developer(world: &World, who: &str) -> Result<Signer> {
 pub fn publish_v1(world: &mut World, story: &mut Story) -> Result<()> {
     let acme = developer(world, "acme")?;
     for ta in [&WALLET, &VALVE, &HELLO] {
-        let envelope = ta.envelope_for(world.cast != Cast::Both, 1, &acme, &world.crypto)?;
+        // hello is for the devices of any maker.
+        let one_maker = world.cast != Cast::Both && ta.name != HELLO.name;
+        let envelope = ta.envelope_for(one_maker, 1, &acme, &world.crypto)?;
         let entry = world.rest()?.publish(&world.tokens[0], &envelope)?;
         ensure!(entry["sequence"] == 1, "the catalogue has {entry}");
         story.say(format!(
