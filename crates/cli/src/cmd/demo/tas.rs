@@ -36,6 +36,19 @@ const WALLET_V2: &[u8] = include_bytes!("../../../../../examples/ta/built/wallet
 const VALVE_V1: &[u8] = include_bytes!("../../../../../examples/ta/built/valve.wasm");
 const HELLO_V1: &[u8] = include_bytes!("../../../../../examples/ta/built/hello.wasm");
 
+const VAULT_V1: &[u8] = include_bytes!("../../../../../examples/ta/built/vault.wasm");
+/// The vault with a custom section behind it: it does the same, and is another TA.
+const VAULT_CHANGED: [u8; VAULT_V1.len() + 4] = {
+    let mut module = [0; VAULT_V1.len() + 4];
+    let mut at = 0;
+    while at < VAULT_V1.len() {
+        module[at] = VAULT_V1[at];
+        at += 1;
+    }
+    (module[at + 1], module[at + 2], module[at + 3]) = (2, 1, b'x');
+    module
+};
+
 /// A TA of the first developer.
 pub struct Ta {
     /// For people and file names.
@@ -63,6 +76,10 @@ pub const HELLO: Ta = Ta {
     versions: &[HELLO_V1],
 };
 
+/// Adds up what nobody else can read. Its second version is nobody's release.
+pub const VAULT: Ta =
+    Ta { name: "vault", uuid: example_apps::cloud::VAULT, versions: &[VAULT_V1, &VAULT_CHANGED] };
+
 impl Ta {
     fn id(&self, kind: &str) -> ComponentId {
         // Three segments of 8, 16 and at most 9 bytes are within the bounds of an id.
@@ -77,6 +94,11 @@ impl Ta {
     /// Its name in OTrP.
     pub fn taid(&self) -> String {
         uuid::Uuid::from_bytes(self.uuid).hyphenated().to_string()
+    }
+
+    /// SHA-256 of the first version's module, in hexadecimal: what its signer says of it.
+    pub fn digest(&self, crypto: &Provider) -> String {
+        hex::encode(crypto.sha256(self.versions[0]))
     }
 
     /// The same TA under another identifier, as a guest of `domain` would ship it.

@@ -14,6 +14,7 @@ mod relay_attacks;
 mod replay;
 mod setup;
 mod storage;
+mod vault;
 
 use anyhow::Result;
 
@@ -75,6 +76,7 @@ const TEEP: [Step; 28] = [
         "The Broker's user reads the TEE's memory and files",
         attacks_on_tee::memory_read,
     ),
+    shown("vault-release", "A tenant's key for a TA that proves itself, and for nobody else", vault::release),
     shown("refuse-stolen-storage", "A thief has a device's disk", storage::stolen_storage),
     shown("refuse-clone", "A copy of everything that can be copied", storage::clone),
     step("unrequest-delete", "The app is done with its TA: its data is erased", life::unrequest_delete),
