@@ -100,12 +100,13 @@ fn an_agent_changed_by_one_byte_is_not_attested() {
     ok(at, "pki issue --ca tee-ca --csr device/device.csr --uri urn:x-test:device --out device.pem");
     ok(at, "agent certify device --cert device.pem");
 
-    // Launcher and Agent are named by their file here; the configuration by what its digest will be.
+    // What a device runs besides its program: how it was started.
     let measured = ok(at, "agent measure device");
-    let configuration = measured.lines().nth(2).expect("three digests");
+    let configuration = measured.lines().find(|line| line.contains("configuration")).unwrap();
     let make = format!(
         "reference make --key maker.key --signer Maker --tag firmware --vendor tamarack.example --class software-tee \
-         --component {AGENT}={TAMARACK}@1 --component {LAUNCHER}={TAMARACK}@1 --component {configuration} --days 9 --out firmware.corim"
+         --component {AGENT}={TAMARACK}@1 --component {LAUNCHER}={TAMARACK}@1 --component {configuration} --days 9 \
+         --out firmware.corim"
     );
     assert!(ok(at, &make).contains("signed firmware version 1 for devices of class-id"));
     let added = ok(at, &format!("reference add firmware.corim {connection}"));

@@ -143,6 +143,10 @@ fn verify_token(
         return Err(malformed(d.expected("a COSE_Sign1 under tag 18")));
     }
     let object = Sign1::parse(token, &LIMITS).map_err(|e| refusal(codes::EAT_MALFORMED, e.to_string()))?;
+    // RFC 9783 permits them; no provider here has their curves, so that no key of theirs can be endorsed either.
+    if let Some(name) = object.protected.header().alg.and_then(unsupported_algorithm) {
+        return Err(untrusted(format!("the token is signed with {name}, which is not supported; use ES256")));
+    }
     // Which key it must be, the claims say (RFC 9783: Claim-Based Key Identification); that they are genuine, the key shows.
     let payload = object.unverified_payload().ok_or_else(|| untrusted("the claims are detached".into()))?;
     let claims = PsaClaims::from_cbor(payload, &LIMITS).map_err(malformed)?;
@@ -174,6 +178,15 @@ fn verify_token(
     let caps = endorsed.iter().zip(&keys).filter(|(_, key)| key.id() == verified.key());
     let cap = caps.map(|((_, cap), _)| *cap).min().unwrap_or(Grade::None);
     Ok(SignedClaims { claims, device, cap })
+}
+
+/// Algorithms of the PSA profile that are not supported, by their COSE labels.
+fn unsupported_algorithm(label: i64) -> Option<&'static str> {
+    match label {
+        -35 => Some("ES384"),
+        -36 => Some("ES512"),
+        _ => None,
+    }
 }
 
 fn check_binding(claims: &PsaClaims, wrapped: &Wrapped<'_>, provider: &Provider) -> Result<(), Refusal> {

@@ -119,7 +119,7 @@ pub fn corim(model: &str, version: u64, agent: [u8; 32]) -> Corim {
 
 /// A verifier in a folder of its own that knows the maker.
 pub struct World {
-    pub folder: TempDir,
+    _folder: TempDir,
     pub device: Device,
     pub made: Initialised,
     pub running: Option<Running>,
@@ -172,7 +172,7 @@ impl World {
         let provider = "\n[[reference_provider]]\nname = \"Acme\"\nrole = \"maker\"\nkeys = [\"maker.pub\"]\n\
                         [[reference_provider.scope]]\nmodel = \"software-tee\"\n";
         fs::write(&made.config, format!("{text}{provider}{more}")).unwrap();
-        let mut world = Self { folder, device, made, running: None };
+        let mut world = Self { _folder: folder, device, made, running: None };
         world.start();
         world
     }

@@ -281,6 +281,31 @@ fn what_stands_around_the_token_is_read_strictly() {
     );
 }
 
+/// RFC 9783 permits ES384, ES512 and MACs besides ES256. They are refused, and the reason says what would do.
+#[test]
+fn other_algorithms_of_the_profile_are_refused_with_a_reason() {
+    let device = Device::new();
+    let token = device.sign(&device.token());
+    // The protected header of the good token is a map with one algorithm: 43 a1 01 26 or 28.
+    let header = token.iter().position(|byte| *byte == 0xa1).expect("a protected header");
+    for (label, size, name) in [(34_u8, 96, "ES384"), (35, 132, "ES512")] {
+        // Label -35 is 38 22, and -36 is 38 23.
+        let body = &token[header + 3..];
+        let payload = &body[..body.len() - 66];
+        let mut e = Encoder::new();
+        e.bytes(&vec![1; size]);
+        let changed =
+            [&token[..header - 1], &[0x44, 0xa1, 0x01, 0x38, label], payload, &e.into_bytes()].concat();
+        let refusal = device.appraise(&wrap(&NONCE, &device.teep_key, &changed)).unwrap_err();
+        assert_eq!(refusal.code, codes::EVIDENCE_UNTRUSTED, "{refusal}");
+        assert!(refusal.reason.contains(name), "{refusal}");
+    }
+    let mac = wrap(&NONCE, &device.teep_key, &[&[0xd1][..], &token[1..]].concat());
+    let refusal = device.appraise(&mac).unwrap_err();
+    assert_eq!(refusal.code, codes::EVIDENCE_UNTRUSTED);
+    assert!(refusal.reason.contains("MAC"), "{refusal}");
+}
+
 #[test]
 fn every_changed_bit_is_noticed() {
     let device = Device::new();
