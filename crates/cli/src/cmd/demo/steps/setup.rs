@@ -139,8 +139,8 @@ pub fn tee_up(world: &mut World, story: &mut Story) -> Result<()> {
         let (pid, uid) = (device.broker.pid(), ready["broker"]["uid"].clone());
         ensure!(status.pid != pid && status.pid != std::process::id(), "the TEE has no process of its own");
         story.say(format!(
-            "device {name}: Broker is process {pid} (uid {uid}), TEE process {} (uid {})",
-            status.pid, status.uid
+            "device {name}: Broker is process {pid} (uid {uid}); TEE: launcher {} and Agent {} (uid {})",
+            status.launcher_pid, status.pid, status.uid
         ));
         story.fact(
             &format!("device_{name}"),
