@@ -43,6 +43,7 @@ fn main() -> ExitCode {
             k6_no_secret_of_the_launcher_is_in_the_agents_memory();
             a_panel_is_asked_and_a_missing_one_is_told();
             what_is_no_agent_gives_no_tee();
+            an_agent_does_not_outlive_its_launcher();
             println!("process: ok");
             ExitCode::SUCCESS
         }
@@ -537,4 +538,24 @@ fn memory(pid: u32) -> Option<Vec<u8>> {
         }
     }
     (!all.is_empty()).then_some(all)
+}
+
+fn an_agent_does_not_outlive_its_launcher() {
+    let place = Place::new();
+    let (folder, fuse) = (place.folder(), place.fuse());
+    let options = LaunchOptions { create: true, ..place.options(&folder, &fuse) };
+    let launched = launch(options).unwrap();
+    let mut channel = TeeChannel::new(launched.channel);
+    let Ok(Value::Status(status)) = channel.call(Request::Status).unwrap().result else { panic!("a status") };
+    let mut launcher = launched.child;
+    launcher.kill().unwrap();
+    launcher.wait().unwrap();
+    channel.call(Request::Status).unwrap_err();
+    // What has ended and was not waited for has no command line any more.
+    let alive = || fs::read(format!("/proc/{}/cmdline", status.pid)).is_ok_and(|line| !line.is_empty());
+    let begun = Instant::now();
+    while alive() {
+        assert!(begun.elapsed().as_secs() < 5, "the Agent goes on without its launcher");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }

