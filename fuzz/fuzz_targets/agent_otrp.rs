@@ -154,11 +154,11 @@ impl Tam {
     }
 
     fn did(&self) -> [u8; 32] {
-        provider().sha256(&WORLD.device.chain[0])
+        provider().sha256(&WORLD.device.personas[0].chain[0])
     }
 
     fn tee(&self) -> Recipient {
-        let key = tamarack_x509::unvalidated_key(&WORLD.device.chain[0]).expect("a certificate");
+        let key = tamarack_x509::unvalidated_key(&WORLD.device.personas[0].chain[0]).expect("a certificate");
         Recipient::from_spki(&key.to_spki()).expect("a P-256 key")
     }
 
@@ -278,7 +278,7 @@ impl Tam {
                 part.open_device_state_unverified(key, &provider()).expect("encrypted to the TAM")
             }
             Incoming::Response(response) => {
-                let tee = tamarack_x509::unvalidated_key(&WORLD.device.chain[0]).expect("a certificate");
+                let tee = tamarack_x509::unvalidated_key(&WORLD.device.personas[0].chain[0]).expect("a certificate");
                 let tee = jws::VerificationKey::of(&tee, jws::Purpose::OtrpResponse).expect("P-256");
                 let mut response = response.verify(&tee, &provider()).expect("signed by the TEE");
                 response.open(key, &provider()).expect("encrypted to the TAM").and_then(|content| content.dsi)

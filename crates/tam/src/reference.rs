@@ -82,11 +82,7 @@ impl Tam {
         if row.name.is_empty() || row.keys.is_empty() || row.scope.is_empty() {
             return Err(refuse("give a name, at least one key and at least one environment of its scope"));
         }
-        if row
-            .scope
-            .iter()
-            .any(|scope| *scope == ReferenceScope { class_id: None, vendor: None, model: None })
-        {
+        if row.scope.contains(&ReferenceScope { class_id: None, vendor: None, model: None }) {
             return Err(refuse("scope: it says nothing; give class_id, vendor or model"));
         }
         let others = self.reference_providers(read, &row.tenant).map_err(failed)?;

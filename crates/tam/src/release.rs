@@ -1,7 +1,7 @@
 //! The third step after verification and comparison: which of the planned manifests a device is given, by the tenant's
 //! release policy. A tenant without one gives its devices all that is planned for them.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_attest::release::{Decision, DeviceFacts, Release, ReleaseRules, Shown};
@@ -293,7 +293,7 @@ fn release(
 /// What a device is told about what it was not given: the first, in at most `most` bytes.
 pub(crate) fn told(problems: &[Problem], most: usize) -> Option<String> {
     let withheld = problems.iter().find(|problem| matches!(problem, Problem::Withheld { .. }))?;
-    let mut text = alloc::format!("{} {}", withheld.code(), withheld.to_string());
+    let mut text = alloc::format!("{} {withheld}", withheld.code());
     while text.len() > most {
         text.pop();
     }

@@ -1,5 +1,5 @@
 use super::{Place, Role};
-use Role::{App, Auditor, Broker, Developer, DeviceOwner, Maker, Operator, Provider, TeeCa};
+use Role::{App, Auditor, Broker, Developer, DeviceOwner, Maker, Operator, Provider, TeeCa, Verifier};
 
 /// One row of the matrix.
 pub(super) struct Row {
@@ -151,4 +151,5 @@ actions! {
     EvidenceSign = "evidence.sign", Tam, &[], own &[], "sign Evidence of a device", "`attest`: a TEE CA vouches for the attestation key, which only the TEE has";
     DeviceCertify = "device.certify", Tam, &[TeeCa], own &[], "certify a device's attestation key", "`attest`: the chain ends at a TEE CA that the TAM lists (rules E1, K4)";
     ReferenceSign = "reference.sign", Tam, &[Maker], own &[], "sign reference values for devices", "`attest/reference`: the key of a configured provider, within its scope";
+    ResultSign = "result.sign", Tam, &[Verifier], own &[], "sign an Attestation Result about a device", "`attest/result`: the key of a verifier that is listed, within its makers and models (rule E3)";
 }

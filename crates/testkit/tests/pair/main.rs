@@ -1,7 +1,9 @@
 //! Both ends under one fake clock, over a link that is honest, lossy or hostile.
 
+mod makers;
 mod otrp;
 mod owner;
+mod valve;
 // The test of the permission matrix uses more of it.
 #[allow(dead_code)]
 mod world;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tamarack_agent::Peripheral;
 use tamarack_agent::{
     Agent, AgentConfig, AnchorState, BUNDLE_SCHEME, Finished, Input, Operations, OtrpPrincipal, Output,
     Principal, Seed, SignerAnchor, TaName, TamAnchor,
@@ -19,18 +20,26 @@ use tamarack_store::{
 };
 use tamarack_suit::author::{Builder, Component, Payload};
 use tamarack_tam::{ChallengeKey, OtrpConfig, OtrpSigner, Reply, Staple, Tam, TamConfig, TamSigner, catalog};
-use tamarack_tee::{Param, Persona, StateRoot};
+use tamarack_tee::{Identity, Param, Persona, Platform, StateRoot};
 use tamarack_testkit::memory_platform::{MemoryPlatform, PERSONAS, ed25519};
 use tamarack_testkit::otrp_pki::{OtrpPki, TestTam};
 use tamarack_x509::{Anchor, Name, Role};
 
 pub const NOW: UnixTime = 1_800_000_000;
 pub const TAM_URI: &str = "https://tam.example/tam";
+/// Where the other TAM is, if there is one.
+pub const OTHER_URI: &str = "https://other.example/tam";
 const WALLET: [u8; 16] = [0x11; 16];
+pub const VALVE: [u8; 16] = [0x51; 16];
 const PAYEE: &[u8] = b"Bakery";
 
 pub fn wallet(kind: &str) -> ComponentId {
     ComponentId::tamarack("com.acme", WALLET, kind).unwrap()
+}
+
+/// The names of the TA that the device has bound its valve to.
+pub fn valve(kind: &str) -> ComponentId {
+    ComponentId::tamarack("com.acme", VALVE, kind).unwrap()
 }
 
 pub fn wallet_module(version: u8) -> Vec<u8> {
@@ -89,10 +98,13 @@ fn teep_anchor(owner: OwnerId, keys: Vec<tamarack_crypto::PublicKey>) -> TamAnch
     }
 }
 
-/// Devices under the one TEE CA.
-fn policy(pki: &OtrpPki) -> Policy {
-    let anchor = Anchor::from_der(pki.tee.cert_der()).unwrap();
-    Policy::new(vec![TeeCa { anchor, cap: Grade::Software }], Grade::Software)
+/// Devices under the TEE CAs of these makers.
+pub fn policy(makers: &[&OtrpPki]) -> Policy {
+    let ca = |pki: &&OtrpPki| {
+        let anchor = Anchor::from_der(pki.tee.cert_der()).unwrap();
+        TeeCa { anchor, cap: Grade::Software }
+    };
+    Policy::new(makers.iter().map(ca).collect(), Grade::Software)
 }
 
 /// Who may say what devices of a class run.
@@ -136,7 +148,18 @@ fn otrp_config(tam: &TestTam, pki: &OtrpPki, crypto: &Provider) -> OtrpConfig {
 
 /// An enrolled device of the maker whose CA the TAM lists.
 fn device(pki: &OtrpPki, crypto: Provider, number: u8, seed: &Seed) -> Agent<MemoryPlatform> {
-    let blank = MemoryPlatform::new(crypto, number);
+    device_like(pki, crypto, number, seed, |platform| platform)
+}
+
+/// The same with something changed.
+fn device_like(
+    pki: &OtrpPki,
+    crypto: Provider,
+    number: u8,
+    seed: &Seed,
+    change: impl FnOnce(MemoryPlatform) -> MemoryPlatform,
+) -> Agent<MemoryPlatform> {
+    let blank = change(MemoryPlatform::new(crypto, number));
     let mut platform = (0..PERSONAS).map(Persona).fold(blank, |platform, persona| {
         let key = platform.attestation_public_key(persona);
         platform.with_certificate_chain(persona, pki.attestation_chain(key))
@@ -175,9 +198,13 @@ pub struct Pair {
     pub keys: Option<Vec<u8>>,
     /// What an application brought along, if it did.
     pub bundle: Option<Vec<u8>>,
+    /// Another TAM of the device, at [`OTHER_URI`], with its store.
+    pub other: Option<(Tam, MemoryStore)>,
     seed: u8,
     tam_keys: Vec<tamarack_crypto::PublicKey>,
     pub pki: OtrpPki,
+    /// The authorities of another maker, whose TEE CA the TAM lists as well.
+    second_maker: OtrpPki,
     signer: Box<dyn Sign>,
     device_crypto: Provider,
     crypto: Provider,
@@ -213,7 +240,8 @@ impl Pair {
             crypto.keys.load_pkcs8(pkcs8.expose()).unwrap()
         };
         let pki = OtrpPki::new(&crypto, 1);
-        let policy = policy(&pki);
+        let second_maker = OtrpPki::new(&crypto, 0);
+        let policy = policy(&[&pki, &second_maker]);
         let tam_keys = [make(KeyType::Ed25519), make(KeyType::P256)];
         let public_keys: Vec<_> = tam_keys.iter().map(|key| key.public_key()).collect();
         let tam_anchor = TamAnchor {
@@ -255,7 +283,11 @@ impl Pair {
         let enrolment = Seed {
             tams: vec![tam_anchor],
             signers,
-            peripherals: vec![],
+            peripherals: vec![Peripheral {
+                name: "valve".into(),
+                owner: OwnerId([1; 16]),
+                manifest: valve("suit"),
+            }],
             device_authority: Some(authority(&crypto).public_key()),
             device_owner: Some(device_owner(&crypto).public_key()),
         };
@@ -272,6 +304,8 @@ impl Pair {
             broker: None,
             keys: None,
             bundle: None,
+            other: None,
+            second_maker,
             seed: DEVICE,
             tam_keys: public_keys,
             pki,
@@ -291,16 +325,28 @@ impl Pair {
         &self,
         provider: &ServiceProvider,
         signer: &dyn Sign,
-        (manifest, component): (ComponentId, ComponentId),
+        names: (ComponentId, ComponentId),
         version: u8,
         sequence: u64,
     ) -> CatalogueEntry {
-        let payload = Payload::integrated("#ta", wallet_module(version), &self.crypto);
+        self.publish_in(&self.store, provider, signer, names, wallet_module(version), sequence)
+    }
+
+    fn publish_in(
+        &self,
+        store: &MemoryStore,
+        provider: &ServiceProvider,
+        signer: &dyn Sign,
+        (manifest, component): (ComponentId, ComponentId),
+        module: Vec<u8>,
+        sequence: u64,
+    ) -> CatalogueEntry {
+        let payload = Payload::integrated("#ta", module, &self.crypto);
         let builder = Builder::new(manifest, sequence).component(Component::new(component, payload));
         let kid = tamarack_cose::thumbprint(&signer.public_key(), &self.crypto);
         let options = tamarack_cose::SignOptions { kid: Some(&kid.0), ..Default::default() };
         let envelope = builder.build(&self.crypto).unwrap().sign(signer, &options).unwrap().envelope();
-        let publication = catalog::check_publication(&envelope, provider, &self.store, &self.crypto).unwrap();
+        let publication = catalog::check_publication(&envelope, provider, store, &self.crypto).unwrap();
         let entry = CatalogueEntry {
             tenant: provider.tenant.clone(),
             provider: provider.id.clone(),
@@ -308,20 +354,102 @@ impl Pair {
             sequence: publication.sequence,
             digest: publication.digest,
             components: publication.components,
-            artifact: Sha256Digest(self.store.put_artifact(&envelope).unwrap()),
+            artifact: Sha256Digest(store.put_artifact(&envelope).unwrap()),
             size: envelope.len() as u64,
             published: self.now,
             withdrawn: None,
         };
-        self.store.apply(vec![StoreOp::Publish(entry.clone())]).unwrap();
+        store.apply(vec![StoreOp::Publish(entry.clone())]).unwrap();
         entry
+    }
+
+    /// Publishes the valve TA under these names: those that the device has bound the valve to, or others.
+    pub fn publish_valve(&self, names: (ComponentId, ComponentId)) {
+        let provider = self.store.provider(&TenantId::default(), "acme").unwrap().unwrap();
+        let file = format!("{}/../../examples/ta/built/valve.wasm", env!("CARGO_MANIFEST_DIR"));
+        let module = std::fs::read(&file).unwrap_or_else(|e| panic!("{file}: {e}"));
+        self.publish_in(&self.store, &provider, &*self.signer, names, module, 1);
+    }
+
+    /// Where the valve is.
+    pub fn valve_position(&self) -> Vec<u8> {
+        self.agent.status().unwrap().peripherals.remove(0).1
+    }
+
+    /// Gives the same TAM a device of another maker, with another TEE CA, vendor and class, which speaks TEEP and knows the
+    /// TAM by its keys; gives back the one before.
+    pub fn second_makers_device(&mut self) -> Agent<MemoryPlatform> {
+        let seed = Seed {
+            tams: vec![teep_anchor(OwnerId([9; 16]), self.tam_keys.clone())],
+            signers: vec![signer_anchor(self.signer.public_key())],
+            peripherals: vec![],
+            device_authority: None,
+            device_owner: None,
+        };
+        self.seed += 1;
+        let number = self.seed;
+        let other = device_like(&self.second_maker, self.device_crypto, number, &seed, |platform| {
+            let identity = platform.identity(Persona(0)).unwrap().clone();
+            platform.with_identity(Identity {
+                vendor_id: [0x71; 16],
+                class_id: [0x72; 16],
+                oemid: [0x73; 16],
+                hwmodel: b"sensor-9".to_vec(),
+                ..identity
+            })
+        });
+        std::mem::replace(&mut self.agent, other)
+    }
+
+    /// Gives the device a second TAM, for which it is another Owner; nobody has published anything there.
+    pub fn with_another_tam(mut self) -> Self {
+        let make = |key_type| {
+            let pkcs8 = self.crypto.keys.generate_pkcs8(key_type).unwrap();
+            self.crypto.keys.load_pkcs8(pkcs8.expose()).unwrap()
+        };
+        let keys = [make(KeyType::Ed25519), make(KeyType::P256)];
+        let public: Vec<_> = keys.iter().map(|key| key.public_key()).collect();
+        let signers = keys.into_iter().map(|key| TamSigner::new(key, Vec::new(), &self.crypto)).collect();
+        let challenge_key = ChallengeKey { generation: 0, key: Secret::new([8; 32]) };
+        let config = TamConfig::new(signers, policy(&[&self.pki]), challenge_key, [4; 16]);
+        self.other = Some((Tam::new(config, self.crypto), MemoryStore::new(self.crypto)));
+        let other = TamAnchor {
+            uri: Some(OTHER_URI.into()),
+            persona: Persona(1),
+            ..teep_anchor(OwnerId([2; 16]), public)
+        };
+        let seed = Seed {
+            tams: vec![teep_anchor(OwnerId([1; 16]), self.tam_keys.clone()), other],
+            signers: vec![signer_anchor(self.signer.public_key())],
+            peripherals: vec![],
+            device_authority: None,
+            device_owner: None,
+        };
+        self.seed += 1;
+        self.agent = device(&self.pki, self.device_crypto, self.seed, &seed);
+        self
+    }
+
+    /// The provider has an account at the other TAM, and publishes the same wallet there.
+    pub fn publish_at_the_other(&self) {
+        let (_, store) = self.other.as_ref().expect("another TAM");
+        let provider = self.store.provider(&TenantId::default(), "acme").unwrap().unwrap();
+        store.apply(vec![StoreOp::InsertProvider(provider.clone())]).unwrap();
+        let names = (wallet("suit"), wallet("ta"));
+        self.publish_in(store, &provider, &*self.signer, names, wallet_module(1), 1);
+    }
+
+    /// How many wallets there are on the device, of all Owners.
+    pub fn wallets(&self) -> usize {
+        let status = self.agent.status().unwrap();
+        status.components.iter().filter(|c| c.component == wallet("ta")).count()
     }
 
     /// Puts somebody else in the TAM's place, who has all that it has but its keys.
     pub fn usurp(&mut self, keys: Vec<Box<dyn Sign>>, otrp: Option<TestTam>) {
         let signers = keys.into_iter().map(|key| TamSigner::new(key, Vec::new(), &self.crypto)).collect();
         let challenge_key = ChallengeKey { generation: 0, key: Secret::new([7; 32]) };
-        let mut config = TamConfig::new(signers, policy(&self.pki), challenge_key, [3; 16]);
+        let mut config = TamConfig::new(signers, policy(&[&self.pki]), challenge_key, [3; 16]);
         let tam = otrp.as_ref().unwrap_or(&self.pki.tams[0]);
         config.otrp = Some(otrp_config(tam, &self.pki, &self.crypto));
         self.tam = Tam::new(config, self.crypto);
@@ -341,11 +469,11 @@ impl Pair {
     }
 
     /// Certificates of the attestation key of the device of this number, by an authority.
-    pub fn certify(&self, number: u8, authority: &Authority) -> Vec<Vec<u8>> {
+    pub fn certify(&self, number: u8, authority: &Authority, role: Role) -> Vec<Vec<u8>> {
         let key = MemoryPlatform::new(self.device_crypto, number).attestation_public_key(Persona(0));
         let name = Name::Uri(format!("urn:test:device:{number}"));
         let validity = Validity::days(NOW - 3600, 30);
-        let leaf = authority.issue_named(key, Role::Tee, &name, "test", validity).unwrap();
+        let leaf = authority.issue_named(key, role, &name, "test", validity).unwrap();
         let mut chain = tamarack_pki::certificates_from_pem(&leaf).unwrap();
         chain.push(authority.cert_der().to_vec());
         chain
@@ -369,7 +497,7 @@ impl Pair {
     }
 
     /// Creates the domain of the wallet with the certificate that the TAM makes for its provider.
-    fn create_domain(&mut self) {
+    pub fn create_domain(&mut self) {
         let tam = &self.pki.tams[0];
         let validity = Validity::days(NOW - 3600, 30);
         let key = self.signer.public_key();
@@ -447,10 +575,12 @@ impl Pair {
             let _ = self.agent.handle(self.now, input);
             while let Some(output) = self.agent.poll_output() {
                 match output {
-                    Output::Connect { protocol, .. } => inputs.extend(self.post(protocol, &[])),
-                    Output::Transmit { protocol, message, .. } => {
+                    Output::Connect { tam_uri, protocol } => {
+                        inputs.extend(self.post(&tam_uri, protocol, &[]))
+                    }
+                    Output::Transmit { tam_uri, protocol, message } => {
                         for message in self.carry(&assembled(protocol, message)) {
-                            inputs.extend(self.post(protocol, &message));
+                            inputs.extend(self.post(&tam_uri, protocol, &message));
                         }
                     }
                     Output::Fetch { fetch, uri, .. } => match &self.bundle {
@@ -468,7 +598,18 @@ impl Pair {
     }
 
     /// POSTs to the TAM; gives what arrives at the Agent of its answer.
-    fn post(&mut self, protocol: Protocol, body: &[u8]) -> Vec<Input> {
+    fn post(&mut self, uri: &str, protocol: Protocol, body: &[u8]) -> Vec<Input> {
+        // The other TAM answers at its own address.
+        let elsewhere = if uri == OTHER_URI { self.other.take() } else { None };
+        let Some((tam, store)) = elsewhere else { return self.ask(protocol, body) };
+        let own = (std::mem::replace(&mut self.tam, tam), std::mem::replace(&mut self.store, store));
+        let inputs = self.ask(protocol, body);
+        let tam = std::mem::replace(&mut self.tam, own.0);
+        self.other = Some((tam, std::mem::replace(&mut self.store, own.1)));
+        inputs
+    }
+
+    fn ask(&mut self, protocol: Protocol, body: &[u8]) -> Vec<Input> {
         let tenant = TenantId::default();
         let reply = match protocol {
             Protocol::Teep => self.tam.respond(self.now, &self.store, tenant, body),
@@ -479,7 +620,7 @@ impl Pair {
                 (Protocol::Otrp, Some(code)) => {
                     let lie = tamarack_otrp::broker::BrokerError::new(code).to_vec();
                     self.sent.push(lie.clone());
-                    self.post(protocol, &lie)
+                    self.ask(protocol, &lie)
                 }
                 (Protocol::Otrp, None) => {
                     self.carry(&message).into_iter().map(Input::ProcessOtrpMessage).collect()

@@ -7,7 +7,7 @@ use tamarack_cose::{Sign1, SignOptions, thumbprint};
 use tamarack_crypto::{KeyType, Sign};
 use tamarack_model::permission::{Action, Place, Role};
 use tamarack_owner::{Change, Effect, Order, Selector};
-use tamarack_pki::{Authority, Validity};
+use tamarack_pki::{Authority, Validity, certificates_from_pem};
 use tamarack_teep::{Message, SignedMessage};
 use tamarack_testkit::memory_platform::ed25519;
 use tamarack_testkit::otrp_pki::TestTam;
@@ -15,6 +15,9 @@ use tamarack_x509::Role as CertificateRole;
 
 use crate::matrix::Observed;
 use crate::pair::{Delivery, NOW, Pair, authority, developer, device_owner, wallet};
+
+/// When certificates of this test are valid.
+const VALIDITY: Validity = Validity { not_before: NOW - 86_400, not_after: NOW + 365 * 86_400 };
 
 /// The key of a role. The operator's are the TAM's own, which stay where they are.
 pub fn key(role: Role) -> Box<dyn Sign> {
@@ -27,16 +30,25 @@ pub fn key(role: Role) -> Box<dyn Sign> {
     }
 }
 
-/// The authority that a role can certify with: its own, or one of that name that it made itself.
-pub fn certifier(role: Role, pair: &Pair, name: &str) -> Authority {
+/// The authority that a role can certify with, and for which role: its own, or one of that name that it made itself.
+pub fn certifier(
+    role: Role,
+    pair: &Pair,
+    wanted: CertificateRole,
+    name: &str,
+) -> (Authority, CertificateRole) {
     let load = |authority: &Authority| Authority::load(authority.cert_pem(), authority.key_pem()).unwrap();
     match role {
-        Role::TeeCa => load(&pair.pki.tee),
-        Role::Operator => load(&pair.pki.tams[0].authority),
-        Role::Maker => load(&pair.pki.firmware),
+        Role::TeeCa if wanted == CertificateRole::OtrpTam => (load(&pair.pki.tee), CertificateRole::OtrpTee),
+        Role::TeeCa => (load(&pair.pki.tee), CertificateRole::Tee),
+        Role::Operator => (load(&pair.pki.tams[0].authority), CertificateRole::Tam),
+        // It certifies no Ed25519 keys.
+        Role::Maker if wanted == CertificateRole::OtrpTam => {
+            (load(&pair.pki.firmware), CertificateRole::Firmware)
+        }
         _ => {
-            let validity = Validity::days(NOW - 86_400, 365);
-            Authority::create(CertificateRole::Tam, name, KeyType::P256, validity).unwrap()
+            let kind = if wanted == CertificateRole::OtrpTam { CertificateRole::Tam } else { wanted };
+            (Authority::create(kind, name, KeyType::P256, VALIDITY).unwrap(), wanted)
         }
     }
 }
@@ -84,7 +96,15 @@ fn attempt(role: Role, action: Action) -> bool {
             if role != Role::Operator {
                 let crypto = tamarack_crypto_aws_lc::provider();
                 let name = pair.pki.tams[0].name.clone();
-                let usurper = TestTam::under(&crypto, certifier(role, &pair, "TAM CA 1"), name);
+                // Who is an authority, if not for TAMs, certifies what it can under that name.
+                let (authority, kind) = certifier(role, &pair, CertificateRole::OtrpTam, "TAM CA 1");
+                let own = Authority::create(CertificateRole::Tam, "TAM CA", KeyType::P256, VALIDITY).unwrap();
+                let mut usurper = TestTam::under(&crypto, own, name.clone());
+                let key_of = usurper.signer.public_key();
+                let leaf = authority.issue_named(key_of, kind, &name, "test", VALIDITY).unwrap();
+                usurper.chain = certificates_from_pem(&leaf).unwrap();
+                usurper.chain.push(authority.cert_der().to_vec());
+                usurper.authority = authority;
                 pair.usurp(vec![key(role)], Some(usurper));
             }
             pair.request();
@@ -122,7 +142,8 @@ fn attempt(role: Role, action: Action) -> bool {
     }
 }
 
-fn read(message: &[u8]) -> Option<Message> {
+/// A message of TEEP, whoever signed it.
+pub fn read(message: &[u8]) -> Option<Message> {
     SignedMessage::parse(message, &Limits::default()).ok()?.unverified().ok()
 }
 

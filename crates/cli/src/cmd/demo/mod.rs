@@ -4,6 +4,7 @@
 mod impostor;
 mod keep;
 mod otrp;
+mod panel;
 pub mod peek;
 mod process;
 mod relay;

@@ -12,6 +12,7 @@ use tamarack_tee::Params;
 
 use super::impostor::Impostor;
 use super::otrp::OtrpImpostor;
+use super::panel::Panel;
 use super::process::{self, Process};
 use super::relay::Relay;
 use super::rest::Rest;
@@ -99,6 +100,8 @@ pub struct World {
     pub aiks: Option<Vec<u8>>,
     /// Answers OCSP requests about the TAM's certificate.
     ocsp: Option<Process>,
+    /// The person at the devices.
+    pub panel: Option<Panel>,
 }
 
 /// A receipt, as a merchant keeps it.
@@ -164,6 +167,7 @@ impl World {
             other_tam: None,
             aiks: None,
             ocsp: None,
+            panel: None,
         })
     }
 
@@ -199,6 +203,11 @@ impl World {
         let pid = tam.pid();
         self.tam = Some(tam);
         Ok(pid)
+    }
+
+    /// Process id of the TAM.
+    pub fn tam_pid(&self) -> Result<u32> {
+        Ok(self.tam.as_ref().context("the TAM is not running")?.pid())
     }
 
     /// SIGKILL for the TAM.
@@ -237,6 +246,9 @@ impl World {
         }
         self.make_device(name, protocol, &folder)?;
         self.certify_device(name, &folder)?;
+        if self.panel.is_none() {
+            self.panel = Some(Panel::open(&self.path("panel"))?);
+        }
         let (broker, first) = self.run_device(name, &[])?;
         let dir = PathBuf::from(folder);
         self.devices.push(Device { name, dir, broker, first, protocol, teep_key: None });
@@ -263,7 +275,10 @@ impl World {
         let folder = self.path(&format!("device-{name}"));
         let number = usize::from(name as u8 - b'a') % BROKER_UIDS.len();
         let uid = BROKER_UIDS[number].to_string();
+        let panel = self.path("panel");
         let mut args = vec!["agent", "run", &folder];
+        // All alike: whether there is a panel is measured.
+        args.extend(["--panel", &panel]);
         args.extend(more);
         let without_uid = args.len();
         if is_root() {
@@ -480,12 +495,19 @@ impl Device {
 
     /// Invokes one command in a session of its own.
     pub fn invoke(&self, ta: &ComponentId, command: u32, params: Params) -> Result<Params> {
+        match self.try_invoke(ta, command, params)? {
+            Ok(params) => Ok(params),
+            Err(code) => anyhow::bail!("the TA returned {code:#010x}"),
+        }
+    }
+
+    /// The same, of which the TA may return something else than success.
+    pub fn try_invoke(&self, ta: &ComponentId, command: u32, params: Params) -> Result<Result<Params, u32>> {
         let mut app = self.app()?;
         let session = app.open_session(Target::Component(ta.clone()), None, Vec::new())?;
         let returned = app.invoke(session, command, params)?;
         app.close_session(session)?;
-        ensure!(returned.code == 0, "the TA returned {:#010x}", returned.code);
-        Ok(returned.params)
+        Ok(if returned.code == 0 { Ok(returned.params) } else { Err(returned.code) })
     }
 
     /// Sequence number of an installed manifest.

@@ -4,6 +4,7 @@ mod attacks_on_device;
 mod attacks_on_tam;
 mod attacks_on_tee;
 mod both;
+mod card;
 mod governed;
 mod life;
 mod measured;
@@ -61,6 +62,7 @@ const TEEP: [Step; 28] = [
     step("publish-v2", "The developer publishes version 2", life::publish_v2),
     step("policy-update", "The device fetches the update", life::policy_update),
     shown("state-survived", "Key and counter of the wallet live on", life::state_survived),
+    shown("wallet-card", "Card data from the bank, and a person's word for a payment", card::wallet_card),
     shown("owner-denies", "The device's owner is asked, approves and denies", owner::denies),
     shown("refuse-downgrade", "Stolen TAM key: back to the old version", attacks_on_device::downgrade),
     shown("refuse-replay", "Old messages, sent again", replay::replay),

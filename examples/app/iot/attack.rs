@@ -1,0 +1,91 @@
+//! An attacker who owns the device's rich OS: he has the apps' socket and all that can be said on it, and wants to move the
+//! valve without its TA.
+#![forbid(unsafe_code)]
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use example_apps::iot::{position, valve};
+use tamarack_broker::SOCKET_NAME;
+use tamarack_channel::{Message, Reply, Request, receive};
+use tamarack_tee::Param;
+
+#[derive(Parser)]
+#[command(about = "Attacks on the valve from the rich OS; succeeds if all of them fail")]
+struct Args {
+    /// Folder of the device
+    #[arg(long)]
+    device: PathBuf,
+    /// Security Domain of the TA's provider
+    #[arg(long, default_value = "com.acme")]
+    domain: String,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let before = position(&args.device)?;
+    let open = |session| Request::Invoke { session, command: 1, params: vec![Param::ValueOutput(0, 0)] };
+    let mut attempts = vec![
+        ("an operation that moves the valve, which there is none of", no_such_operation()),
+        ("a forged Update", frames(Request::ProcessTeepMessage(b"open the valve".to_vec()))?),
+        ("a piece of a payload", frames(Request::Chunk { fetch: 1, data: vec![0; 64], last: true })?),
+        (
+            "an order that binds the valve to another TA",
+            frames(Request::ChangeAnchor(b"valve=mine".to_vec()))?,
+        ),
+        ("an order of the owner, unsigned", frames(Request::OwnerOrder(b"allow everything".to_vec()))?),
+        ("a message of a TAM that nobody knows", frames(Request::ProcessOtrpMessage(b"{}".to_vec()))?),
+    ];
+    // The valve's TA answers to the app that opened the session, and numbers are easily guessed.
+    for session in 0..16 {
+        attempts.push(("somebody else's session with the TA", frames(open(session))?));
+    }
+    for (what, frames) in attempts {
+        ensure!(!accepted(&args.device, &frames)?, "{what}: accepted");
+        ensure!(position(&args.device)? == before, "{what}: the valve has moved");
+        println!("refused: {what}");
+    }
+    println!("the valve is where it was; only {} moves it", valve(&args.domain, "ta")?);
+    Ok(())
+}
+
+fn frames(request: Request) -> Result<Vec<u8>> {
+    Ok(Message { id: 1, body: request }.to_frames()?)
+}
+
+/// `[version 1, id 1, op 99, ["valve", "open"]]`.
+fn no_such_operation() -> Vec<u8> {
+    let body = b"\x84\x01\x01\x18\x63\x82\x65valve\x64open";
+    [&(body.len() as u32).to_be_bytes()[..], body].concat()
+}
+
+/// Whether anything but a refusal comes back.
+fn accepted(device: &Path, frames: &[u8]) -> Result<bool> {
+    let mut stream = UnixStream::connect(device.join(SOCKET_NAME))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(frames)?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    loop {
+        match receive::<Reply, std::io::Error>(|buffer| stream.read_exact(buffer)) {
+            // The connection was closed on it.
+            Err(_) => return Ok(false),
+            Ok(Err(error)) => return Err(error.into()),
+            Ok(Ok(reply)) => {
+                let failed =
+                    reply.body.actions.iter().any(|action| {
+                        matches!(action, tamarack_channel::Action::Finished { failure: Some(_) })
+                    });
+                if reply.body.result.is_err() || failed {
+                    return Ok(false);
+                }
+                if reply.body.actions.is_empty() {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+}
