@@ -325,7 +325,8 @@ def check_evidence(folder, m, request):
         demand(outside.value[1].get(CHALLENGE_HEADER) == request.options[CHALLENGE], "names another challenge outside")
     demand(m.signed.kid is None, "the message names the device's key in the clear")
     evidence = m.evidence()
-    demand(evidence.certified(folder.certs["tee_ca"]), "Evidence is not signed under the TEE CA")
+    ca = folder.summary["devices"][m.device]["tee_ca"]
+    demand(evidence.certified(folder.certs[ca]), "Evidence is not signed under the device's TEE CA")
     chain = evidence.signatures[0].chain
     device = folder.certs[f"device {m.device}"]
     demand(same_key(chain[0].public_key(), device.public_key()), "Evidence of another device")
