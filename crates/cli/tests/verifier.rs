@@ -155,7 +155,7 @@ fn a_device_is_attested_on_the_word_of_a_verifier_and_shows_its_result_to_others
     fails(at, &check.replace("none", "hardware"), "TMK-3125");
     fails(at, "verifier check result.ear --key maker.pub", "TMK-3121");
     fails(at, "verifier check evidence --key verifier/verifier.pub", "TMK-3121");
-    fails(at, "verifier check firmware.corim --key maker.pub", "TMK-3121");
+    fails(at, "verifier check firmware.corim --key maker.pub", "TMK-3120");
     fails(at, "verifier check record.json --key maker.pub", "TMK-3120");
     // Without the nonce it must be a challenge of the verifier, which this was not.
     fails(at, &format!("verifier appraise evidence {url}"), "TMK-3004");
