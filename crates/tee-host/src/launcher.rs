@@ -5,8 +5,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -243,9 +244,19 @@ pub fn reseal(
     let tpm = tpm.map_err(|e| Failure::new(e.code(), e.to_string()))?;
     let mut root = TpmRoot::new(tpm, open(sealed)?, open(&counter_path(sealed))?, None);
     // No configuration of an Agent: this is none.
-    root.measure(&now, &[0; 32])
-        .and_then(|()| root.reseal(&next))
-        .map_err(|e| Failure::new(e.code(), e.to_string()))
+    let anew = root.measure(&now, &[0; 32]).and_then(|()| root.reseal(&next));
+    let anew = anew.map_err(|e| Failure::new(e.code(), e.to_string()))?;
+    // The old file or the new one, never half of either.
+    let beside = sealed.with_extension("next");
+    let replace = || {
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(&anew)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, sealed)
+    };
+    replace().map_err(|error| {
+        Failure::new(codes::FILE_UNWRITABLE, format!("cannot write {}: {error}", sealed.display()))
+    })
 }
 
 /// What a launcher that is the running program would measure: of an Agent (None for the running program) and a

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error as CborError, ErrorKind, Limits};
@@ -106,7 +106,11 @@ impl TpmRoot {
         });
         let opened = Opened { secret, counter: counter.map_err(tee)?, pcrs };
         let values = self.tpm.pcr_values(pcrs).map_err(tee)?;
-        if let Err(error) = self.write_sealed(&opened, &values) {
+        let written = self.seal(&opened, &values).and_then(|bytes| {
+            let write = self.sealed.write_all_at(&bytes, 0).and_then(|()| self.sealed.sync_all());
+            write.map_err(storage)
+        });
+        if let Err(error) = written {
             // Nothing refers to it any more.
             let _ = self.tpm.undefine_counter(opened.counter.index);
             return Err(error);
@@ -114,25 +118,18 @@ impl TpmRoot {
         Ok(opened)
     }
 
-    /// Seals to `values` of the PCRs and replaces the sealed file.
-    fn write_sealed(&mut self, opened: &Opened, values: &[(u8, [u8; 32])]) -> Result<(), TeeError> {
+    /// The content of a sealed file that opens only when the PCRs have these values.
+    fn seal(&mut self, opened: &Opened, values: &[(u8, [u8; 32])]) -> Result<Vec<u8>, TeeError> {
         let policy = opened.pcrs.policy(values, &self.tpm.provider);
         let parent = self.tpm.storage_key().map_err(tee)?;
         let content = opened.write();
         let blob = self.tpm.flushing(parent.handle, |tpm| tpm.seal(&parent, content.expose(), &policy));
-        let bytes = Sealed { pcrs: opened.pcrs, blob: blob.map_err(tee)? }.to_cbor();
-        let mut write = || {
-            self.sealed.seek(SeekFrom::Start(0))?;
-            self.sealed.set_len(0)?;
-            self.sealed.write_all(&bytes)?;
-            self.sealed.sync_all()
-        };
-        write().map_err(storage)
+        Ok(Sealed { pcrs: opened.pcrs, blob: blob.map_err(tee)? }.to_cbor())
     }
 
-    /// Seals the root secret anew, to the PCRs as they are and to the Agent that is to run next time. The one that runs now
-    /// loses its access with that.
-    pub fn reseal(&mut self, agent: &[u8; 32]) -> Result<(), TeeError> {
+    /// Seals the root secret anew, to the PCRs as they are and to the Agent that is to run next time. Gives the content of
+    /// the sealed file from then on; the caller puts it in the place of the old one, whose Agent loses its access with that.
+    pub fn reseal(&mut self, agent: &[u8; 32]) -> Result<Vec<u8>, TeeError> {
         self.opened()?;
         let opened = self.opened.take().ok_or(TeeError::Crypto)?;
         let next = TpmQuote::measured_agent(agent, &self.tpm.provider);
@@ -140,9 +137,9 @@ impl TpmRoot {
             let changed = |(number, value)| (number, if number == LAUNCHER_PCR { next } else { value });
             values.into_iter().map(changed).collect::<Vec<_>>()
         });
-        let written = values.and_then(|values| self.write_sealed(&opened, &values));
+        let sealed = values.and_then(|values| self.seal(&opened, &values));
         self.opened = Some(opened);
-        written
+        sealed
     }
 
     /// The value of the counter in commits, and the keys for it and for the marks.

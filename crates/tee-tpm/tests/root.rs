@@ -266,8 +266,10 @@ fn an_update_of_the_agent_is_sealed_to_before_it_runs() {
     let mut root = machine.booted(Some(Pcrs::BOOT));
     let secret = *root.storage_secret().unwrap().expose();
     root.write_counter(0, 0, &[0; 4]).unwrap();
-    root.reseal(&[6; 32]).unwrap();
+    let sealed = root.reseal(&[6; 32]).unwrap();
     drop(root);
+    machine.booted(None).storage_secret().expect("until the new file is in its place, all is as it was");
+    std::fs::write(machine.disk.path().join("sealed"), sealed).unwrap();
     assert_eq!(code(machine.root(None).measure(&AGENT, &CONFIGURATION)), codes::TPM_SEALED, "the old Agent");
     let mut root = machine.root(None);
     root.measure(&[6; 32], &CONFIGURATION).unwrap();

@@ -8,5 +8,5 @@
 #![forbid(unsafe_code)]
 
 pub mod cloud;
-pub mod payment;
 pub mod iot;
+pub mod payment;

@@ -45,7 +45,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Action {
     /// Make a device: keys inside, a certificate signing request outside
-    Init(Init),
+    Init(Box<Init>),
     /// Install the certificates of the device's keys and seal the trust anchors, once
     Certify(Certify),
     /// Run the device's Broker and TEE until interrupted
@@ -223,7 +223,7 @@ impl Device {
 
 pub fn run(args: Args) -> Outcome {
     match args.action {
-        Action::Init(args) => init(args),
+        Action::Init(args) => init(*args),
         Action::Certify(args) => certify(&args),
         Action::Order(args) => order::run(&args),
         Action::Run(args) => serve(args, |device| out::lines(&device.to_string())),

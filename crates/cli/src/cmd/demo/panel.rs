@@ -1,4 +1,4 @@
-//! The person at device a: a panel whose answers the story decides.
+//! The person at the devices: a panel whose answers the story decides.
 
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,13 +26,15 @@ impl Panel {
         // It ends with the demo; the device is told by the end of its connection.
         std::thread::spawn(move || {
             while let Ok((mut device, _)) = listener.accept() {
-                let ended = panel::serve(&mut device, |text| {
-                    let mut state = shown.lock().unwrap_or_else(PoisonError::into_inner);
-                    state.asked.push(text.to_owned());
-                    Ok(state.answer)
+                let shown = Arc::clone(&shown);
+                std::thread::spawn(move || {
+                    // Its error is that the device went away.
+                    let _ = panel::serve(&mut device, |text| {
+                        let mut state = shown.lock().unwrap_or_else(PoisonError::into_inner);
+                        state.asked.push(text.to_owned());
+                        Ok(state.answer)
+                    });
                 });
-                // A device that went away may come back.
-                drop(ended);
             }
         });
         Ok(Self { state })

@@ -100,7 +100,7 @@ pub struct World {
     pub aiks: Option<Vec<u8>>,
     /// Answers OCSP requests about the TAM's certificate.
     ocsp: Option<Process>,
-    /// The person at device a.
+    /// The person at the devices.
     pub panel: Option<Panel>,
 }
 
@@ -246,7 +246,7 @@ impl World {
         }
         self.make_device(name, protocol, &folder)?;
         self.certify_device(name, &folder)?;
-        if name == 'a' {
+        if self.panel.is_none() {
             self.panel = Some(Panel::open(&self.path("panel"))?);
         }
         let (broker, first) = self.run_device(name, &[])?;
@@ -277,9 +277,8 @@ impl World {
         let uid = BROKER_UIDS[number].to_string();
         let panel = self.path("panel");
         let mut args = vec!["agent", "run", &folder];
-        if name == 'a' {
-            args.extend(["--panel", &panel]);
-        }
+        // All alike: whether there is a panel is measured.
+        args.extend(["--panel", &panel]);
         args.extend(more);
         let without_uid = args.len();
         if is_root() {

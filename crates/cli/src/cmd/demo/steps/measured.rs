@@ -17,7 +17,8 @@ const TEXT: &[u8] = b"this command is for the launcher of the TEE only";
 fn release(world: &World, story: &mut Story) -> Result<()> {
     let (key, corim) = (world.path("maker.key"), world.path("maker.corim"));
     world.run(&["pki", "key", &key])?;
-    let measured = String::from_utf8(world.run(&["agent", "measure", &world.path("device-a")])?)?;
+    let measured =
+        String::from_utf8(world.run(&["agent", "measure", &world.path("device-a"), "--panel"])?)?;
     let mut args = vec!["reference", "make", "--key", &key, "--signer", "the maker", "--tag", "demo-tee"];
     args.extend(["--vendor", DEFAULT_VENDOR, "--class", DEFAULT_CLASS, "--days", "30", "--out", &corim]);
     args.extend(measured.lines().flat_map(|line| ["--component", line]));
