@@ -189,6 +189,7 @@ class Folder:
         if self.summary.get("evidence_key"):
             self.evidence_key = serialization.load_pem_private_key(self.read(self.summary["evidence_key"]), None)
         self.counts = collections.Counter()
+        self.faces = {}
         self.failures = []
         self.teep_keys = {}
 
@@ -232,12 +233,34 @@ def check_certificates(folder):
     ]:
         if name in certs:
             folder.check("certificates", name, under, name, ca)
+
+    def faces(kind, file, ca):
+        """A device has a certificate for each Owner. They differ in key and number, and in nothing that links them."""
+        end = b"-----END CERTIFICATE-----"
+        parts = folder.read(file).split(end)
+        demand(not parts.pop().strip(), "something stands behind the certificates")
+        found = [x509.load_pem_x509_certificate(part + end) for part in parts]
+        above = [c for c in found if c.subject == c.issuer]
+        leaves = [c for c in found if c not in above]
+        demand(all(c == certs[ca] for c in above), "an authority of another name stands behind them")
+        for number, leaf in enumerate(leaves):
+            certs[f"{kind} {number}"] = leaf
+            under(f"{kind} {number}", ca)
+        demand(len(leaves) > 1, "there is one for all Owners")
+        for unlike in (lambda c: c.serial_number, lambda c: c.public_bytes(serialization.Encoding.DER)):
+            demand(len({unlike(leaf) for leaf in leaves}) == len(leaves), "two are the same")
+        keys = [c.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo) for c in leaves]
+        demand(len(set(keys)) == len(leaves), "two have the same key")
+        dates = [getattr(c, "not_valid_before_utc", None) or c.not_valid_before for c in leaves]
+        said = {(c.subject.public_bytes(), date) for c, date in zip(leaves, dates)}
+        demand(len(said) == 1, "they say different things")
+        certs[kind] = leaves[0]
+        folder.faces[kind] = leaves
+
     for name, device in folder.summary["devices"].items():
-        certs[f"device {name}"] = x509.load_pem_x509_certificate(folder.read(device["cert"]))
-        folder.check("certificates", f"device {name}", under, f"device {name}", device["tee_ca"])
+        folder.check("certificates", f"device {name}", faces, f"device {name}", device["cert"], device["tee_ca"])
         if device["otrp_cert"]:
-            certs[f"otrp {name}"] = x509.load_pem_x509_certificate(folder.read(device["otrp_cert"]))
-            folder.check("certificates", f"otrp {name}", under, f"otrp {name}", device["tee_ca"])
+            folder.check("certificates", f"otrp {name}", faces, f"otrp {name}", device["otrp_cert"], device["tee_ca"])
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -287,9 +310,12 @@ def learn_keys(folder, messages):
     """The TEEP key of a device is the one that Evidence under the TEE CA vouches for; the first such Evidence counts."""
     for m in messages:
         if m.author == "device" and m.fate == "genuine" and m.kind == QUERY_RESPONSE and m.device in "abc":
-            key = cose_key(m.claims()[CNF][1])
-            if m.device not in folder.teep_keys:
-                folder.teep_keys[m.device] = key
+            try:
+                key = cose_key(m.claims()[CNF][1])
+            except Exception:
+                # Its own check says what is wrong with it.
+                continue
+            folder.teep_keys.setdefault(m.device, key)
 
 
 def check_signature(folder, m, before):
@@ -325,7 +351,8 @@ def check_evidence(folder, m, request):
         demand(outside.value[1].get(CHALLENGE_HEADER) == request.options[CHALLENGE], "names another challenge outside")
     demand(m.signed.kid is None, "the message names the device's key in the clear")
     evidence = m.evidence()
-    demand(evidence.certified(folder.certs["tee_ca"]), "Evidence is not signed under the TEE CA")
+    tee_ca = folder.certs[folder.summary["devices"][m.device]["tee_ca"]]
+    demand(evidence.certified(tee_ca), "Evidence is not signed under the TEE CA")
     chain = evidence.signatures[0].chain
     device = folder.certs[f"device {m.device}"]
     demand(same_key(chain[0].public_key(), device.public_key()), "Evidence of another device")
@@ -577,7 +604,7 @@ def inside(name):
 def check_jose_signature(folder, m):
     """Who must have signed this, and who must not."""
     certs, oid, other = folder.certs, folder.summary["tam_oid"], folder.summary["other_tam_oid"]
-    devices = [certs[f"otrp {name}"] for name in "abc" if f"otrp {name}" in certs]
+    devices = [face for kind, faces in folder.faces.items() if kind.startswith("otrp") for face in faces]
     by_tam = [jws.certified(certs["tam_ca"], oid) for _, jws in m.parts]
     by_device = [any(jws.by(device.public_key()) for device in devices) for _, jws in m.parts]
     if m.fate == "altered":
@@ -597,16 +624,21 @@ def check_jose_signature(folder, m):
     elif m.author == "other-tam":
         demand(m.parts[0][1].certified(certs["other_tam_ca"], other), "is not signed by the other TAM")
     elif m.author == "device" and m.device in "abc":
-        own = certs[f"otrp {m.device}"]
-        demand(all(jws.by(own.public_key()) for _, jws in m.parts), f"is not signed by device {m.device}")
+        first, *others = folder.faces[f"otrp {m.device}"]
+        # What another TAM asks is answered by another face, and only that.
+        by_first = all(jws.by(first.public_key()) for _, jws in m.parts)
+        by_other = any(all(jws.by(own.public_key()) for _, jws in m.parts) for own in others)
+        demand(by_first or by_other, f"is not signed by device {m.device}")
+        for_other = m.step in ("refuse-other-tam", "refuse-revoked-tam")
+        demand(by_first or for_other, f"shows its TAM another face of device {m.device}")
         demand(not any(jws.header for _, jws in m.parts), "tells in clear who signed it")
 
 
 def check_privacy(folder, m):
     """Nothing in clear tells which device it is: neither its certificate nor that certificate's digest."""
     for name in "abc":
-        if f"otrp {name}" in folder.certs:
-            der = folder.certs[f"otrp {name}"].public_bytes(serialization.Encoding.DER)
+        for face in folder.faces.get(f"otrp {name}", []):
+            der = face.public_bytes(serialization.Encoding.DER)
             for secret in (der, hashlib.sha256(der).digest()):
                 told = [base64.b64encode(secret), base64.urlsafe_b64encode(secret).rstrip(b"="), secret.hex().encode()]
                 clear = m.data + b"".join(json.dumps(jws.payload).encode() for _, jws in m.parts)

@@ -386,3 +386,19 @@ fn e5_nothing_links_the_personas() {
     assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
     assert!(one.len() > 500 && parsed(&platform.face(Persona(0)).unwrap().chain[0]).to_der().is_ok());
 }
+
+#[test]
+fn two_devices_of_a_class_differ() {
+    let make = || {
+        let place = Place::new();
+        let platform = place.create(KeyType::Ed25519);
+        let ids = [0, 1, 2].map(|number| platform.identity(Persona(number)).unwrap().device_id);
+        drop(platform);
+        let again = place.open().unwrap();
+        assert_eq!(again.identity(Persona(2)).unwrap().device_id, ids[2], "the same at every start");
+        ids
+    };
+    let (one, two) = (make(), make());
+    assert!(one.iter().all(|id| !two.contains(id)), "in no persona");
+    assert_eq!((one[0][6] >> 4, one[0][8] >> 6), (8, 2), "a UUID that says how it was made");
+}

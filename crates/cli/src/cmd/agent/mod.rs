@@ -521,7 +521,7 @@ fn whole_chains(file: &Path) -> Outcome<Vec<Vec<Vec<u8>>>> {
         (chains, true) => Ok(chains),
         (_, false) => Err(Fail::input(
             codes::PEM_INVALID,
-            format_args!("{}: the certificates above and the root are missing", file.display()),
+            format_args!("{}: expected those above behind the certificates, the root last", file.display()),
         )),
     }
 }
