@@ -86,10 +86,8 @@ fn a_device_is_attested_on_the_word_of_a_verifier_and_shows_its_result_to_others
     append(&at.join("verifier/verifier.toml"), provider);
     let verifier = Running::start(at, "verifier serve --config verifier/verifier.toml --listen 127.0.0.1:0");
 
-    let token = ok(
-        at,
-        "tam init tam --listen 127.0.0.1:0 --ca tam-ca --uri https://tam.example/tam --minimum none",
-    );
+    let token =
+        ok(at, "tam init tam --listen 127.0.0.1:0 --ca tam-ca --uri https://tam.example/tam --minimum none");
     std::fs::write(at.join("token"), token).unwrap();
     let believes = format!(
         "\n[[verifier_key]]\nname = \"Verity\"\nkey = \"../verifier/verifier.pub\"\ncap = \"software\"\n\
@@ -111,15 +109,14 @@ fn a_device_is_attested_on_the_word_of_a_verifier_and_shows_its_result_to_others
     ok(at, "agent certify device --cert device.pem");
 
     // Nobody has released what it runs: the verifier does not affirm it, and the TAM hears so.
-    let devices = || -> Vec<Value> {
-        serde_json::from_str(&ok(at, &format!("tam devices --json {to_tam}"))).unwrap()
-    };
+    let devices =
+        || -> Vec<Value> { serde_json::from_str(&ok(at, &format!("tam devices --json {to_tam}"))).unwrap() };
     let device = Running::start(at, "agent run device");
     run(at, "app --device device policy-check");
     assert_eq!(devices(), Vec::<Value>::new());
-    let measured = ok(at, "agent measure device").lines().fold(String::new(), |all, line| {
-        format!("{all} --component {line}@1")
-    });
+    let measured = ok(at, "agent measure device")
+        .lines()
+        .fold(String::new(), |all, line| format!("{all} --component {line}@1"));
     ok(
         at,
         &format!(
@@ -162,7 +159,8 @@ fn a_device_is_attested_on_the_word_of_a_verifier_and_shows_its_result_to_others
     fails(at, &format!("verifier appraise evidence --nonce {nonce} --format text/plain {url}"), "TMK-3002");
     assert_eq!(ok(at, &format!("verifier challenge {url}")).trim().len(), 64);
     // The same in this process, by the same folder.
-    let local = ok(at, &format!("verifier appraise evidence --nonce {nonce} --config verifier/verifier.toml"));
+    let local =
+        ok(at, &format!("verifier appraise evidence --nonce {nonce} --config verifier/verifier.toml"));
     assert!(local.contains("tee: affirming"), "{local}");
 
     // Out of force, and the device is affirmed no more.
