@@ -201,6 +201,11 @@ pub fn messages() -> Vec<Message> {
     ]
 }
 
+/// The one key that content is encrypted to.
+pub fn agreement_key() -> Box<dyn KeyAgree> {
+    provider().agree.load_pkcs8(&tamarack_testkit::crypto_suite::p256_pkcs8(&[9; 32])).expect("a key")
+}
+
 /// The one P-256 key, which signs and agrees for both sides of OTrP.
 pub struct P256 {
     signer: Box<dyn Sign>,

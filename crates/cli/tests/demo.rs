@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value as Json;
 
-const TEEP_STEPS: [&str; 22] = [
+const TEEP_STEPS: [&str; 27] = [
     "pki",
     "tam-up",
     "tee-up",
@@ -27,12 +27,17 @@ const TEEP_STEPS: [&str; 22] = [
     "refuse-unattested-device",
     "refuse-tampered-relay",
     "refuse-memory-read",
+    "refuse-stolen-storage",
+    "refuse-clone",
     "unrequest-delete",
+    "revoke-ta",
+    "two-makers",
+    "refuse-modified-agent",
     "tam-restart",
 ];
 
 /// Steps that refuse something, each with its number of attempts that must have left all digests alone.
-const TEEP_REFUSALS: [(&str, usize); 8] = [
+const TEEP_REFUSALS: [(&str, usize); 11] = [
     ("owner-denies", 4),
     ("refuse-downgrade", 1),
     ("refuse-replay", 4),
@@ -41,6 +46,9 @@ const TEEP_REFUSALS: [(&str, usize); 8] = [
     ("refuse-rogue-tam", 1),
     ("refuse-unattested-device", 4),
     ("refuse-tampered-relay", 12),
+    ("refuse-stolen-storage", 1),
+    ("refuse-clone", 1),
+    ("refuse-modified-agent", 1),
 ];
 
 const OTRP_STEPS: [&str; 28] = [
@@ -107,8 +115,12 @@ const BOTH_STEPS: [&str; 14] = [
 const BOTH_REFUSALS: [(&str, usize); 2] = [("refuse-stale-state", 1), ("refuse-wrong-protocol", 2)];
 
 fn play(protocol: &str, keep: &Path) -> Json {
+    run(&["demo", "--json", "--protocol", protocol, "--keep"], keep)
+}
+
+fn run(args: &[&str], keep: &Path) -> Json {
     let output = Command::new(env!("CARGO_BIN_EXE_tamarack"))
-        .args(["demo", "--json", "--protocol", protocol, "--keep"])
+        .args(args)
         .arg(keep)
         .output()
         .expect("the program starts");
@@ -147,6 +159,31 @@ fn teep_goes_as_it_should_and_is_checked_from_outside() {
         ("keys", "wallet-1"),
     ];
     check("teep", &TEEP_STEPS, &TEEP_REFUSALS, &altered);
+}
+
+/// The same story, and the same TAs, on devices whose root of trust is a TPM.
+#[test]
+fn teep_goes_as_it_should_on_tpms() {
+    if Command::new("swtpm").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "swtpm is required in CI but missing");
+        println!("skipped: no swtpm on this machine");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let result = run(&["demo", "--json", "--platform", "tpm", "--keep"], &scratch.path().join("kept"));
+    let steps = result["steps"].as_array().unwrap();
+    let ids: Vec<&str> = steps.iter().filter_map(|step| step["id"].as_str()).collect();
+    assert_eq!(ids, TEEP_STEPS);
+    for step in steps {
+        assert_eq!(step["ok"], true, "{}: {}", step["id"], step["detail"]["error"]);
+    }
+    let code = |id: &str| {
+        let step = steps.iter().find(|step| step["id"] == id).unwrap();
+        step["detail"]["refusals"][0]["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(code("refuse-modified-agent"), "TMK-5041");
+    assert_eq!(code("refuse-stolen-storage"), "TMK-5041");
+    assert_eq!(code("refuse-clone"), "TMK-5001");
 }
 
 #[test]

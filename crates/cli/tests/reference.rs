@@ -100,14 +100,18 @@ fn an_agent_changed_by_one_byte_is_not_attested() {
     ok(at, "pki issue --ca tee-ca --csr device/device.csr --uri urn:x-test:device --out device.pem");
     ok(at, "agent certify device --cert device.pem");
 
+    // What a device runs besides its program: how it was started.
+    let measured = ok(at, "agent measure device");
+    let configuration = measured.lines().find(|line| line.contains("configuration")).unwrap();
     let make = format!(
         "reference make --key maker.key --signer Maker --tag firmware --vendor tamarack.example --class software-tee \
-         --component {AGENT}={TAMARACK}@1 --component {LAUNCHER}={TAMARACK}@1 --days 9 --out firmware.corim"
+         --component {AGENT}={TAMARACK}@1 --component {LAUNCHER}={TAMARACK}@1 --component {configuration} --days 9 \
+         --out firmware.corim"
     );
     assert!(ok(at, &make).contains("signed firmware version 1 for devices of class-id"));
     let added = ok(at, &format!("reference add firmware.corim {connection}"));
     assert!(
-        added.contains("in force") && added.contains("by Maker: firmware version 1 (2 values)"),
+        added.contains("in force") && added.contains("by Maker: firmware version 1 (3 values)"),
         "{added}"
     );
     fails(at, &make.replace("--days 9", "--component nothing"), "NAME=VALUE");

@@ -186,3 +186,58 @@ fn only_what_is_implemented_and_well_formed_is_read() {
     let (info, _) = encrypt_detached(PLAINTEXT, &to, USE, &provider).unwrap();
     assert_eq!(parse(&info).err(), Some(Error::Payload));
 }
+
+#[test]
+fn every_payload_has_keys_of_its_own() {
+    let [provider, _] = providers();
+    let (key, kek) = (key(&provider), [7; 16]);
+    let public = key.public_key();
+    let to = [To::Key(to(&public)), To::Kek { kek: &kek, kid: None }];
+    let made: Vec<_> = (0..4).map(|_| encrypt_detached(PLAINTEXT, &to, USE, &provider).unwrap()).collect();
+    for (at, (info, ciphertext)) in made.iter().enumerate() {
+        for (other_info, other) in &made[at + 1..] {
+            assert!(info != other_info && ciphertext != other);
+            // Neither opens with the other's key.
+            let info = EncryptionInfo::parse(info, &Limits::default()).unwrap();
+            assert!(info.decrypt(other, Opener::Kek(&kek), None, USE, &provider).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_salt_counts() {
+    // A message by hand: ECDH-ES+A128KW with a salt of three bytes in the recipient's header.
+    let [provider, _] = providers();
+    let (key, ephemeral) = (key(&provider), provider.agree.ephemeral().unwrap());
+    let shared = ephemeral.agree(&key.public_key()).unwrap();
+    let protected = hex::decode("a101381c").unwrap();
+    let mut context = Encoder::new();
+    context.array(4).int(-3);
+    for _ in 0..2 {
+        context.array(3).null().null().null();
+    }
+    context.array(3).uint(128).bytes(&protected).bytes(USE.as_bytes());
+    let context = context.into_bytes();
+    let message = |used: &[u8], written: &[u8]| {
+        let mut kek = [0; 16];
+        provider.hkdf.derive(used, shared.expose(), &context, &mut kek).unwrap();
+        let mut aad = Encoder::new();
+        aad.array(3).text("Encrypt").bytes(&[0xa1, 1, 1]).bytes(b"");
+        let sealed = provider.aead128.seal(&[5; 16], &[6; 12], &aad.into_bytes(), PLAINTEXT).unwrap();
+        let mut e = Encoder::new();
+        e.tag(96).array(4).bytes(&[0xa1, 1, 1]);
+        e.map_with(|map| {
+            map.int(5, |e| e.bytes(&[6; 12]));
+        });
+        e.bytes(&sealed).array(1).array(3).bytes(&protected);
+        e.map_with(|map| {
+            map.int(-1, |e| e.item(&tamarack_cose::CoseKey(ephemeral.public_key())))
+                .int(-20, |e| e.bytes(written));
+        });
+        e.bytes(&provider.key_wrap.wrap(&kek, &[5; 16]).unwrap());
+        e.into_bytes()
+    };
+    assert_eq!(open(&message(b"abc", b"abc"), &*key, None, &provider).as_deref(), Ok(PLAINTEXT));
+    assert_eq!(open(&message(b"abc", b"abd"), &*key, None, &provider), Err(Error::Decrypt));
+    assert_eq!(open(&message(b"", b"abc"), &*key, None, &provider), Err(Error::Decrypt));
+}

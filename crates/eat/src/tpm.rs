@@ -57,10 +57,14 @@ impl TpmQuote {
         provider.sha256_parts(&[b"Tamarack quote", &length, nonce, key.as_ref().map_or(&[], |key| &key[..])])
     }
 
+    /// What [`LAUNCHER_PCR`] holds after the launcher has measured an Agent, and nothing else yet.
+    pub fn measured_agent(agent: &[u8; 32], provider: &Provider) -> [u8; 32] {
+        provider.sha256_parts(&[&[0; 32], agent])
+    }
+
     /// What [`LAUNCHER_PCR`] holds after the launcher has measured an Agent and its configuration into it.
     pub fn launcher_pcr(agent: &[u8; 32], configuration: &[u8; 32], provider: &Provider) -> [u8; 32] {
-        let first = provider.sha256_parts(&[&[0; 32], agent]);
-        provider.sha256_parts(&[&first, configuration])
+        provider.sha256_parts(&[&Self::measured_agent(agent, provider), configuration])
     }
 }
 

@@ -30,15 +30,18 @@ pub struct Configuration {
 pub enum RootKind {
     /// In files.
     File,
+    /// In a TPM 2.0.
+    Tpm,
 }
 
 impl RootKind {
-    const ALL: [Self; 1] = [Self::File];
+    const ALL: [Self; 2] = [Self::File, Self::Tpm];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::File => "file",
+            Self::Tpm => "tpm",
         }
     }
 
@@ -86,6 +89,7 @@ mod tests {
         };
         let all = [
             one,
+            Configuration { root: RootKind::Tpm, ..one },
             Configuration { key_type: KeyType::P256, ..one },
             Configuration { panel: true, ..one },
             Configuration { require_sandbox: true, ..one },

@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use tamarack_crypto::KeyType;
 use tamarack_model::{Code, codes};
 use tamarack_tee_sandbox::isolation::{Launch, Launched, spawn};
 use tamarack_tee_sandbox::root_secret::RootSecret;
+use tamarack_tee_tpm::{Address, Pcrs};
 
 use crate::configuration::{Configuration, RootKind};
 use crate::launcher::arguments;
@@ -43,6 +44,16 @@ pub enum Root<'a> {
         /// The file with the root secret, outside the storage folder (security rule S2). The rollback counter is beside it.
         fuse: &'a Path,
     },
+    /// In a TPM 2.0.
+    Tpm {
+        /// Where it is.
+        address: &'a Address,
+        /// The file with the root secret that the TPM has sealed; it may be copied freely. The marks of the rollback counter
+        /// are beside it.
+        sealed: &'a Path,
+        /// The PCRs that a new device's secret is sealed to, besides the launcher's own.
+        pcrs: Pcrs,
+    },
 }
 
 /// Why the TEE was not started.
@@ -53,6 +64,8 @@ pub enum LaunchError {
     Fuse(PathBuf, io::Error),
     /// The root secret lies in the storage folder, so that one copy takes both.
     FuseInside(PathBuf),
+    /// The TPM cannot be opened.
+    Tpm(Address, io::Error),
     /// The Agent's program cannot be read.
     Agent(PathBuf, io::Error),
     /// The process cannot be started, or the storage folder not be prepared.
@@ -65,6 +78,7 @@ impl LaunchError {
         match self {
             Self::Fuse(_, error) if error.kind() == io::ErrorKind::NotFound => codes::FILE_UNREADABLE,
             Self::Agent(..) => codes::FILE_UNREADABLE,
+            Self::Tpm(..) => codes::TPM_UNAVAILABLE,
             Self::Fuse(..) | Self::Spawn(..) => codes::FILE_UNWRITABLE,
             Self::FuseInside(_) => codes::USAGE,
         }
@@ -80,6 +94,7 @@ impl std::fmt::Display for LaunchError {
             Self::FuseInside(path) => {
                 write!(f, "the root secret {} must lie outside the device's storage folder", path.display())
             }
+            Self::Tpm(address, error) => write!(f, "the TPM {address} cannot be opened: {error}"),
             Self::Agent(path, error) => {
                 write!(f, "the Agent's program {} cannot be read: {error}", path.display())
             }
@@ -97,6 +112,7 @@ impl Root<'_> {
     pub(crate) fn kind(&self) -> RootKind {
         match self {
             Self::File { .. } => RootKind::File,
+            Self::Tpm { .. } => RootKind::Tpm,
         }
     }
 }
@@ -107,7 +123,11 @@ pub fn launch(options: LaunchOptions<'_>) -> Result<Launched, LaunchError> {
     let root = open(&options)?;
     let code = options.agent.unwrap_or(Path::new(Launch::THIS_PROGRAM));
     let code = File::open(code).map_err(|error| LaunchError::Agent(code.into(), error))?;
-    let args = arguments(&configuration(&options), options.panel);
+    let seal_to = match options.root {
+        Root::Tpm { pcrs, .. } if options.create => Some(pcrs),
+        Root::Tpm { .. } | Root::File { .. } => None,
+    };
+    let args = arguments(&configuration(&options), options.panel, seal_to);
     let args: Vec<_> = args.iter().map(OsString::as_os_str).collect();
     let mut descriptors = vec![Some(code.as_fd())];
     descriptors.extend(root.iter().map(|file| file.as_ref().map(AsFd::as_fd)));
@@ -130,33 +150,42 @@ fn configuration(options: &LaunchOptions<'_>) -> Configuration {
     }
 }
 
-/// Opens what the root of trust needs of files, in the order that [`crate::launcher`] takes it.
-fn open(options: &LaunchOptions<'_>) -> Result<Vec<Option<File>>, LaunchError> {
+/// Opens what the root of trust needs, in the order that [`crate::launcher`] takes it.
+fn open(options: &LaunchOptions<'_>) -> Result<Vec<Option<OwnedFd>>, LaunchError> {
     let fuse_error = |path: &Path| {
         let path = path.to_owned();
         move |error| LaunchError::Fuse(path, error)
     };
-    let Root::File { fuse: path } = options.root;
-    if inside(path, options.folder) {
-        return Err(LaunchError::FuseInside(path.into()));
+    let both = |path: &Path| {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(options.create)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(fuse_error(path))
+    };
+    match options.root {
+        Root::File { fuse: path } => {
+            if inside(path, options.folder) {
+                return Err(LaunchError::FuseInside(path.into()));
+            }
+            if options.create && !path.exists() {
+                RootSecret::create_fuse(path, &tamarack_crypto_rustcrypto::provider())
+                    .map_err(fuse_error(path))?;
+            }
+            let fuse = File::open(path).map_err(fuse_error(path))?;
+            Ok(vec![Some(fuse.into()), Some(both(&counter_path(path))?.into())])
+        }
+        Root::Tpm { address, sealed, pcrs: _ } => {
+            let tpm = address.open().map_err(|error| LaunchError::Tpm(address.clone(), error))?;
+            Ok(vec![Some(tpm), Some(both(sealed)?.into()), Some(both(&counter_path(sealed))?.into())])
+        }
     }
-    if options.create && !path.exists() {
-        RootSecret::create_fuse(path, &tamarack_crypto_rustcrypto::provider()).map_err(fuse_error(path))?;
-    }
-    let fuse = File::open(path).map_err(fuse_error(path))?;
-    let counter_path = counter_path(path);
-    let counter = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(options.create)
-        .truncate(false)
-        .mode(0o600)
-        .open(&counter_path)
-        .map_err(fuse_error(&counter_path))?;
-    Ok(vec![Some(fuse), Some(counter)])
 }
 
-fn counter_path(fuse: &Path) -> PathBuf {
+pub(crate) fn counter_path(fuse: &Path) -> PathBuf {
     let mut path = fuse.as_os_str().to_owned();
     path.push(COUNTER_SUFFIX);
     path.into()

@@ -5,8 +5,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,8 +22,12 @@ use tamarack_tee_sandbox::isolation::{
 use tamarack_tee_sandbox::launcher::{Measured, Service};
 use tamarack_tee_sandbox::root::FileRoot;
 use tamarack_tee_sandbox::root_secret::RootSecret;
+use tamarack_tee_tpm::commands::Tpm;
+use tamarack_tee_tpm::root::TpmRoot;
+use tamarack_tee_tpm::{Address, Pcrs};
 
 use crate::configuration::{Configuration, RootKind};
+use crate::launch::counter_path;
 use crate::{AGENT_SUBCOMMAND, LAUNCHER_SUBCOMMAND, REQUIRE_SANDBOX, agent};
 
 /// Argument that names the root of trust.
@@ -31,9 +36,15 @@ const ROOT: &str = "--root=";
 const KEY_TYPE: &str = "--key-type=";
 /// Argument that names the panel's socket.
 const PANEL: &str = "--panel=";
+/// Argument that names the PCRs to which a new root secret is sealed.
+const SEAL_TO: &str = "--seal-to=";
 
 /// The arguments by which the launcher is told its configuration, behind the running program's name.
-pub(crate) fn arguments(configuration: &Configuration, panel: Option<&Path>) -> Vec<OsString> {
+pub(crate) fn arguments(
+    configuration: &Configuration,
+    panel: Option<&Path>,
+    seal_to: Option<Pcrs>,
+) -> Vec<OsString> {
     let Configuration { root, key_type, panel: _, require_sandbox } = configuration;
     let mut args: Vec<OsString> = vec![LAUNCHER_SUBCOMMAND.into(), format!("{ROOT}{}", root.name()).into()];
     args.push(format!("{KEY_TYPE}{}", key_type_name(*key_type)).into());
@@ -44,6 +55,7 @@ pub(crate) fn arguments(configuration: &Configuration, panel: Option<&Path>) -> 
         arg
     }));
     args.extend(require_sandbox.then(|| REQUIRE_SANDBOX.into()));
+    args.extend(seal_to.map(|pcrs| OsString::from(format!("{SEAL_TO}{pcrs}"))));
     args
 }
 
@@ -58,11 +70,14 @@ fn key_type_name(key_type: KeyType) -> &'static str {
 struct Told {
     configuration: Configuration,
     panel: Option<PathBuf>,
+    /// Only for a new device with a TPM.
+    seal_to: Option<Pcrs>,
 }
 
 impl Told {
     fn read(args: &[OsString]) -> Option<Self> {
         let (mut root, mut key_type, mut panel, mut require_sandbox) = (None, None, None, false);
+        let mut seal_to = None;
         for arg in args {
             let bytes = arg.as_encoded_bytes();
             if arg == REQUIRE_SANDBOX {
@@ -72,6 +87,8 @@ impl Told {
                 panel = Some(PathBuf::from(OsStr::from_bytes(&bytes[PANEL.len()..])));
             } else if let Some(name) = arg.to_str()?.strip_prefix(ROOT) {
                 root = Some(RootKind::from_name(name)?);
+            } else if let Some(pcrs) = arg.to_str()?.strip_prefix(SEAL_TO) {
+                seal_to = Some(pcrs.parse().ok()?);
             } else {
                 let name = arg.to_str()?.strip_prefix(KEY_TYPE)?;
                 let all = [KeyType::Ed25519, KeyType::P256];
@@ -80,7 +97,7 @@ impl Told {
         }
         let configuration =
             Configuration { root: root?, key_type: key_type?, panel: panel.is_some(), require_sandbox };
-        Some(Self { configuration, panel })
+        Some(Self { configuration, panel, seal_to })
     }
 }
 
@@ -194,7 +211,52 @@ fn open_root(
             let secret = RootSecret::new(secret);
             Ok(Box::new(FileRoot::new(secret, counter, told.configuration.key_type, provider)))
         }
+        RootKind::Tpm => {
+            let mut next = || descriptors.next().flatten();
+            let (Some(tpm), Some(sealed), Some(marks)) = (next(), next(), next()) else {
+                return Err(Error::Launcher("there is no TPM, or its files are missing".into()));
+            };
+            let tpm = Tpm::open(tpm, provider)
+                .map_err(|e| Error::RootOfTrust { code: e.code(), why: e.to_string() })?;
+            Ok(Box::new(TpmRoot::new(tpm, sealed.into(), marks.into(), told.seal_to)))
+        }
     }
+}
+
+/// Seals the root secret of a device with a TPM anew, so that another Agent (None for the running program) can have it. The
+/// device must not run; `now` is the Agent that it ran until now, and loses its access.
+pub fn reseal(
+    address: &Address,
+    sealed: &Path,
+    now: Option<&Path>,
+    next: Option<&Path>,
+) -> Result<(), Failure> {
+    let provider = tamarack_crypto_rustcrypto::provider();
+    let unreadable = |error: io::Error| Failure::new(codes::FILE_UNREADABLE, error.to_string());
+    let digest = |agent: Option<&Path>| match agent {
+        Some(path) => File::open(path).and_then(|mut file| measure(&mut file, &provider)),
+        None => measure_self(None, &provider),
+    };
+    let (now, next) = (digest(now).map_err(unreadable)?, digest(next).map_err(unreadable)?);
+    let open = |path: &Path| File::options().read(true).write(true).open(path).map_err(unreadable);
+    let tpm = address.open().map_err(tamarack_tee_tpm::Error::Io);
+    let tpm = tpm.and_then(|tpm| Tpm::open(tpm, provider));
+    let tpm = tpm.map_err(|e| Failure::new(e.code(), e.to_string()))?;
+    let mut root = TpmRoot::new(tpm, open(sealed)?, open(&counter_path(sealed))?, None);
+    // No configuration of an Agent: this is none.
+    let anew = root.measure(&now, &[0; 32]).and_then(|()| root.reseal(&next));
+    let anew = anew.map_err(|e| Failure::new(e.code(), e.to_string()))?;
+    // The old file or the new one, never half of either.
+    let beside = sealed.with_extension("next");
+    let replace = || {
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(&anew)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, sealed)
+    };
+    replace().map_err(|error| {
+        Failure::new(codes::FILE_UNWRITABLE, format!("cannot write {}: {error}", sealed.display()))
+    })
 }
 
 /// What a launcher that is the running program would measure: of an Agent (None for the running program) and a

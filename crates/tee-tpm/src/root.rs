@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error as CborError, ErrorKind, Limits};
@@ -21,6 +21,9 @@ use crate::{Error, Pcrs};
 /// | marks file | two slots with what the counter stood for, each under an HMAC of the root secret |
 /// | TPM NV | a TPM_NT_COUNTER, whose authorization value is derived from the root secret |
 /// | nowhere | the attestation keys, which the TPM derives anew from its seed |
+///
+/// The secret is sealed to the PCRs of the boot and to the Agent: the launcher measures the Agent, lets the TPM release the
+/// secret, then measures the configuration. From then on the PCRs release nothing more, until a launcher resets its own.
 ///
 /// A mark is written first, then the counter is raised: at any time the counter stands for one of the two marks, or for the
 /// one before the last, whose raise a power cut prevented.
@@ -57,7 +60,7 @@ struct Kept {
 
 impl TpmRoot {
     /// Takes a TPM and the two files, opened for reading and writing. With `create` the sealed file must be empty, and the
-    /// first call of [`RootOfTrust::storage_secret`] makes a root secret and seals it to these PCRs and [`LAUNCHER_PCR`].
+    /// first call of [`RootOfTrust::measure`] makes a root secret and seals it to these PCRs and [`LAUNCHER_PCR`].
     pub fn new(tpm: Tpm, sealed: File, marks: File, create: Option<Pcrs>) -> Self {
         Self { tpm, sealed, marks, create, opened: None, launcher: None, keys: BTreeMap::new() }
     }
@@ -103,7 +106,11 @@ impl TpmRoot {
         });
         let opened = Opened { secret, counter: counter.map_err(tee)?, pcrs };
         let values = self.tpm.pcr_values(pcrs).map_err(tee)?;
-        if let Err(error) = self.write_sealed(&opened, &values) {
+        let written = self.seal(&opened, &values).and_then(|bytes| {
+            let write = self.sealed.write_all_at(&bytes, 0).and_then(|()| self.sealed.sync_all());
+            write.map_err(storage)
+        });
+        if let Err(error) = written {
             // Nothing refers to it any more.
             let _ = self.tpm.undefine_counter(opened.counter.index);
             return Err(error);
@@ -111,37 +118,28 @@ impl TpmRoot {
         Ok(opened)
     }
 
-    /// Seals to `values` of the PCRs and replaces the sealed file.
-    fn write_sealed(&mut self, opened: &Opened, values: &[(u8, [u8; 32])]) -> Result<(), TeeError> {
+    /// The content of a sealed file that opens only when the PCRs have these values.
+    fn seal(&mut self, opened: &Opened, values: &[(u8, [u8; 32])]) -> Result<Vec<u8>, TeeError> {
         let policy = opened.pcrs.policy(values, &self.tpm.provider);
         let parent = self.tpm.storage_key().map_err(tee)?;
         let content = opened.write();
         let blob = self.tpm.flushing(parent.handle, |tpm| tpm.seal(&parent, content.expose(), &policy));
-        let bytes = Sealed { pcrs: opened.pcrs, blob: blob.map_err(tee)? }.to_cbor();
-        let mut write = || {
-            self.sealed.seek(SeekFrom::Start(0))?;
-            self.sealed.set_len(0)?;
-            self.sealed.write_all(&bytes)?;
-            self.sealed.sync_all()
-        };
-        write().map_err(storage)
+        Ok(Sealed { pcrs: opened.pcrs, blob: blob.map_err(tee)? }.to_cbor())
     }
 
-    /// Seals the root secret anew, to the PCRs as they are and to an Agent and configuration that are to run next time. The
-    /// ones that run now lose their access with that.
-    pub fn reseal(&mut self, agent: &[u8; 32], configuration: &[u8; 32]) -> Result<(), TeeError> {
+    /// Seals the root secret anew, to the PCRs as they are and to the Agent that is to run next time. Gives the content of
+    /// the sealed file from then on; the caller puts it in the place of the old one, whose Agent loses its access with that.
+    pub fn reseal(&mut self, agent: &[u8; 32]) -> Result<Vec<u8>, TeeError> {
         self.opened()?;
         let opened = self.opened.take().ok_or(TeeError::Crypto)?;
-        let next = TpmQuote::launcher_pcr(agent, configuration, &self.tpm.provider);
+        let next = TpmQuote::measured_agent(agent, &self.tpm.provider);
         let values = self.tpm.pcr_values(opened.pcrs).map_err(tee).map(|values| {
-            values
-                .into_iter()
-                .map(|(number, value)| (number, if number == LAUNCHER_PCR { next } else { value }))
-                .collect::<Vec<_>>()
+            let changed = |(number, value)| (number, if number == LAUNCHER_PCR { next } else { value });
+            values.into_iter().map(changed).collect::<Vec<_>>()
         });
-        let written = values.and_then(|values| self.write_sealed(&opened, &values));
+        let sealed = values.and_then(|values| self.seal(&opened, &values));
         self.opened = Some(opened);
-        written
+        sealed
     }
 
     /// The value of the counter in commits, and the keys for it and for the marks.
@@ -224,14 +222,17 @@ impl RootOfTrust for TpmRoot {
     }
 
     fn measure(&mut self, agent: &[u8; 32], configuration: &[u8; 32]) -> Result<(), TeeError> {
-        let measure = |tpm: &mut Tpm| {
+        let begin = |tpm: &mut Tpm| {
             tpm.pcr_reset(LAUNCHER_PCR)?;
-            tpm.pcr_extend(LAUNCHER_PCR, agent)?;
-            tpm.pcr_extend(LAUNCHER_PCR, configuration)
+            tpm.pcr_extend(LAUNCHER_PCR, agent)
         };
-        measure(&mut self.tpm).map_err(tee)?;
+        begin(&mut self.tpm).map_err(tee)?;
+        self.opened = None;
+        let opened = self.opened().map(drop);
+        // Whatever came of that: what is measured is all that runs.
+        self.tpm.pcr_extend(LAUNCHER_PCR, configuration).map_err(tee)?;
         self.launcher = Some(TpmQuote::launcher_pcr(agent, configuration, &self.tpm.provider));
-        Ok(())
+        opened
     }
 
     fn storage_secret(&mut self) -> Result<Secret<[u8; 32]>, TeeError> {

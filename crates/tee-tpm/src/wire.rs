@@ -78,7 +78,7 @@ fn meaning(code: u32) -> &'static str {
         0x08b => "no such handle",
         0x14c => "the index is defined already",
         0x14b => "no space left",
-        0x902 | 0x903 | 0x904 => "out of memory for objects or sessions",
+        0x902..=0x904 => "out of memory for objects or sessions",
         0x921 => "locked out after failed authorizations",
         0x100 => "it was not started",
         0x101 => "it is in failure mode",

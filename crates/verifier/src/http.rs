@@ -193,53 +193,66 @@ async fn bounded(app: &App, body: Body) -> Result<Bytes, Problem> {
     })
 }
 
+/// Does something with the folder, which may be slow, on a thread of its own.
+async fn with_folder<T: Send + 'static>(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    action: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    authorise(app, headers)?;
+    let app = app.clone();
+    let done = tokio::task::spawn_blocking(move || action(&app)).await;
+    done.unwrap_or_else(|_| Err(Problem::new(500, codes::INTERNAL, "ended abnormally")))
+}
+
 async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let path = "/api/v1/references";
-    if let Err(refused) = authorise(&app, &headers) {
-        return problem(refused, path);
+    let rows = with_folder(&app, &headers, |app| {
+        let folder = app.verifier.references.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(folder.entries().iter().map(|entry| show(app, entry, &folder.references)).collect::<Vec<_>>())
+    });
+    match rows.await {
+        Ok(rows) => answer(200, "application/json", json!({ "items": rows, "next": null }).to_string()),
+        Err(refused) => problem(refused, "/api/v1/references"),
     }
-    let folder = app.verifier.references.lock().unwrap_or_else(PoisonError::into_inner);
-    let rows: Vec<Value> =
-        folder.entries().iter().map(|entry| show(&app, entry, &folder.references)).collect();
-    answer(200, "application/json", json!({ "items": rows, "next": null }).to_string())
 }
 
 async fn add(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
-    let path = "/api/v1/references";
     let added = async {
+        // Before a body is read.
         authorise(&app, &headers)?;
         let signed = bounded(&app, body).await?;
-        let shared = app.clone();
-        let added = tokio::task::spawn_blocking(move || {
-            let verifier = &shared.verifier;
-            verifier.change(|folder| {
+        with_folder(&app, &headers, move |app| {
+            let verifier = &app.verifier;
+            let row = verifier.change(|folder| {
                 let added = folder.add(&signed, verifier.now(), &verifier.crypto)?;
                 let entry = folder.entry(&added.id).cloned();
-                Ok::<_, Refusal>(entry.map(|entry| show(&shared, &entry, &folder.references)))
-            })
-        });
-        let row = added.await.map_err(|_| Problem::new(500, codes::INTERNAL, "ended abnormally"))??;
-        Ok::<_, Problem>(row.unwrap_or_default())
+                Ok::<_, Refusal>(entry.map(|entry| show(app, &entry, &folder.references)))
+            });
+            Ok(row?.unwrap_or_default())
+        })
+        .await
     };
     match added.await {
         Ok(row) => {
             tracing::info!(target: "tamarack::verifier", id = %row["id"], "added reference values");
             answer(201, "application/json", row.to_string())
         }
-        Err(refused) => problem(refused, path),
+        Err(refused) => problem(refused, "/api/v1/references"),
     }
 }
 
 async fn deactivate(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let path = format!("/api/v1/references/{id}");
-    let done = || {
-        authorise(&app, &headers)?;
+    let done = with_folder(&app, &headers, move |app| {
         let mut digest = [0; 32];
         hex::decode_to_slice(&id, &mut digest)
             .map_err(|_| Problem::new(400, codes::API_INVALID, "id: give 64 hexadecimal digits"))?;
         let now = app.verifier.now();
         match app.verifier.change(|folder| folder.deactivate(&digest, now))? {
-            Some(true) => Ok(()),
+            Some(true) => {
+                tracing::info!(target: "tamarack::verifier", id, "took reference values out of force");
+                Ok(())
+            }
             Some(false) => {
                 Err(Problem::new(409, codes::API_CONFLICT, "these reference values are out of force already"))
             }
@@ -247,12 +260,9 @@ async fn deactivate(State(app): State<Arc<App>>, Path(id): Path<String>, headers
                 Err(Problem::new(404, codes::API_NOT_FOUND, "there are no reference values of this digest"))
             }
         }
-    };
-    match done() {
-        Ok(()) => {
-            tracing::info!(target: "tamarack::verifier", id, "took reference values out of force");
-            answer(204, "", "")
-        }
+    });
+    match done.await {
+        Ok(()) => answer(204, "", ""),
         Err(refused) => problem(refused, &path),
     }
 }

@@ -90,6 +90,7 @@ impl Host {
             }],
             peripherals: Vec::new(),
             device_authority: None,
+            device_owner: None,
         };
         Agent::enrol(&mut platform, &crypto, &seed).unwrap();
         let mut host =
@@ -171,15 +172,7 @@ fn service(pki: &OtrpPki, key_bytes: [u8; 32]) -> KeyService {
         }),
         ..Environment::default()
     };
-    let ta = Environment {
-        class: Some(Class {
-            class_id: Some(ClassId::Uuid(VAULT)),
-            vendor: Some(DOMAIN.into()),
-            model: Some("trusted-application".into()),
-            ..Class::default()
-        }),
-        ..Environment::default()
-    };
+    let ta = tamarack_attest::ta_environment(&vault(DOMAIN));
     let provider = |name: &str, role, scope: &Environment| ReferenceProvider {
         name: name.into(),
         role,

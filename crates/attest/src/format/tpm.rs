@@ -134,7 +134,7 @@ impl EvidenceFormat for TpmQuotes {
         let signature = signature(quoted.signature).map_err(bad_quote)?;
         let qualifying = binding(wrapped.challenge, &wrapped.teep_key, provider);
         let pcrs = verify(quoted.attest, &signature, &quoted.pcrs, &certified.key, &qualifying, provider)?;
-        reasons.push(format!("a TPM quote of {}", numbers(&pcrs)));
+        reasons.push(format!("a TPM quote of {}", numbers(pcrs)));
         reasons.push("fresh: bound to the nonce that was asked for".into());
         reasons.push(format!("bound to the TEEP key {teep_key}"));
 

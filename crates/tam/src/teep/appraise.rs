@@ -184,7 +184,8 @@ fn opened<'p>(
         .map_err(|e| evidence(e.code(), format!("encrypted Evidence: {e}")))?;
     let challenge = encrypted.unprotected(CHALLENGE_HEADER).unwrap_or_default();
     Challenge::verify(&tam.config, tenant, challenge, now, &tam.crypto).map_err(stale)?;
-    let undecryptable = || evidence(codes::COSE_DECRYPT, "the Evidence is not encrypted to this TAM's key");
+    // Whether it was altered or is for another key nobody can tell, so nobody vouches for the message: a status, no signature.
+    let undecryptable = || Disbelief::Message(tamarack_cose::Error::Decrypt.into());
     let key = tam.config.evidence_key.as_deref().ok_or_else(undecryptable)?;
     let kid = thumbprint(&key.public_key(), &tam.crypto);
     let plain = encrypted.decrypt(key, Some(&kid.0), EVIDENCE_CONTEXT, &tam.crypto);

@@ -8,6 +8,7 @@ mod encrypted;
 mod evidence;
 mod otrp;
 mod outcome;
+mod personal;
 mod planning;
 mod publish;
 mod reference;

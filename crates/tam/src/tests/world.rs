@@ -209,6 +209,8 @@ pub struct Device {
     pub attestation_key: Box<dyn Sign>,
     pub teep_key: Box<dyn Sign>,
     pub report_key: Box<dyn Sign>,
+    /// The key that payloads for it are encrypted to.
+    pub decryption: PublicKey,
     pub chain: Vec<Vec<u8>>,
     pub epoch: u64,
     pub root: [u8; 32],
@@ -228,6 +230,7 @@ impl Device {
             attestation_key,
             teep_key: key(teep_key),
             report_key: key(KeyType::Ed25519),
+            decryption: crypto().agree.ephemeral().unwrap().public_key(),
             chain: certificates_from_pem(&certificate).unwrap(),
             epoch: 5,
             root: [5; 32],
@@ -266,7 +269,7 @@ impl Device {
                 state_epoch: self.epoch,
                 state_root: self.root,
                 trust_store_sequence: 1,
-                decryption_key: None,
+                decryption_key: Some(self.decryption),
             }),
             ..Claims::default()
         }

@@ -4,9 +4,9 @@ use tamarack_cbor::{Decode, Limits};
 use tamarack_crypto::{Provider, PublicKey, Sign};
 use tamarack_eat::{
     Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, OemId, PlatformClaims, Profile,
-    SOFTWARE_TEE_PROFILE, TaClaims, as_requested, layer,
+    SOFTWARE_TEE_PROFILE, TaClaims, TpmQuote, as_requested, layer,
 };
-use tamarack_tee::{Error, Persona, RootOfTrust};
+use tamarack_tee::{Error, Persona, Quote, RootOfTrust};
 
 use super::message::Statement;
 use super::service::Measured;
@@ -69,8 +69,14 @@ pub(super) fn make(
         }),
         ..Claims::default()
     };
-    let (claims, _) = as_requested(claims, &statement.components, statement.ta.as_deref())
+    let (mut claims, _) = as_requested(claims, &statement.components, statement.ta.as_deref())
         .map_err(|error| refused(&error.to_string()))?;
+    // The root's own word, bound to the nonce and the key that these very claims have.
+    let confirmed = claims.cnf.as_ref().map(|_| &statement.confirm);
+    let qualifying = TpmQuote::qualifying_data(claims.eat_nonce.concat().as_slice(), confirmed, provider);
+    if let Some(Quote { attest, signature, pcrs }) = root.quote(persona, &qualifying)? {
+        claims.submods.extend(TpmQuote { attest, signature, pcrs }.into_submods());
+    }
     sign(root, persona, &claims, chain)
 }
 

@@ -2,6 +2,7 @@ use std::io::{self, Read, Write};
 
 use tamarack_cbor::{Decoder, Encoder, Error as CborError, ErrorKind, Kind, Limits};
 use tamarack_crypto::PublicKey;
+use tamarack_model::Code;
 use tamarack_tee::{Error, Persona, StateRoot};
 
 use crate::Layers;
@@ -229,6 +230,8 @@ const NOT_AUTHENTIC: u64 = 2;
 const ROLLED_BACK: u64 = 3;
 const CRYPTO: u64 = 4;
 const NO_PERSONA: u64 = 5;
+/// From here on: what the root of trust itself says, with its code added.
+const ROOT: u64 = 1 << 16;
 
 pub(super) fn encode_answer(answer: &Answer) -> Vec<u8> {
     let mut e = Encoder::new();
@@ -249,6 +252,7 @@ pub(super) fn encode_answer(answer: &Answer) -> Vec<u8> {
                 Error::Crypto => (CRYPTO, String::new()),
                 Error::NoPersona => (NO_PERSONA, String::new()),
                 Error::Launcher(text) => (LAUNCHER, text.clone()),
+                Error::RootOfTrust { code, why } => (ROOT + u64::from(code.0), why.clone()),
                 other => (LAUNCHER, other.to_string()),
             };
             e.array(3).uint(1).uint(kind).text(&text)
@@ -274,6 +278,9 @@ pub(super) fn decode_answer(bytes: &[u8]) -> Result<Answer, CborError> {
                 CRYPTO => Error::Crypto,
                 NO_PERSONA => Error::NoPersona,
                 LAUNCHER => Error::Launcher(text),
+                kind if (ROOT..2 * ROOT).contains(&kind) => {
+                    Error::RootOfTrust { code: Code((kind - ROOT) as u16), why: text }
+                }
                 _ => return Err(d.expected("a reason of the launcher")),
             }))
         }

@@ -5,6 +5,7 @@ mod cbor;
 mod corim;
 mod cose;
 mod ear;
+mod measured;
 mod psa;
 mod suit;
 mod table;
@@ -22,6 +23,7 @@ fn every_vector_is_accounted_for() {
     thumbprint::run(&mut table);
     psa::run(&mut table);
     ear::run(&mut table);
+    measured::run(&mut table);
     corim::run(&mut table);
     suit::run(&mut table);
     teep::run(&mut table);
@@ -31,6 +33,7 @@ fn every_vector_is_accounted_for() {
         "cose-key-thumbprint",
         "psa-token",
         "ear",
+        "eat-measured-component",
         "corim",
         "suit-firmware-encryption",
         "suit-libcsuit",

@@ -137,6 +137,10 @@ impl Keys {
             .expect("the anchor of the vectors");
         let public = PublicKey::from_spki(&spki).expect("a P-256 key");
         let key = VerificationKey::new(public, Purpose::SuitManifest, &provider);
+        // One of the encrypted examples is signed by it, whatever its document says.
+        let tam = std::fs::read(table.root().join("teep-libteep/key/tam_prime256v1_pub.der")).expect("a key");
+        let tam = PublicKey::from_spki(&tam).expect("a P-256 key");
+        let tam = VerificationKey::new(tam, Purpose::SuitManifest, &provider);
         let mac = MacKey::new(Secret::new(vec![b'a'; 32]), Purpose::SuitManifest, &provider);
         let json =
             std::fs::read(table.root().join("suit-firmware-encryption/key/kid-2.json")).expect("a key");
@@ -145,7 +149,7 @@ impl Keys {
         let decryption =
             tamarack_testkit::crypto_suite::p256_pkcs8(&private.try_into().expect("a P-256 scalar"));
         Self {
-            legacy: vec![key.clone().accepting_legacy_ids()],
+            legacy: vec![key.clone().accepting_legacy_ids(), tam],
             strict: vec![key],
             macs: vec![mac],
             decryption,

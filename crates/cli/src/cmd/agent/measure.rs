@@ -21,6 +21,9 @@ pub(super) struct Args {
     /// Type of the device's keys
     #[arg(long, value_enum, default_value = "ed25519", conflicts_with = "dir")]
     key_type: KeyKind,
+    /// For devices with a TPM
+    #[arg(long, conflicts_with = "dir")]
+    tpm: bool,
     /// For devices that are started with --panel
     #[arg(long)]
     panel: bool,
@@ -37,13 +40,13 @@ const NAMES: [&str; 3] = ["urn:x-tamarack:agent", "urn:x-tamarack:launcher", "ur
 
 pub(super) fn run(args: &Args) -> Outcome {
     let device = args.dir.as_deref().map(load).transpose()?;
-    let (agent, key_type) = match &device {
-        Some(device) => (device.agent.as_deref(), device.key_type),
-        None => (None, args.key_type),
+    let (agent, key_type, root) = match &device {
+        Some(device) => (device.agent.as_deref(), device.key_type, device.root_kind()),
+        None => (None, args.key_type, if args.tpm { RootKind::Tpm } else { RootKind::File }),
     };
     let agent = args.agent.as_deref().or(agent);
     let configuration = Configuration {
-        root: RootKind::File,
+        root,
         key_type: key_type.into(),
         panel: args.panel,
         require_sandbox: args.require_sandbox,

@@ -6,6 +6,7 @@
 mod measure;
 mod order;
 mod pending;
+mod root;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -17,10 +18,11 @@ use serde_json::json;
 use tamarack_broker::{Broker, HttpOptions, Server, TamClient, TeeChannel};
 use tamarack_channel::{OtrpProfile, Profile, Request, Status, Value};
 use tamarack_model::{ComponentId, codes};
-use tamarack_tee_host::{LaunchOptions, Root};
+use tamarack_tee_host::{LaunchOptions, Root, RootKind};
 use tamarack_tee_sandbox::Layers;
 
 use pending::{Anchor, Chains, Otrp, Pending};
+use root::RootAddress;
 
 use super::pki::{KeyKind, pki};
 use crate::fail::{self, Fail, Outcome};
@@ -29,6 +31,8 @@ use crate::{keys, out};
 
 /// Most bytes that the components of one security domain may take, unless told otherwise.
 const DOMAIN_QUOTA: u64 = 16 << 20;
+/// The file with the root secret that a TPM has sealed, in the device folder.
+const SEALED: &str = "root.sealed";
 /// Personas that a device has besides those of its TAMs, for TAMs that a device authority adds later.
 const SPARE_PERSONAS: u32 = 2;
 
@@ -41,13 +45,15 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Action {
     /// Make a device: keys inside, a certificate signing request outside
-    Init(Init),
+    Init(Box<Init>),
     /// Install the certificates of the device's keys and seal the trust anchors, once
     Certify(Certify),
     /// Run the device's Broker and TEE until interrupted
     Run(Run),
     /// Order as the device authority: activate, restrict, revoke or re-key a provider's anchor
     Order(order::Order),
+    /// Before an update of the Agent: have the device's TPM release its secret to another program from now on
+    Reseal(Reseal),
     /// Print the digests that a maker releases: of launcher, Agent and launch configuration
     Measure(measure::Args),
 }
@@ -57,8 +63,12 @@ struct Init {
     /// The device folder; it must not hold a device yet
     dir: PathBuf,
     /// File of the device's root secret, outside the folder; made if it is missing
-    #[arg(long)]
-    fuse: PathBuf,
+    #[arg(long, required_unless_present = "root")]
+    fuse: Option<PathBuf>,
+    /// Use a TPM 2.0 instead: tpm:ADDRESS, where ADDRESS is device:/dev/tpmrm0
+    /// or swtpm:path=SOCKET or swtpm:host=HOST,port=PORT. With ,pcrs=0+2+4+7 behind it, the PCRs that it is sealed to
+    #[arg(long, value_name = "ROOT", conflicts_with = "fuse")]
+    root: Option<RootAddress>,
     /// The Agent's program, if it is not this one; it is measured at every start
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
@@ -149,6 +159,15 @@ struct Certify {
 }
 
 #[derive(clap::Args)]
+struct Reseal {
+    /// The device folder; the device must not run
+    dir: PathBuf,
+    /// The Agent's program from now on
+    #[arg(long, value_name = "FILE")]
+    agent: PathBuf,
+}
+
+#[derive(clap::Args)]
 struct Run {
     /// The device folder
     dir: PathBuf,
@@ -180,8 +199,11 @@ struct Run {
 #[serde(deny_unknown_fields)]
 struct Device {
     version: u32,
-    /// File of the root secret.
+    /// File of the root secret; with a TPM, of what the TPM has sealed.
     fuse: PathBuf,
+    /// The TPM that is the root of trust; null if that is the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tpm: Option<RootAddress>,
     /// Kind of its keys.
     key_type: KeyKind,
     /// The Agent's program; null for the one that runs the device.
@@ -190,12 +212,22 @@ struct Device {
     pending: Option<Pending>,
 }
 
+impl Device {
+    fn root_kind(&self) -> RootKind {
+        match self.tpm {
+            None => RootKind::File,
+            Some(_) => RootKind::Tpm,
+        }
+    }
+}
+
 pub fn run(args: Args) -> Outcome {
     match args.action {
-        Action::Init(args) => init(args),
+        Action::Init(args) => init(*args),
         Action::Certify(args) => certify(&args),
         Action::Order(args) => order::run(&args),
         Action::Run(args) => serve(args, |device| out::lines(&device.to_string())),
+        Action::Reseal(args) => reseal(&args),
         Action::Measure(args) => measure::run(&args),
     }
 }
@@ -255,7 +287,12 @@ impl Tee {
     fn launch(dir: &Path, device: &Device, how: How<'_>) -> Outcome<Self> {
         let options = LaunchOptions {
             folder: &storage(dir),
-            root: Root::File { fuse: &device.fuse },
+            root: match &device.tpm {
+                None => Root::File { fuse: &device.fuse },
+                Some(RootAddress { tpm, pcrs }) => {
+                    Root::Tpm { address: tpm, sealed: &device.fuse, pcrs: *pcrs }
+                }
+            },
             key_type: device.key_type.into(),
             agent: how.agent.or(device.agent.as_deref()),
             panel: how.panel,
@@ -316,8 +353,12 @@ fn init(args: Init) -> Outcome {
     pending::check(&pending)?;
     std::fs::create_dir_all(dir).map_err(|e| unwritable(dir, e))?;
     let dir = dir.canonicalize().map_err(|e| unwritable(dir, e))?;
-    let fuse = absolute(&args.fuse)?;
-    if fuse.starts_with(&dir) {
+    let fuse = match &args.fuse {
+        Some(fuse) => absolute(fuse)?,
+        // Without its TPM a copy of it opens nothing.
+        None => dir.join(SEALED),
+    };
+    if args.root.is_none() && fuse.starts_with(&dir) {
         return Err(usage(format_args!("--fuse {}: it must lie outside {}", fuse.display(), dir.display())));
     }
     let vendor = vendor_id(&args.vendor);
@@ -336,7 +377,8 @@ fn init(args: Init) -> Outcome {
             .then(|| OtrpProfile { tee_name: args.tee_name, tee_version: env!("CARGO_PKG_VERSION").into() }),
     };
     let agent = args.agent.as_deref().map(absolute).transpose()?;
-    let mut device = Device { version: 1, fuse, key_type: args.key_type, agent, pending: None };
+    let mut device =
+        Device { version: 1, fuse, tpm: args.root, key_type: args.key_type, agent, pending: None };
     let mut tee = Tee::launch(&dir, &device, How { create: true, ..How::default() })?;
     let Value::Csr(csr) = tee.ask(Request::Csr(profile))? else {
         return Err(Fail::new(codes::TEE_CHANNEL, "the TEE answered something else than was asked"));
@@ -431,6 +473,25 @@ fn certify(args: &Certify) -> Outcome {
     tee.end();
     save(dir, &device)?;
     eprintln!("{} is enrolled; its trust anchors are sealed; next: tamarack agent run", dir.display());
+    Ok(())
+}
+
+fn reseal(args: &Reseal) -> Outcome {
+    let dir = args.dir.as_path();
+    let mut device = load(dir)?;
+    let Some(RootAddress { tpm, .. }) = &device.tpm else {
+        return Err(usage(format_args!(
+            "{} has no TPM: its root secret is in {}",
+            dir.display(),
+            device.fuse.display()
+        )));
+    };
+    let next = absolute(&args.agent)?;
+    tamarack_tee_host::reseal(tpm, &device.fuse, device.agent.as_deref(), Some(&next))
+        .map_err(|failure| Fail::new(failure.code, failure.text))?;
+    device.agent = Some(next);
+    save(dir, &device)?;
+    eprintln!("{} runs {} from now on, and nothing else", dir.display(), args.agent.display());
     Ok(())
 }
 

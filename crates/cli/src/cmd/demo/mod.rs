@@ -4,6 +4,7 @@
 mod impostor;
 mod keep;
 mod otrp;
+mod panel;
 pub mod peek;
 mod process;
 mod relay;
@@ -11,6 +12,7 @@ mod rest;
 mod steps;
 mod story;
 mod tas;
+mod tpm;
 mod world;
 
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use tamarack_model::codes;
 
 use self::steps::{Step, steps};
 use self::story::Story;
+use self::tpm::Platform;
 use self::world::{Cast, World};
 use crate::fail::{Fail, Outcome};
 use crate::out;
@@ -30,6 +33,9 @@ pub struct Args {
     /// What the devices speak
     #[arg(long, value_enum, default_value_t)]
     protocol: Cast,
+    /// Where the devices keep their root of trust
+    #[arg(long, value_enum, default_value_t)]
+    platform: Platform,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -50,7 +56,7 @@ pub fn run(args: Args) -> Outcome {
         return Err(Fail::input(codes::FILE_UNWRITABLE, message));
     }
     let failed = |e: anyhow::Error| Fail::new(codes::INTERNAL, format_args!("{e:#}"));
-    let mut world = World::new(args.protocol).map_err(failed)?;
+    let mut world = World::new(args.protocol, args.platform).map_err(failed)?;
     let mut results = Vec::new();
     for step in steps(args.protocol) {
         let (line, result) = play(step, &mut world);
@@ -66,7 +72,11 @@ pub fn run(args: Args) -> Outcome {
         Cast::Otrp => "otrp",
         Cast::Both => "both",
     };
-    let summary = json!({ "protocol": protocol, "ok": ok, "total_ms": total_ms, "steps": results });
+    let platform = match args.platform {
+        Platform::Sandbox => "sandbox",
+        Platform::Tpm => "tpm",
+    };
+    let summary = json!({ "protocol": protocol, "platform": platform, "ok": ok, "total_ms": total_ms, "steps": results });
     if let Some(folder) = &args.keep {
         keep::keep(&world, folder, &summary).map_err(failed)?;
     }

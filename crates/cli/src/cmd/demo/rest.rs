@@ -79,6 +79,12 @@ impl Rest {
         self.send(token, "POST", "/components", "application/suit-envelope+cose", envelope)
     }
 
+    /// Gives a device an envelope for itself alone, as a provider; status and body whatever comes of it.
+    pub fn personalize(&self, token: &str, device: &str, envelope: &[u8]) -> Result<(u16, Json)> {
+        let path = format!("/devices/{device}/personalization");
+        self.send(token, "POST", &path, "application/suit-envelope+cose", envelope)
+    }
+
     /// Digest over all that the TAM decides by, in hexadecimal.
     pub fn registry_digest(&self) -> Result<String> {
         let body = self.get("/registry-digest")?;

@@ -1,8 +1,8 @@
 //! The TAs of the demo, who ships them, and how they are called.
 
 use anyhow::{Context, Result, bail, ensure};
-use tamarack_cbor::{Decoder, Limits};
-use tamarack_cose::SignOptions;
+use tamarack_cbor::{Decoder, Encoder, Limits};
+use tamarack_cose::{Recipient, SignOptions, To};
 use tamarack_crypto::{Provider, PublicKey, Sign};
 use tamarack_model::ComponentId;
 use tamarack_suit::author::{Builder, Component, Payload};
@@ -36,6 +36,19 @@ const WALLET_V2: &[u8] = include_bytes!("../../../../../examples/ta/built/wallet
 const VALVE_V1: &[u8] = include_bytes!("../../../../../examples/ta/built/valve.wasm");
 const HELLO_V1: &[u8] = include_bytes!("../../../../../examples/ta/built/hello.wasm");
 
+const VAULT_V1: &[u8] = include_bytes!("../../../../../examples/ta/built/vault.wasm");
+/// The vault with a custom section behind it: it does the same, and is another TA.
+const VAULT_CHANGED: [u8; VAULT_V1.len() + 4] = {
+    let mut module = [0; VAULT_V1.len() + 4];
+    let mut at = 0;
+    while at < VAULT_V1.len() {
+        module[at] = VAULT_V1[at];
+        at += 1;
+    }
+    (module[at + 1], module[at + 2], module[at + 3]) = (2, 1, b'x');
+    module
+};
+
 /// A TA of the first developer.
 pub struct Ta {
     /// For people and file names.
@@ -63,9 +76,13 @@ pub const HELLO: Ta = Ta {
     versions: &[HELLO_V1],
 };
 
+/// Adds up what nobody else can read. Its second version is nobody's release.
+pub const VAULT: Ta =
+    Ta { name: "vault", uuid: example_apps::cloud::VAULT, versions: &[VAULT_V1, &VAULT_CHANGED] };
+
 impl Ta {
     fn id(&self, kind: &str) -> ComponentId {
-        // Three segments of 8, 16 and at most 4 bytes are within the bounds of an id.
+        // Three segments of 8, 16 and at most 9 bytes are within the bounds of an id.
         ComponentId::tamarack(ACME, self.uuid, kind).expect("a valid component id")
     }
 
@@ -77,6 +94,11 @@ impl Ta {
     /// Its name in OTrP.
     pub fn taid(&self) -> String {
         uuid::Uuid::from_bytes(self.uuid).hyphenated().to_string()
+    }
+
+    /// SHA-256 of the first version's module, in hexadecimal: what its signer says of it.
+    pub fn digest(&self, crypto: &Provider) -> String {
+        hex::encode(crypto.sha256(self.versions[0]))
     }
 
     /// The same TA under another identifier, as a guest of `domain` would ship it.
@@ -173,6 +195,62 @@ pub fn pay(device: &Device, amount: u32, payee: &str, reference: &[u8]) -> Resul
         Param::MemrefOutput { capacity: 320, data: Vec::new() },
     ];
     memory(device.invoke(&WALLET.component(), 2, params)?, 3)
+}
+
+/// What a bank puts into a wallet.
+pub fn card(pan: &str, key: &[u8]) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.array(5).text("tamarack-wallet-card").uint(1).text(pan).text("12/29").bytes(key);
+    e.into_bytes()
+}
+
+/// A manifest with data for the TA on one device, encrypted to its `key`; in the clear without one.
+pub fn personalization(
+    ta: &Ta,
+    data: &[u8],
+    key: Option<&PublicKey>,
+    sequence: u64,
+    signer: &Signer,
+    crypto: &Provider,
+) -> Result<Vec<u8>> {
+    let payload = match key {
+        Some(key) => {
+            let kid = tamarack_cose::thumbprint(key, crypto);
+            let to = [To::Key(Recipient { key, kid: Some(&kid.0) })];
+            Payload::sealed(data, &to, crypto).map_err(|e| anyhow::anyhow!("{e}"))?
+        }
+        None => Payload::Inline(data.to_vec()),
+    };
+    let builder =
+        Builder::new(ta.id("data.suit"), sequence).component(Component::new(ta.id("data"), payload));
+    let unsigned = builder.build(crypto).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let signed = unsigned.sign(&*signer.key, &signer.options()).map_err(|e| anyhow::anyhow!("{e}"))?;
+    Ok(signed.envelope())
+}
+
+/// What people may see of the wallet's card.
+pub fn wallet_card(device: &Device) -> Result<String> {
+    let params = vec![Param::MemrefOutput { capacity: 16, data: Vec::new() }];
+    Ok(String::from_utf8(memory(device.invoke(&WALLET.component(), 5, params)?, 0)?)?)
+}
+
+/// Charges the wallet's card; gives the charge for the bank, or what the wallet returns instead.
+pub fn charge(
+    device: &Device,
+    amount: u32,
+    payee: &str,
+    reference: &[u8],
+) -> Result<std::result::Result<Vec<u8>, u32>> {
+    let params = vec![
+        Param::ValueInput(amount, 0),
+        Param::MemrefInput(payee.into()),
+        Param::MemrefInput(reference.into()),
+        Param::MemrefOutput { capacity: 320, data: Vec::new() },
+    ];
+    match device.try_invoke(&WALLET.component(), 6, params)? {
+        Ok(params) => memory(params, 3).map(Ok),
+        Err(code) => Ok(Err(code)),
+    }
 }
 
 /// What the wallet has done so far.

@@ -1,5 +1,6 @@
 //! Everything that the demo has running, and what it has learned of it.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -11,10 +12,12 @@ use tamarack_tee::Params;
 
 use super::impostor::Impostor;
 use super::otrp::OtrpImpostor;
+use super::panel::Panel;
 use super::process::{self, Process};
 use super::relay::Relay;
 use super::rest::Rest;
 use super::tas;
+use super::tpm::{Platform, Tpm};
 
 /// User id that a Broker takes when the demo is run by root.
 const BROKER_UIDS: [u32; 3] = [61_901, 61_902, 61_903];
@@ -68,6 +71,8 @@ impl Cast {
 pub struct World {
     /// Who speaks what.
     pub cast: Cast,
+    /// Where the devices' roots of trust are.
+    pub platform: Platform,
     /// Folder with all of it; removed at the end.
     pub dir: PathBuf,
     /// Carries and records every message.
@@ -77,6 +82,8 @@ pub struct World {
     tam: Option<Process>,
     rest: Option<Rest>,
     devices: Vec<Device>,
+    /// Their TPMs, if they have some.
+    tpms: BTreeMap<char, Tpm>,
     /// Tokens of the two providers.
     pub tokens: Vec<String>,
     /// Receipts of the wallet, with the key that must have signed them.
@@ -93,6 +100,8 @@ pub struct World {
     pub aiks: Option<Vec<u8>>,
     /// Answers OCSP requests about the TAM's certificate.
     ocsp: Option<Process>,
+    /// The person at the devices.
+    pub panel: Option<Panel>,
 }
 
 /// A receipt, as a merchant keeps it.
@@ -132,7 +141,7 @@ pub struct Digests {
 
 impl World {
     /// A new folder, and a relay without a TAM behind it.
-    pub fn new(cast: Cast) -> Result<Self> {
+    pub fn new(cast: Cast, platform: Platform) -> Result<Self> {
         let mut random = [0; 8];
         let crypto = tamarack_crypto_aws_lc::provider();
         crypto.random.fill(&mut random).map_err(|e| anyhow::anyhow!("{e}"))?;
@@ -142,6 +151,8 @@ impl World {
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o711))?;
         Ok(Self {
             cast,
+            platform,
+            tpms: BTreeMap::new(),
             dir,
             relay: Relay::start()?,
             crypto,
@@ -156,6 +167,7 @@ impl World {
             other_tam: None,
             aiks: None,
             ocsp: None,
+            panel: None,
         })
     }
 
@@ -193,6 +205,11 @@ impl World {
         Ok(pid)
     }
 
+    /// Process id of the TAM.
+    pub fn tam_pid(&self) -> Result<u32> {
+        Ok(self.tam.as_ref().context("the TAM is not running")?.pid())
+    }
+
     /// SIGKILL for the TAM.
     pub fn kill_tam(&mut self) -> Result<()> {
         self.tam.take().context("the TAM is not running")?.kill()
@@ -224,19 +241,30 @@ impl World {
     pub fn start_device(&mut self, name: char) -> Result<()> {
         let folder = self.path(&format!("device-{name}"));
         let protocol = self.cast.protocol(name);
+        if self.platform == Platform::Tpm {
+            self.tpms.insert(name, Tpm::start(&self.dir.join(format!("tpm-{name}")))?);
+        }
         self.make_device(name, protocol, &folder)?;
         self.certify_device(name, &folder)?;
+        if self.panel.is_none() {
+            self.panel = Some(Panel::open(&self.path("panel"))?);
+        }
         let (broker, first) = self.run_device(name, &[])?;
         let dir = PathBuf::from(folder);
         self.devices.push(Device { name, dir, broker, first, protocol, teep_key: None });
         Ok(())
     }
 
-    /// Stops a device and starts it again with these arguments of `agent run`.
-    pub fn restart_device(&mut self, name: char, more: &[&str]) -> Result<()> {
+    /// Stops a device, if it runs.
+    pub fn stop_device(&mut self, name: char) -> Result<()> {
         let device = self.device_mut(name)?;
         device.broker.kill()?;
-        process::wait_for_end(device.first.pid)?;
+        process::wait_for_end(device.first.pid)
+    }
+
+    /// Stops a device and starts it again with these arguments of `agent run`.
+    pub fn restart_device(&mut self, name: char, more: &[&str]) -> Result<()> {
+        self.stop_device(name)?;
         let (broker, first) = self.run_device(name, more)?;
         let device = self.device_mut(name)?;
         (device.broker, device.first) = (broker, first);
@@ -247,7 +275,10 @@ impl World {
         let folder = self.path(&format!("device-{name}"));
         let number = usize::from(name as u8 - b'a') % BROKER_UIDS.len();
         let uid = BROKER_UIDS[number].to_string();
+        let panel = self.path("panel");
         let mut args = vec!["agent", "run", &folder];
+        // All alike: whether there is a panel is measured.
+        args.extend(["--panel", &panel]);
         args.extend(more);
         let without_uid = args.len();
         if is_root() {
@@ -264,7 +295,11 @@ impl World {
     fn make_device(&self, name: char, protocol: Protocol, folder: &str) -> Result<()> {
         let (tam, acme) = (self.path("tam-ca.pem"), self.path("developer-ca.pem"));
         let texts = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
-        let mut args = texts(&["agent", "init", folder, "--fuse", &self.path(&format!("fuse-{name}"))]);
+        let mut args = texts(&["agent", "init", folder]);
+        match self.tpms.get(&name) {
+            None => args.extend(texts(&["--fuse", &self.path(&format!("fuse-{name}"))])),
+            Some(tpm) => args.extend(texts(&["--root", &tpm.root()])),
+        }
         match protocol {
             Protocol::Teep => {
                 // The second maker's devices know the TAM by its keys, those of the first by a name under a root.
@@ -396,6 +431,7 @@ impl Drop for World {
         self.devices.clear();
         self.tam = None;
         self.ocsp = None;
+        self.tpms.clear();
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
@@ -413,6 +449,12 @@ fn connect(dir: &Path) -> Result<Client> {
 pub type Refused = Option<Code>;
 
 impl Device {
+    /// A device in this folder that the demo does not count among its own.
+    pub fn of(dir: PathBuf, broker: Process) -> Result<Self> {
+        let first = connect(&dir)?.status()?;
+        Ok(Self { name: '?', dir, broker, first, protocol: Protocol::Teep, teep_key: None })
+    }
+
     /// A normal app's connection.
     pub fn app(&self) -> Result<Client> {
         connect(&self.dir)
@@ -453,12 +495,19 @@ impl Device {
 
     /// Invokes one command in a session of its own.
     pub fn invoke(&self, ta: &ComponentId, command: u32, params: Params) -> Result<Params> {
+        match self.try_invoke(ta, command, params)? {
+            Ok(params) => Ok(params),
+            Err(code) => anyhow::bail!("the TA returned {code:#010x}"),
+        }
+    }
+
+    /// The same, of which the TA may return something else than success.
+    pub fn try_invoke(&self, ta: &ComponentId, command: u32, params: Params) -> Result<Result<Params, u32>> {
         let mut app = self.app()?;
         let session = app.open_session(Target::Component(ta.clone()), None, Vec::new())?;
         let returned = app.invoke(session, command, params)?;
         app.close_session(session)?;
-        ensure!(returned.code == 0, "the TA returned {:#010x}", returned.code);
-        Ok(returned.params)
+        Ok(if returned.code == 0 { Ok(returned.params) } else { Err(returned.code) })
     }
 
     /// Sequence number of an installed manifest.

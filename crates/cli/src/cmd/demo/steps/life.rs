@@ -104,7 +104,7 @@ pub fn attested(world: &mut World, story: &mut Story) -> Result<()> {
 }
 
 /// Pays as a merchant would be paid, and keeps the receipt.
-fn pay(world: &mut World, amount: u32, payee: &str) -> Result<tas::Paid> {
+pub fn pay(world: &mut World, amount: u32, payee: &str) -> Result<tas::Paid> {
     let mut reference = vec![0; 16];
     world.crypto.random.fill(&mut reference).map_err(|e| anyhow::anyhow!("{e}"))?;
     let device = world.device('a')?;

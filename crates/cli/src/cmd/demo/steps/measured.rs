@@ -6,7 +6,8 @@ use tamarack_model::codes;
 use tamarack_teep::{ErrCode, Message, SignedMessage};
 
 use crate::cmd::demo::story::{Refusal, Story};
-use crate::cmd::demo::world::World;
+use crate::cmd::demo::tpm::Platform;
+use crate::cmd::demo::world::{Digests, World};
 use crate::ta_yaml::{DEFAULT_CLASS, DEFAULT_VENDOR};
 
 /// A text of the program, of which one letter is changed.
@@ -16,10 +17,16 @@ const TEXT: &[u8] = b"this command is for the launcher of the TEE only";
 fn release(world: &World, story: &mut Story) -> Result<()> {
     let (key, corim) = (world.path("maker.key"), world.path("maker.corim"));
     world.run(&["pki", "key", &key])?;
-    let measured = String::from_utf8(world.run(&["agent", "measure", &world.path("device-a")])?)?;
+    let measured =
+        String::from_utf8(world.run(&["agent", "measure", &world.path("device-a"), "--panel"])?)?;
     let mut args = vec!["reference", "make", "--key", &key, "--signer", "the maker", "--tag", "demo-tee"];
     args.extend(["--vendor", DEFAULT_VENDOR, "--class", DEFAULT_CLASS, "--days", "30", "--out", &corim]);
     args.extend(measured.lines().flat_map(|line| ["--component", line]));
+    // Nothing is booted on an emulated TPM, so that its registers are as they are after a reset.
+    let boot = [0, 2, 4, 7].map(|pcr| format!("urn:x-tamarack:tpm:pcr:{pcr}=sha256:{}", "00".repeat(32)));
+    if world.platform == Platform::Tpm {
+        args.extend(boot.iter().flat_map(|line| ["--component", line]));
+    }
     world.run(&args)?;
     let scope = format!("/{DEFAULT_CLASS}");
     world.operate(&["reference", "provider", "add", "maker", "--key", &key, "--scope", &scope])?;
@@ -63,6 +70,9 @@ pub fn modified_agent(world: &mut World, story: &mut Story) -> Result<()> {
 
     let modified = modify(world)?;
     let before = world.digests()?;
+    if world.platform == Platform::Tpm {
+        return refused_by_tpm(world, story, &modified, before);
+    }
     world.restart_device('a', &["--agent", &modified])?;
     let status = world.device('a')?.status()?;
     ensure!(status.state_digest == genuine.state_digest, "the modified Agent has not the device's storage");
@@ -89,5 +99,26 @@ pub fn modified_agent(world: &mut World, story: &mut Story) -> Result<()> {
     story.say("the genuine Agent starts again, and gets through");
     // The values stay in force: whatever follows has to run what was released, or be released too.
     story.unchanged(&world.digests()?);
+    Ok(())
+}
+
+/// A TPM does not let it come that far.
+fn refused_by_tpm(world: &mut World, story: &mut Story, modified: &str, before: Digests) -> Result<()> {
+    let Err(error) = world.restart_device('a', &["--agent", modified]) else {
+        bail!("the TPM releases the device's secret to a modified Agent");
+    };
+    let code = codes::TPM_SEALED;
+    ensure!(
+        error.to_string().contains(&code.to_string()),
+        "the modified Agent does not start, but why: {error}"
+    );
+    world.restart_device('a', &[])?;
+    let attempt = "device a starts an Agent with one letter changed: its launcher measures it into the TPM";
+    let answer = "the root secret stays sealed".into();
+    let after = world.digests()?;
+    story.refused(Refusal { attempt, by: "the TPM", answer, code }, &before, &after)?;
+    ensure!(world.device('a')?.policy_check()?.is_none(), "the genuine Agent is refused");
+    story.say("the genuine Agent starts again, and gets through");
+    story.unchanged(&after);
     Ok(())
 }

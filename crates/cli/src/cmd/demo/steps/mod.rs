@@ -4,6 +4,7 @@ mod attacks_on_device;
 mod attacks_on_tam;
 mod attacks_on_tee;
 mod both;
+mod card;
 mod governed;
 mod life;
 mod measured;
@@ -12,6 +13,8 @@ mod owner;
 mod relay_attacks;
 mod replay;
 mod setup;
+mod storage;
+mod vault;
 
 use anyhow::Result;
 
@@ -47,7 +50,7 @@ pub fn steps(cast: Cast) -> &'static [Step] {
     }
 }
 
-const TEEP: [Step; 25] = [
+const TEEP: [Step; 29] = [
     step("pki", "Separate authorities for TAMs, TEEs and developers", setup::pki),
     step("tam-up", "A TAM starts", setup::tam_up),
     shown("tee-up", "Two devices start: Brokers and TEEs in processes of their own", setup::tee_up),
@@ -59,6 +62,7 @@ const TEEP: [Step; 25] = [
     step("publish-v2", "The developer publishes version 2", life::publish_v2),
     step("policy-update", "The device fetches the update", life::policy_update),
     shown("state-survived", "Key and counter of the wallet live on", life::state_survived),
+    shown("wallet-card", "Card data from the bank, and a person's word for a payment", card::wallet_card),
     shown("owner-denies", "The device's owner is asked, approves and denies", owner::denies),
     shown("refuse-downgrade", "Stolen TAM key: back to the old version", attacks_on_device::downgrade),
     shown("refuse-replay", "Old messages, sent again", replay::replay),
@@ -72,6 +76,9 @@ const TEEP: [Step; 25] = [
         "The Broker's user reads the TEE's memory and files",
         attacks_on_tee::memory_read,
     ),
+    shown("vault-release", "A tenant's key for a TA that proves itself, and for nobody else", vault::release),
+    shown("refuse-stolen-storage", "A thief has a device's disk", storage::stolen_storage),
+    shown("refuse-clone", "A copy of everything that can be copied", storage::clone),
     step("unrequest-delete", "The app is done with its TA: its data is erased", life::unrequest_delete),
     step("revoke-ta", "A revoked TA loses the actuator at once", governed::revoke_ta),
     shown("two-makers", "Another maker's device joins: one TAM, one TA published once", governed::two_makers),
