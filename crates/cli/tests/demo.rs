@@ -28,6 +28,7 @@ const TEEP_STEPS: [&str; 28] = [
     "refuse-unattested-device",
     "refuse-tampered-relay",
     "refuse-memory-read",
+    "vault-release",
     "refuse-stolen-storage",
     "refuse-clone",
     "unrequest-delete",
