@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value as Json;
 
-const TEEP_STEPS: [&str; 28] = [
+const TEEP_STEPS: [&str; 29] = [
     "pki",
     "tam-up",
     "tee-up",
