@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value as Json;
 
-const TEEP_STEPS: [&str; 27] = [
+const TEEP_STEPS: [&str; 29] = [
     "pki",
     "tam-up",
     "tee-up",
@@ -18,6 +18,7 @@ const TEEP_STEPS: [&str; 27] = [
     "publish-v2",
     "policy-update",
     "state-survived",
+    "wallet-card",
     "owner-denies",
     "refuse-downgrade",
     "refuse-replay",
@@ -27,6 +28,7 @@ const TEEP_STEPS: [&str; 27] = [
     "refuse-unattested-device",
     "refuse-tampered-relay",
     "refuse-memory-read",
+    "vault-release",
     "refuse-stolen-storage",
     "refuse-clone",
     "unrequest-delete",

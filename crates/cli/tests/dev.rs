@@ -61,4 +61,44 @@ fn a_developer_pushes_until_the_device_attests() {
     let refused = tamarack(folder, &["ta", "push", "hello/ta.yaml", "--to", "world/device"]);
     let talk = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && talk.contains("error[TMK-"), "{talk}");
+    personalize(folder, port);
+}
+
+/// Data for the TA on this one device, by the key in its Evidence; then it is nowhere but in the TEE.
+fn personalize(folder: &Path, port: u16) {
+    const SECRET: &str = "card 4012888888881881";
+    let url = format!("http://127.0.0.1:{port}");
+    let remote = ["--url", &url, "--token-file", "world/operator.token"];
+    let listed = tamarack(folder, &[&["tam", "devices", "--json"][..], &remote].concat());
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let device = listed[0]["id"].as_str().or(listed["items"][0]["id"].as_str()).unwrap();
+    let card = folder.join("card");
+    std::fs::write(&card, SECRET).unwrap();
+    let common =
+        ["--provider", "dev", "--device", device, "--ta", "hello/ta.yaml", "--key", "world/developer.key"];
+    let args = |more: &[&'static str]| -> Vec<&str> {
+        [&["ta", "personalize", "card"][..], &remote, &common, more].concat()
+    };
+    // A device of another maker than the provider wants.
+    let refused = tamarack(folder, &args(&["--tee-ca", "world/tam-ca.pem"]));
+    let talk = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && talk.contains("TMK-3005"), "{talk}");
+
+    let mut given = Command::new(TAMARACK)
+        .args(args(&["--tee-ca", "world/tee-ca.pem", "--wait"]))
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    while given.try_wait().unwrap().is_none() && begin.elapsed() < Duration::from_secs(30) {
+        assert!(tamarack(folder, &["app", "--device", "world/device", "policy-check"]).status.success());
+    }
+    let output = given.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("proved by its Evidence"), "{text}");
+    std::fs::remove_file(&card).unwrap();
+    let found =
+        Command::new("grep").args(["-rla", "4012888888881881", "."]).current_dir(folder).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "", "files that hold the data");
 }

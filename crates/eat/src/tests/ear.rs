@@ -169,11 +169,7 @@ fn with(label: i64, write: impl FnOnce(&mut Encoder) -> &mut Encoder) -> Vec<u8>
 }
 
 /// A submodule "tee" with status 2 and one more member.
-fn submodule<'e>(
-    e: &'e mut Encoder,
-    label: i64,
-    write: impl FnOnce(&mut Encoder) -> &mut Encoder,
-) -> &'e mut Encoder {
+fn submodule(e: &mut Encoder, label: i64, write: impl FnOnce(&mut Encoder) -> &mut Encoder) -> &mut Encoder {
     e.map_with(|map| {
         map.text("tee", |e| {
             e.map_with(|map| {
@@ -183,7 +179,7 @@ fn submodule<'e>(
     })
 }
 
-fn one_claim<'e>(e: &'e mut Encoder, label: i64, claim: i64) -> &'e mut Encoder {
+fn one_claim(e: &mut Encoder, label: i64, claim: i64) -> &mut Encoder {
     e.map_with(|map| {
         map.int(label, |e| e.int(claim));
     })

@@ -150,7 +150,7 @@ fn k7_a_tenant_has_providers_of_reference_values_of_its_own() {
     let tenant = TenantId::new("other").unwrap();
     let other = NewToken { tenant, role: Role::Operator, provider: None, label: "other".into() };
     let other = add_token(&world.config, &other).unwrap();
-    assert_eq!(list(&other), [operators_row.clone()]);
+    assert_eq!(list(&other), std::slice::from_ref(&operators_row));
 
     assert_eq!(world.api(&operator, "DELETE", path, b"").status, 204);
     assert_eq!(list(&operator), [operators_row]);

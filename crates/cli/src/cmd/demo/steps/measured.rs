@@ -22,11 +22,9 @@ fn release(world: &World, story: &mut Story) -> Result<()> {
     let mut args = vec!["reference", "make", "--key", &key, "--signer", "the maker", "--tag", "demo-tee"];
     args.extend(["--vendor", DEFAULT_VENDOR, "--class", DEFAULT_CLASS, "--days", "30", "--out", &corim]);
     args.extend(measured.lines().flat_map(|line| ["--component", line]));
-    // Nothing is booted on an emulated TPM, so that its registers are as they are after a reset.
-    let boot = [0, 2, 4, 7].map(|pcr| format!("urn:x-tamarack:tpm:pcr:{pcr}=sha256:{}", "00".repeat(32)));
-    if world.platform == Platform::Tpm {
-        args.extend(boot.iter().flat_map(|line| ["--component", line]));
-    }
+    let boot: Vec<String> =
+        boot_registers(world).iter().map(|(name, digest)| format!("{name}=sha256:{digest}")).collect();
+    args.extend(boot.iter().flat_map(|line| ["--component", line]));
     world.run(&args)?;
     let scope = format!("/{DEFAULT_CLASS}");
     world.operate(&["reference", "provider", "add", "maker", "--key", &key, "--scope", &scope])?;
@@ -34,6 +32,17 @@ fn release(world: &World, story: &mut Story) -> Result<()> {
     story.say("the maker signs a CoRIM with the digests of launcher, Agent and configuration; the TAM appraises by it");
     story.fact("released", measured.lines().collect::<Vec<_>>());
     Ok(())
+}
+
+/// The boot that the quotes of the demo's devices show, as names and digests in hexadecimal; none without TPMs. Nothing is
+/// booted on an emulated TPM, so that its registers are as they are after a reset.
+pub fn boot_registers(world: &World) -> Vec<(String, String)> {
+    match world.platform {
+        Platform::Sandbox => Vec::new(),
+        Platform::Tpm => {
+            [0, 2, 4, 7].map(|pcr| (format!("urn:x-tamarack:tpm:pcr:{pcr}"), "00".repeat(32))).to_vec()
+        }
+    }
 }
 
 /// The Agent's program with one letter changed.

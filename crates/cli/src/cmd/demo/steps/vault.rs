@@ -104,7 +104,7 @@ fn key_service(world: &World, tenant: &Tenant) -> Result<KeyService> {
         ..Class::default()
     };
     let (_, response) = query_responses(world, "request-install", 'a').pop().context("no QueryResponse")?;
-    let firmware: Vec<(String, String)> = claims(world, &response)?
+    let mut firmware: Vec<(String, String)> = claims(world, &response)?
         .manifests
         .iter()
         .filter_map(|manifest| match manifest {
@@ -121,6 +121,7 @@ fn key_service(world: &World, tenant: &Tenant) -> Result<KeyService> {
             "the {name} is {shown:?}, released is {this}"
         );
     }
+    firmware.extend(super::measured::boot_registers(world));
     let maker = Environment { class: Some(class), ..Environment::default() };
     let vault = VAULT.component();
     let ta = tamarack_attest::ta_environment(&vault);
