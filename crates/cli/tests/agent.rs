@@ -90,7 +90,7 @@ fn a_device_of_both_protocols_is_made_certified_and_run() {
     let certify = |more: &str| format!("agent certify device --cert {device}{more}");
     fails(at, &certify(""), 2, "--otrp-cert is needed");
     fails(at, &certify(" --firmware-cert x"), 2, "--otrp-cert");
-    fails(at, &certify(" --otrp-cert device/otrp.csr.pem"), 2, "the root are missing");
+    fails(at, &certify(" --otrp-cert device/otrp.csr.pem"), 2, "the root last");
     fails(at, &certify(&format!(" --otrp-cert {firmware}")), 1, "TMK-1205");
     fails(at, &certify(&format!(" --otrp-cert {otrp} --firmware-cert {otrp}")), 1, "firmware key");
     ok(at, &certify(&format!(" --otrp-cert {otrp} --firmware-cert {firmware}")));

@@ -152,4 +152,11 @@ actions! {
     DeviceCertify = "device.certify", Tam, &[TeeCa], own &[], "certify a device's attestation key", "`attest`: the chain ends at a TEE CA that the TAM lists (rules E1, K4)";
     ReferenceSign = "reference.sign", Tam, &[Maker], own &[], "sign reference values for devices", "`attest/reference`: the key of a configured provider, within its scope";
     ResultSign = "result.sign", Tam, &[Verifier], own &[], "sign an Attestation Result about a device", "`attest/result`: the key of a verifier that is listed, within its makers and models (rule E3)";
+
+    // The verifier.
+    VerifierAsk = "verifier.ask", Verifier, EVERYBODY, own &[], "have a nonce for Evidence, and the verifier's public key", "`verifier/http.rs`: open";
+    VerifierAppraise = "verifier.appraise", Verifier, EVERYBODY, own &[], "have Evidence appraised", "`verifier/http.rs`: open; a result names nonce and key, and is worth nothing to others";
+    VerifierReferenceList = "verifier.references.list", Verifier, &[Role::Verifier], own &[], "list the verifier's reference values", "`verifier/http.rs`: its operator's token";
+    VerifierReferenceAdd = "verifier.references.add", Verifier, &[Role::Verifier], own &[], "give the verifier signed reference values", "`verifier/http.rs`: its operator's token, then `attest/reference`";
+    VerifierReferenceDeactivate = "verifier.references.deactivate", Verifier, &[Role::Verifier], own &[], "take its reference values out of force", "`verifier/http.rs`: its operator's token";
 }

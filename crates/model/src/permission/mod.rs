@@ -35,7 +35,7 @@ pub enum Role {
     Maker,
     /// The authority that certifies devices' attestation keys.
     TeeCa,
-    /// Who appraises Evidence for a TAM: the key that signs Attestation Results.
+    /// Who appraises Evidence for a TAM: the key that signs Attestation Results, and the token of the verifier's operator.
     Verifier,
 }
 
@@ -85,7 +85,9 @@ impl Role {
             Self::DeviceOwner => "the owner's key, enrolled in the device",
             Self::Maker => "the blank device, the device authority's key, the key for reference values",
             Self::TeeCa => "the key of a TEE CA that the TAM lists",
-            Self::Verifier => "the key for Attestation Results that the TAM lists",
+            Self::Verifier => {
+                "the key for Attestation Results that the TAM lists, and its own operator's token"
+            }
         }
     }
 
@@ -135,11 +137,14 @@ pub enum Place {
     Device,
     /// A signed object that the TAM judges.
     Tam,
+    /// The verifier over HTTP.
+    Verifier,
 }
 
 impl Place {
     /// All of them, in the order of the matrix.
-    pub const ALL: [Self; 5] = [Self::Rest, Self::Endpoint, Self::Socket, Self::Device, Self::Tam];
+    pub const ALL: [Self; 6] =
+        [Self::Rest, Self::Endpoint, Self::Socket, Self::Device, Self::Tam, Self::Verifier];
 
     /// A heading.
     pub fn title(self) -> &'static str {
@@ -149,6 +154,7 @@ impl Place {
             Self::Socket => "Socket of normal apps, channel to the TEE",
             Self::Device => "Signed objects, judged by the Agent in the TEE",
             Self::Tam => "Signed objects, judged by the TAM",
+            Self::Verifier => "The verifier over HTTP",
         }
     }
 }
@@ -187,7 +193,7 @@ pub fn enforced(role: Role, action: Action) -> String {
                 .into()
         }
         (Place::Socket, _) => "`broker/server.rs` `is_ours`: another user id; the folder is 0700".into(),
-        (Place::Endpoint | Place::Device | Place::Tam, _) => row.check.into(),
+        (Place::Endpoint | Place::Device | Place::Tam | Place::Verifier, _) => row.check.into(),
     }
 }
 

@@ -56,7 +56,7 @@ fn refusals_change_nothing() {
         ("cut", &token, next[..next.len() - 1].to_vec(), (422, "TMK-2001")),
         ("too large", &token, vec![0; world.config.limits.body + 1], (413, "TMK-1402")),
     ];
-    // That somebody was refused something stands in the log; what was changed does.
+    // A refusal changes nothing, though the log tells that there was one.
     let changes = |world: &World| {
         world.audit().into_iter().filter(|record| record["action"] != "refused").collect::<Vec<_>>()
     };

@@ -10,6 +10,7 @@ mod pair;
 mod rest;
 mod socket;
 mod tam;
+mod verifier;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ fn every_cell_of_the_permission_matrix_is_enforced() {
     };
     let world = rest::World::new();
     timed("REST interface and endpoints", &mut |observed| world.try_all(observed));
+    timed("the verifier", &mut |observed| verifier::try_all(&world, observed));
     // Another TAM, without what was tried on the first.
     let world = rest::World::new();
     timed("socket and channel", &mut |observed| socket::try_all(&world, observed));

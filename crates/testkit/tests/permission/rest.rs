@@ -172,7 +172,7 @@ impl World {
     }
 
     /// What a role shows to be let in.
-    fn token(&self, role: Role) -> Option<&str> {
+    pub fn token(&self, role: Role) -> Option<&str> {
         match role {
             Role::Operator => Some(&self.operator),
             Role::Provider => Some(&self.provider),

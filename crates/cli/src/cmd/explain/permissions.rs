@@ -50,14 +50,14 @@ fn of(place: Place) -> impl Iterator<Item = Action> {
 
 /// All roles, as columns of text.
 fn matrix() -> String {
-    let mut text = format!("{:<24}", "");
+    let mut text = format!("{:<31}", "");
     for role in Role::ALL {
         text += &format!(" {:>9}", role.name());
     }
     for place in Place::ALL {
         text += &format!("\n\n{}", place.title());
         for action in of(place) {
-            text += &format!("\n{:<24}", action.id());
+            text += &format!("\n{:<31}", action.id());
             for role in Role::ALL {
                 text += &format!(" {:>9}", mark(permits(role, action)));
             }
@@ -73,7 +73,7 @@ fn one(role: Role) -> String {
         text += &format!("\n{}\n", place.title());
         for action in of(place) {
             let (grant, check) = (permits(role, action), enforced(role, action));
-            text += &format!("{:<8} {:<24} {}\n{:9}{check}\n", grant.name(), action.id(), action.what(), "");
+            text += &format!("{:<8} {:<31} {}\n{:9}{check}\n", grant.name(), action.id(), action.what(), "");
         }
     }
     text
@@ -130,6 +130,7 @@ fn decided(place: Place) -> &'static str {
             "A key serves one purpose (rule K5), and an anchor sealed in the device vouches for it; an object that another role's key signed is \
              refused and changes nothing."
         }
+        Place::Verifier => "It has one token, its operator's; a TAM's tokens are worth nothing here.",
         Place::Tam => "The same at the TAM, with the authorities and keys of its configuration.",
     }
 }
