@@ -159,7 +159,7 @@ fn r6_components_that_a_newer_manifest_drops_are_removed() {
         let payload = |key: &str| Payload::integrated(key, key.as_bytes().to_vec(), &provider());
         Builder::new(wallet("suit"), sequence)
             .component(Component::new(wallet("ta"), payload("#ta")))
-            .component(Component::new(wallet("data"), payload("#data")))
+            .component(Component::new(wallet("map"), payload("#map")))
     };
     world.exchange(Script::install(sign_manifest(1, two(1)))).expect_success();
     assert_eq!(world.agent.status().unwrap().components.len(), 2);
