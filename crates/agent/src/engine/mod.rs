@@ -488,6 +488,12 @@ impl Transaction {
         for (data, manifest) in slots::personalizations(&self.journal, platform, &owner)? {
             if manifest == id && !listed.contains(&data) {
                 slots::remove_personalization(&mut self.journal, &owner, &data);
+                if let Some(ta) = data.personalized_ta()
+                    && let Some(ta) = slots::component(&self.journal, platform, &owner, &ta)?
+                {
+                    let journal = &mut self.journal;
+                    ta::objects::forget_personalization(journal, platform, &owner, &ta.manifest)?;
+                }
             }
         }
         let (epoch, sequence) = (anchor.epoch, machine.manifest().sequence_number);

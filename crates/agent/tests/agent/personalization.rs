@@ -201,3 +201,23 @@ fn personalization_data_is_bounded() {
     world.refused(Script::install(card(1, &key, 1, &vec![0; limit + 1])), FAILED, codes::SUIT_LIMIT);
     world.exchange(Script::install(card(1, &key, 1, &vec![0; limit]))).expect_success();
 }
+
+#[test]
+fn a_manifest_that_drops_the_data_takes_it_away() {
+    let mut world = World::new();
+    let key = decryption_key(&world);
+    let both = |sequence, card: bool| {
+        let ta = Payload::integrated("#ta", b"wallet".to_vec(), &provider());
+        let mut builder = Builder::new(wallet("suit"), sequence).component(Component::new(wallet("ta"), ta));
+        if card {
+            let to = [To::Key(Recipient { key: &key, kid: None })];
+            let sealed = Payload::sealed(CARD, &to, &provider()).unwrap();
+            builder = builder.component(Component::new(data(), sealed));
+        }
+        Script::install(sign_manifest(1, builder))
+    };
+    world.exchange(both(1, true)).expect_success();
+    assert_eq!(read_card(&mut world).unwrap(), CARD);
+    world.exchange(both(2, false)).expect_success();
+    assert!(read_card(&mut world).is_err());
+}
