@@ -7,7 +7,7 @@
 //! | [`read_body`] | bodies bounded in size and time |
 //! | [`client`] | a client of other services |
 //! | [`gate`] | requests per address |
-//! | [`reference`], [`lists`] | providers of reference values, revocation lists |
+//! | [`mod@reference`], [`lists`] | providers of reference values, revocation lists |
 //! | [`Service`], [`run`], [`start`] | a router from its first connection to its last |
 #![forbid(unsafe_code)]
 

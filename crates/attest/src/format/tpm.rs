@@ -1,7 +1,7 @@
 //! TPM 2.0 quotes: what a TPM signs about the boot of the machine that it is part of.
 //!
 //! A quote comes in two ways. In Evidence of our own TEE it is the submodule [`TpmQuote`] of the claims that the same key signs
-//! ([`check_submodule`]). A machine that has a TPM and none of our launchers sends it as a format of its own, [`FORMAT`]:
+//! (`check_submodule`). A machine that has a TPM and none of our launchers sends it as a format of its own, [`FORMAT`]:
 //! unsigned claims (UCCS, RFC 9781) with cnf, eat_nonce, eat_profile and `{"tpm": bytes}`, where the bytes are CBOR:
 //!
 //! | element of the array | type |
