@@ -48,8 +48,7 @@ impl Onlooker<'_> {
                     self.bytes(plain.expose(), depth, found);
                 }
             }
-        }
-        if let Some(contents) = der(bytes) {
+        } else if let Some(contents) = der(bytes) {
             contents.iter().for_each(|content| self.bytes(content, depth, found));
         }
         if let Ok(text) = std::str::from_utf8(bytes) {
@@ -127,8 +126,12 @@ impl Onlooker<'_> {
     }
 }
 
-/// The contents of the DER elements that `bytes` consist of; a BIT STRING also without its first byte.
+/// The contents of the DER elements that `bytes` consist of; a BIT STRING also without its first byte. What can be printed is
+/// text and no DER, though it may walk like it: `{"` would be an element of 34 bytes.
 fn der(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return None;
+    }
     let mut rest = bytes;
     let mut contents = Vec::new();
     while !rest.is_empty() {
@@ -148,4 +151,13 @@ fn der(bytes: &[u8]) -> Option<Vec<&[u8]>> {
         rest = &after[length..];
     }
     Some(contents)
+}
+
+#[test]
+fn json_is_not_taken_for_der() {
+    // As DER: an element of 34 bytes, and one of 100.
+    let json = format!(r#"{{"GetDeviceTEEStateResponse":{{"payload":"{:095}"}}"#, 0);
+    assert_eq!((json.as_bytes()[1], json.as_bytes()[37], json.len()), (34, 100, 2 + 34 + 2 + 100));
+    assert_eq!(der(json.as_bytes()), None);
+    assert_eq!(der(&[4, 2, 8, 9, 3, 2, 0, 7]), Some(vec![&[8, 9][..], &[0, 7], &[7]]));
 }
