@@ -19,7 +19,14 @@ use clap::Parser;
 
 /// Provision and manage Trusted Applications in Trusted Execution Environments.
 #[derive(Parser)]
-#[command(name = "tamarack", version, about, max_term_width = 110)]
+#[command(
+    name = "tamarack",
+    version,
+    about,
+    max_term_width = 110,
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 the command line or an input is wrong. \
+                  `tamarack explain CODE` says more about an error."
+)]
 struct Cli {
     #[command(subcommand)]
     command: cmd::Command,

@@ -1,7 +1,9 @@
+use serde_json::Value;
+
 use crate::fail::Outcome;
 
 /// Prints one JSON document to standard output. A closed pipe is not an error of the command.
-pub fn json(value: &serde_json::Value) -> Outcome {
+pub fn json(value: &Value) -> Outcome {
     lines(&format!("{value:#}"))
 }
 
@@ -10,6 +12,18 @@ pub fn lines(text: &str) -> Outcome {
     use std::io::Write;
     let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end_matches('\n'));
     Ok(())
+}
+
+/// Prints a list: as JSON, or a line for each item; `none` says that there is none.
+pub fn list(items: Vec<Value>, json: bool, none: &str, line: impl FnMut(&Value) -> String) -> Outcome {
+    if json {
+        return self::json(&Value::Array(items));
+    }
+    if items.is_empty() {
+        eprintln!("{none}");
+        return Ok(());
+    }
+    lines(&items.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 /// Logs of a service go to standard error. A subscriber that is there already is kept.

@@ -17,7 +17,7 @@ use crate::keys;
 pub struct Connection {
     /// URL of the TAM, such as `https://tam.example`
     #[arg(long, env = "TAMARACK_URL")]
-    pub url: String,
+    pub url: Option<String>,
     /// API token
     #[arg(long, env = "TAMARACK_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
     pub token: Option<String>,
@@ -47,7 +47,7 @@ pub struct Rest {
 pub struct Open {
     /// URL of the service, such as `https://verifier.example`
     #[arg(long)]
-    pub url: String,
+    pub url: Option<String>,
     /// Certificates to trust for HTTPS besides the system's, PEM
     #[arg(long, env = "TAMARACK_TLS_ROOT")]
     pub root: Option<PathBuf>,
@@ -59,8 +59,10 @@ pub struct Open {
 impl Open {
     /// Asks, and gives the body of a success as it is.
     pub fn ask(&self, path: &str, body: Option<(&str, Vec<u8>)>) -> Outcome<Vec<u8>> {
-        let url = format!("{}{path}", self.url.trim_end_matches('/'));
-        let agent = agent(&self.url, self.root.as_deref(), self.allow_plain_http)?;
+        let missing = || Fail::input(codes::USAGE, "say with --url where the service is");
+        let base = self.url.as_deref().ok_or_else(missing)?;
+        let url = format!("{}{path}", base.trim_end_matches('/'));
+        let agent = agent(base, self.root.as_deref(), self.allow_plain_http)?;
         let failed = |e: ureq::Error| Fail::new(codes::HTTP_PEER, format_args!("no answer from {url}: {e}"));
         let mut response = match body {
             None => agent.get(&url).call(),
@@ -87,7 +89,8 @@ fn agent(url: &str, root: Option<&Path>, allow_plain_http: bool) -> Outcome<Agen
 impl Rest {
     /// Reads the token and the roots; nothing is sent yet.
     pub fn new(connection: &Connection) -> Outcome<Self> {
-        let url = connection.url.trim_end_matches('/');
+        let missing = || Fail::input(codes::USAGE, "give the TAM with --url or TAMARACK_URL");
+        let url = connection.url.as_deref().ok_or_else(missing)?.trim_end_matches('/');
         let agent = agent(url, connection.root.as_deref(), connection.allow_plain_http)?;
         let token = match (&connection.token, &connection.token_file) {
             (Some(token), _) => token.clone(),

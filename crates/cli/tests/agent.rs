@@ -1,46 +1,13 @@
 //! A device by hand: made, certified, run, asked; and what it says when it is used wrongly.
 
-use std::io::{BufRead, BufReader};
+mod support;
+
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use support::{Running, fails, ok};
 
 const VALVE: &str = "com.acme/510b1e5c-0f5a-4b0a-8a7e-4e6b0c7d1102";
-
-fn tamarack(folder: &Path, args: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tamarack"))
-        .args(args.split(' '))
-        .current_dir(folder)
-        .output()
-        .expect("the program starts")
-}
-
-fn ok(folder: &Path, args: &str) -> String {
-    let output = tamarack(folder, args);
-    assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The command ends with this exit code and says this.
-fn fails(folder: &Path, args: &str, code: i32, says: &str) {
-    let output = tamarack(folder, args);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args}: {said}");
-    assert!(said.contains(says), "{args}: {said}");
-}
-
-/// Starts the Broker of the folder `device`, and gives the line that it prints when it is ready.
-fn run(at: &Path) -> (Child, serde_json::Value) {
-    let mut broker = Command::new(env!("CARGO_BIN_EXE_tamarack"))
-        .args(["agent", "run", "device"])
-        .current_dir(at)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(broker.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (broker, serde_json::from_str(&line).expect("a line of JSON"))
-}
 
 /// Certifies a request of the device; gives the certificate with its CA's behind it.
 fn certify(at: &Path, ca: &str, role: &str, request: &str) -> String {
@@ -65,7 +32,6 @@ fn a_device_of_both_protocols_is_made_certified_and_run() {
 
     let init = "agent init device --fuse fuse --protocol both --tam-anchor tam-ca.pem=https://tam.example \
                 --otrp-anchor tam-ca.pem=1.3.6.1.4.1.61999.2.1 --signer-anchor acme.pub:com.acme@acme --tee-name valve-tee";
-    let init = &init.split_whitespace().collect::<Vec<_>>().join(" ");
     fails(at, &init.replace(" --protocol both", ""), 2, "--protocol otrp or both");
     fails(
         at,
@@ -95,13 +61,13 @@ fn a_device_of_both_protocols_is_made_certified_and_run() {
     fails(at, &certify(&format!(" --otrp-cert {otrp} --firmware-cert {otrp}")), 1, "firmware key");
     ok(at, &certify(&format!(" --otrp-cert {otrp} --firmware-cert {firmware}")));
 
-    let (mut broker, ready) = run(at);
-    assert_eq!(ready["otrp"], serde_json::json!({ "tee": "valve-tee", "ready": true }));
-    let listed: serde_json::Value = serde_json::from_str(&ok(at, "app --device device list --json")).unwrap();
+    let device = Running::start(at, "agent run device");
+    let ready = &device.ready;
+    assert_eq!(ready["otrp"], json!({ "tee": "valve-tee", "ready": true }));
+    let listed = support::json(at, "app --device device list --json");
     assert_eq!(listed["otrp"], ready["otrp"]);
-    assert_eq!(listed["domains"], serde_json::json!([]));
-    broker.kill().unwrap();
-    broker.wait().unwrap();
+    assert_eq!(listed["domains"], json!([]));
+    drop(device);
 }
 
 #[test]
@@ -117,10 +83,10 @@ fn a_device_of_otrp_needs_neither_teep_nor_firmware() {
     let device = certify(at, "tee-ca", "tee", "device/device.csr");
     let otrp = certify(at, "tee-ca", "otrp-tee", "device/otrp.csr");
     ok(at, &format!("agent certify device --cert {device} --otrp-cert {otrp}"));
-    let (mut broker, ready) = run(at);
+    let device = Running::start(at, "agent run device");
+    let ready = &device.ready;
     assert_eq!(ready["otrp"]["ready"], true);
-    broker.kill().unwrap();
-    broker.wait().unwrap();
+    drop(device);
 
     // And the other way round.
     ok(at, "pki key acme.key");
@@ -151,7 +117,12 @@ fn a_device_is_made_certified_and_run() {
     fails(at, &init.replace("acme.pub:com.acme", "acme.pub"), 2, "FILE[=URI]:PREFIX");
     fails(at, &init.replace("tam-ca.pem=https://tam.example", "tam-ca.pem"), 2, "tam-ca.pem");
     fails(at, &init.replace("acme.pub:", "missing.pub:"), 2, "missing.pub");
-    assert!(!at.join("device/device.json").exists(), "a mistake makes no device");
+    fails(at, &format!("{init} --agent no/agent"), 2, "TMK-0002]: the Agent's program no/agent");
+    fails(at, &format!("{init} --owner acme.key.devices"), 2, "TMK-0002");
+    assert!(
+        !at.join("device/device.json").exists() && !at.join("fuse").exists(),
+        "a mistake makes no device"
+    );
     ok(at, &init);
     fails(at, &init, 2, "holds a device already");
     fails(at, "agent run device", 2, "no certificate yet");
@@ -163,13 +134,14 @@ fn a_device_is_made_certified_and_run() {
     ok(at, "agent certify device --cert device.pem");
     fails(at, "agent certify device --cert device.pem", 2, "certificate already");
 
-    let (mut broker, ready) = run(at);
+    let device = Running::start(at, "agent run device");
+    let ready = &device.ready;
     assert_eq!(ready["ready"], true);
-    assert_eq!(ready["broker"]["pid"], broker.id());
-    assert_ne!(ready["tee"]["pid"], broker.id());
-    assert_eq!(ready["otrp"], serde_json::Value::Null);
+    assert_eq!(ready["broker"]["pid"], device.child.id());
+    assert_ne!(ready["tee"]["pid"], device.child.id());
+    assert_eq!(ready["otrp"], Value::Null);
 
-    let listed: serde_json::Value = serde_json::from_str(&ok(at, "app --device device list --json")).unwrap();
+    let listed = support::json(at, "app --device device list --json");
     assert_eq!(listed["device"], ready["device"]);
     assert_eq!(listed["peripherals"]["valve"], "closed");
     assert_eq!(listed["installed"].as_array().map(Vec::len), Some(0));
@@ -178,6 +150,5 @@ fn a_device_is_made_certified_and_run() {
     fails(at, &format!("app --device device request {VALVE}/ta"), 1, "TMK-1403");
     fails(at, "app --device device request a//b", 2, "a//b");
     fails(at, "agent run device", 1, "");
-    broker.kill().unwrap();
-    broker.wait().unwrap();
+    drop(device);
 }

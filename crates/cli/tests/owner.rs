@@ -1,27 +1,18 @@
 //! An app that is installed with what it needs, on a device whose owner has a say: real processes, one command at a time.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+mod support;
+
+use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
+use support::{module, run_args};
 
-const TAMARACK: &str = env!("CARGO_BIN_EXE_tamarack");
 /// Where nobody answers.
 const NOWHERE: &str = "http://127.0.0.1:1/tam";
 
 struct World {
-    up: Child,
+    up: support::World,
     folder: tempfile::TempDir,
-    url: String,
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = self.up.kill();
-        let _ = self.up.wait();
-    }
 }
 
 /// What a command said.
@@ -48,22 +39,7 @@ impl Said {
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Free a moment ago; nobody else asks for it meanwhile.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let up = Command::new(TAMARACK)
-            .args(["dev", "up", "--dir", "world", "--listen", &format!("127.0.0.1:{port}")])
-            .current_dir(folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let world = Self { up, folder, url: format!("http://127.0.0.1:{port}") };
-        let begin = Instant::now();
-        while !world.at("world/device/app.sock").exists() {
-            assert!(begin.elapsed() < Duration::from_secs(60), "dev up is not ready");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        world
+        Self { up: support::World::up(folder.path()), folder }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -71,7 +47,7 @@ impl World {
     }
 
     fn run(&self, args: &[&str]) -> Said {
-        let output = Command::new(TAMARACK).args(args).current_dir(self.folder.path()).output().unwrap();
+        let output = run_args(self.folder.path(), args);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Said { ok: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
     }
@@ -99,16 +75,10 @@ impl World {
     }
 
     fn by_owner(&self) -> Json {
-        let token = ["--url", &self.url, "--token-file", "world/operator.token", "--json"];
+        let token = ["--url", &self.up.url, "--token-file", "world/operator.token", "--json"];
         let devices = self.run(&[&["tam", "devices"], &token[..]].concat()).json();
-        let list = devices.as_array().or(devices["devices"].as_array()).or(devices["items"].as_array());
-        list.unwrap_or_else(|| panic!("{devices}"))[0]["by_owner"][0]["state"].clone()
+        devices[0]["by_owner"][0]["state"].clone()
     }
-}
-
-fn module() -> Vec<u8> {
-    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/ta/built/template-c.wasm");
-    std::fs::read(Path::new(built)).unwrap()
 }
 
 #[test]
@@ -122,7 +92,18 @@ fn f13_f14_f17_an_app_is_installed_with_what_it_needs_and_the_owner_lets_in() {
     let uuid = yaml.lines().find_map(|line| line.strip_prefix("uuid:")).unwrap().trim();
     let ta = format!("com.example/{uuid}/ta");
     let need = |minimum: u64, tam: &str| json!({ "ta": ta, "minimum_sequence": minimum, "tams": [tam] });
-    let tam = format!("{}/tam", world.url);
+    let tam = format!("{}/tam", world.up.url);
+
+    // What is wrong with the command line is found before anything is asked.
+    let usage = |args: &[&str], says: &str| {
+        let said = world.run(args);
+        assert!(said.err.contains("error[TMK-00") && said.err.contains(says), "{said:?}");
+    };
+    usage(&["owner", "deny", "--tam", "", "--key", "world/owner.key", "--device", "world/device"], "--tam");
+    usage(&["owner", "key", "world/owner.key"], "exists already");
+    usage(&["app", "--device", "world/device", "install", "missing.tar"], "missing.tar");
+    usage(&["app", "pack", "missing", "x.tar"], "cannot read missing");
+    usage(&["panel", "world/dev.json"], "is no socket");
 
     // Nobody grants it yet, with or without the bytes at hand; and nobody is reached elsewhere.
     world.install(need(1, &tam), None, &[]).refused("TMK-5025");
@@ -130,7 +111,7 @@ fn f13_f14_f17_an_app_is_installed_with_what_it_needs_and_the_owner_lets_in() {
     world.install(need(1, NOWHERE), None, &[]).refused("TMK-1403");
 
     let publish =
-        ["ta", "publish", "hello/hello.suit", "--url", &world.url, "--token-file", "world/operator.token"];
+        ["ta", "publish", "hello/hello.suit", "--url", &world.up.url, "--token-file", "world/operator.token"];
     let published = world.run(&[&publish[..], &["--provider", "dev"]].concat());
     assert!(published.ok, "{published:?}");
     world.install(need(9, &tam), None, &[]).refused("TMK-5025");
@@ -168,10 +149,17 @@ fn f13_f14_f17_an_app_is_installed_with_what_it_needs_and_the_owner_lets_in() {
     assert!(world.run(&["owner", "key", "other.key"]).ok);
     let other = ["owner", "deny", "--tam", "*", "--key", "other.key", "--device", "world/device"];
     world.run(&other).refused("TMK-5022");
+    let before = world.owner(&["show"]).json()["rules"].clone();
     let known = std::fs::read_to_string(world.at("world/owner.key.devices")).unwrap();
     let digit = if known.trim_end().ends_with('0') { '1' } else { '0' };
     let forged = format!("{}{digit}\n", &known.trim_end()[..known.trim_end().len() - 1]);
     std::fs::write(world.at("world/owner.key.devices"), forged).unwrap();
     let unsure = world.owner(&["show"]);
     assert!(!unsure.ok, "{unsure:?}");
+    // A list of devices that cannot be read is not an empty one: nothing is ordered, and nobody is believed anew.
+    std::fs::write(world.at("world/owner.key.devices"), [0xff]).unwrap();
+    world.owner(&["consent", "--component", "*"]).refused("TMK-0004");
+    std::fs::write(world.at("world/owner.key.devices"), known).unwrap();
+    let rules = world.owner(&["show"]).json()["rules"].clone();
+    assert_eq!(rules, before);
 }

@@ -1,10 +1,8 @@
 //! Certificates by hand: issued for OTrP, revoked, and their status asked of a responder.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+mod support;
 
-use serde_json::Value;
+use support::{Running, fails, json, ok};
 use tamarack_crypto_aws_lc::provider;
 use tamarack_pki::{certificates_from_pem, lists_from_pem};
 use tamarack_x509::ocsp::{Freshness, OcspError, check};
@@ -12,59 +10,8 @@ use tamarack_x509::{Anchor, NameKind, PathOptions, Role, crl, validate_any};
 
 const OID: &str = "1.3.6.1.4.1.99999.1.7";
 
-fn tamarack(folder: &Path, args: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tamarack"))
-        .args(args.split(' '))
-        .current_dir(folder)
-        .output()
-        .expect("the program starts")
-}
-
-fn ok(folder: &Path, args: &str) -> String {
-    let output = tamarack(folder, args);
-    assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn fails(folder: &Path, args: &str, code: i32, says: &str) {
-    let output = tamarack(folder, args);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args}: {said}");
-    assert!(said.contains(says), "{args}: {said}");
-}
-
-fn json(folder: &Path, args: &str) -> Value {
-    serde_json::from_str(&ok(folder, args)).expect("JSON")
-}
-
 fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-}
-
-/// A program that runs, with the JSON that it printed when it was ready.
-struct Running(Child);
-
-impl Running {
-    fn start(folder: &Path, args: &str) -> (Self, Value) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tamarack"));
-        command.args(args.split(' ')).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut running = Self(command.spawn().unwrap());
-        let mut text = String::new();
-        let mut out = BufReader::new(running.0.stdout.take().unwrap());
-        loop {
-            assert_ne!(out.read_line(&mut text).unwrap(), 0, "{args}: it ended before it was ready");
-            if let Ok(value) = serde_json::from_str(&text) {
-                return (running, value);
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
@@ -130,8 +77,8 @@ fn certificates_for_otrp_are_issued_revoked_and_asked_about() {
     assert_eq!(status("d.der"), Ok(()));
 
     // A TAM takes its status from a responder that runs.
-    let (_responder, ready) = Running::start(at, "pki ocsp --ca tam-ca --listen 127.0.0.1:0 --json");
-    let url = ready["url"].as_str().unwrap();
+    let responder = Running::start(at, "pki ocsp --ca tam-ca --listen 127.0.0.1:0 --json");
+    let url = responder.url();
     let init = format!(
         "tam init tam --listen 127.0.0.1:0 --ca tam-ca --uri https://tam.example --otrp-oid {OID} --firmware-ca \
          fw-ca.pem --json"
@@ -139,10 +86,10 @@ fn certificates_for_otrp_are_issued_revoked_and_asked_about() {
     fails(at, &init, 2, "--ocsp-url");
     ok(at, &format!("{init} --ocsp-url {url}"));
     let connect = || {
-        let (_tam, ready) = Running::start(at, "tam serve --config tam/tam.toml");
+        let tam = Running::start(at, "tam serve --config tam/tam.toml");
         let agent: ureq::Agent =
             ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
-        let uri = format!("{}/tam", ready["url"].as_str().unwrap());
+        let uri = format!("{}/tam", tam.url());
         agent.post(uri).header("accept", "application/otrp+json").send(&[]).unwrap().status().as_u16()
     };
     assert_eq!(connect(), 200);

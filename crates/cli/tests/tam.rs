@@ -126,6 +126,9 @@ fn wrong_configuration_is_a_sentence() {
     let folder = tempfile::TempDir::new().unwrap();
     let config = folder.path().join("tam.toml");
     refused(&["tam", "serve", "--config", text(&config)], 2, &["TMK-0002", "tam.toml"]);
+    let (made, missing) = (folder.path().join("made"), folder.path().join("missing.pem"));
+    refused(&["tam", "init", text(&made), "--tee-ca", text(&missing)], 2, &["TMK-0002", "missing.pem"]);
+    assert!(!made.exists(), "a mistake makes no TAM");
     std::fs::write(&config, "colour = 1\n").unwrap();
     refused(&["tam", "serve", "--config", text(&config)], 2, &["TMK-0004", "tam.toml:1:", "colour"]);
 }

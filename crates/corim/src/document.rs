@@ -133,7 +133,15 @@ impl Corim {
                 2 => return Err(d.expected("an array of locators")),
                 3 => profile = Some(Profile::decode(d)?),
                 4 => validity = Some(Validity::decode(d)?),
-                5 => entities = decode_entities(d)?,
+                5 => {
+                    let at = d.position();
+                    entities = decode_entities(d)?;
+                    // Section 4.1.5: who signed is one.
+                    let signs = |entity: &&Entity| entity.roles.contains(&MANIFEST_SIGNER);
+                    if entities.iter().filter(signs).count() > 1 {
+                        return Err(Error::new(at, ErrorKind::Value("at most one manifest-signer")));
+                    }
+                }
                 _ => return Ok(false),
             }
             Ok(true)
@@ -259,6 +267,9 @@ impl Encode for Validity {
         });
     }
 }
+
+/// Role of an entity of a CoRIM.
+const MANIFEST_SIGNER: i64 = 2;
 
 /// At least one entity.
 pub(crate) fn decode_entities(d: &mut Decoder<'_>) -> Result<Vec<Entity>, Error> {

@@ -338,6 +338,10 @@ fn members_that_are_missing_or_wrong_are_refused_with_their_position() {
     let text = |text: &str| Some(Value::Text(text.into()));
     let tagged = |tag, value| Some(Value::Tag(tag, Box::new(value)));
     let digest = |alg: Value, size: usize| Value::Array(vec![alg, Value::Bytes(vec![0; size])]);
+    let signer = || {
+        let role = Value::Array(vec![Value::Uint(2)]);
+        Value::Map(vec![(Value::Uint(0), Value::Text("Bolt".into())), (Value::Uint(2), role)])
+    };
     // (where, what to put there)
     let cases: Vec<(&[i64], Option<Value>)> = vec![
         (&[0], None),
@@ -357,6 +361,7 @@ fn members_that_are_missing_or_wrong_are_refused_with_their_position() {
         (&[5], empty()),
         (&[5, 0, 0], None),
         (&[5, 0, 2], empty()),
+        (&[5], Some(Value::Array(vec![signer(), signer()]))),
         (&[6], uint()),
         (&[1, 0, 1], None),
         (&[1, 0, 1, 0], None),

@@ -102,7 +102,7 @@ table! {
     TEEP_NOT_BOUND = 1307, "The Update is not bound to this exchange", "It does not echo the Agent's nonce, so it may be a replay or belong to another device.", "Answer the QueryResponse that is outstanding.";
     HTTP_BAD_REQUEST = 1401, "The HTTP request is not a TEEP request", "The method, a header or the body is not as draft-ietf-teep-otrp-over-http-15 says.", "POST with Accept and Content-Type application/teep+cbor.";
     HTTP_TOO_LARGE = 1402, "The HTTP body is too large", "It exceeds the message limit (1 MiB by default).", "Use payloads by URI, or raise the limit on both sides.";
-    HTTP_PEER = 1403, "The TAM answered with an error", "The HTTP exchange failed: no connection, an error status, a redirect or a wrong content type.", "The message names the status and the TAM's own code, if it sent one.";
+    HTTP_PEER = 1403, "The TAM or verifier answered with an error, or not at all", "The HTTP exchange failed: no connection, an error status, a redirect or a wrong content type.", "Check the address and whether the service runs; the message has the status and the service's own code, if it sent one.";
     HTTP_INSECURE = 1404, "Plain HTTP is refused", "The URI is http:// and its host is not a loopback address.", "Use https://, or allow plain HTTP explicitly for tests.";
     JSON_MALFORMED = 1501, "The bytes are not strict JSON", "They are not UTF-8 JSON text, a member stands twice in an object, or something follows the value.", "The message names the position; send what RFC 8259 and RFC 7493 (I-JSON) allow.";
     JSON_LIMIT = 1502, "The JSON exceeds a limit", "It is larger, deeper nested or has more members than the receiver allows.", "Send less, or raise the receiver's limit.";
@@ -174,7 +174,7 @@ table! {
     PUBLISH_ROLLBACK = 4008, "The sequence number was used before", "The catalogue holds the same or a higher sequence number of this manifest.", "Raise sequence-number.";
     PUBLISH_PAYLOAD = 4009, "An integrated payload does not match its digest", "The payload in the envelope is not what the manifest's image-digest says.", "Pack again.";
     STORE_FAILED = 4010, "The store failed", "The database cannot be read or written.", "Check disk space and permissions; the log has the cause.";
-    OVERLOADED = 4011, "Too many requests", "The TAM sheds load before it signs anything.", "Try again after the time in Retry-After.";
+    OVERLOADED = 4011, "Too many requests", "The service sheds load before it does anything that costs more.", "Try again after the time in Retry-After.";
     DEVICE_QUARANTINED = 4012, "The device is in quarantine", "Its state forked or went back.", "An operator can release it.";
     RELEASE_POLICY_INVALID = 4020, "The release policy cannot be read", "It is not an expression of CEL.", "The message names line and column.";
     RELEASE_POLICY_NAME = 4021, "The release policy names what does not exist", "A variable, field or function in it is unknown.", "The message names line and column; docs/release-policy.md lists what a policy sees.";
@@ -210,7 +210,7 @@ table! {
     PACKAGE_UNMET = 5025, "A TA that the app needs cannot be had", "No TAM brings it, or none in a version that the app accepts.", "The message names the TA and what came of each TAM.";
     BUNDLE_REFUSED = 5026, "The bundled TA is not the one that the TAM grants", "Its digest is not the one in the manifest that the TAM sent: it was altered, or the TAM has another version.", "Use the provider's own package, or install with --no-bundle, which downloads the TA.";
     TPM_UNAVAILABLE = 5040, "The TPM cannot be used", "It cannot be reached, another process uses it, its owner has set a password, or it refused a command.", "The message has the command and the response code; give /dev/tpmrm0 rather than /dev/tpm0.";
-    TPM_SEALED = 5041, "The TPM does not release the root secret", "This is another TPM, or the machine, the Agent or its configuration is not what the secret was sealed to.", "Boot what was sealed to; before an update of the Agent run `tamarack agent reseal`.";
+    TPM_SEALED = 5041, "The TPM does not release the root secret", "This is another TPM, or the machine was booted by something else, or the Agent is another program than the secret was sealed to.", "Boot what was sealed to; before an update of the Agent run `tamarack agent reseal`.";
 
     // 60xx: OTrP. 6001 to 6020 are the codes of the draft, one each; then what is found on one's own side.
     OTRP_DEV_STATE_MISMATCH = 6001, "ERR_DEV_STATE_MISMATCH: the device's state is not the one the TAM knows", "The dsihash is not that of the last DSI told to this TAM, or something changed since.", "Nothing to do: the TAM asks for the state again and plans anew.";

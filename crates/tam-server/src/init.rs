@@ -73,13 +73,15 @@ pub fn init(options: &InitOptions) -> Result<Initialised, Error> {
         let message = format_args!("{} exists already; nothing was changed", config.display());
         return Err(Error::new(codes::FILE_UNWRITABLE, message));
     }
-    let keys = folder.join("keys");
-    fs::create_dir_all(&keys).map_err(|e| Error::unwritable(&keys, &e))?;
     let authority = match &options.ca {
         Some((prefix, uri)) => Some((load_authority(prefix)?, uri)),
         None => None,
     };
+    // A file that is missing is missed before anything is made.
+    config_text(options, "")?;
 
+    let keys = folder.join("keys");
+    fs::create_dir_all(&keys).map_err(|e| Error::unwritable(&keys, &e))?;
     let mut signers = String::new();
     let mut public_keys = Vec::new();
     for (key_type, name) in KEYS {

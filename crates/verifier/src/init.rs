@@ -44,6 +44,8 @@ pub fn init(options: &InitOptions) -> Result<Initialised, Error> {
         let message = format_args!("{} exists already; nothing was changed", config.display());
         return Err(Error::new(codes::FILE_UNWRITABLE, message));
     }
+    // A file that is missing is missed before anything is made.
+    config_text(options, "")?;
     let references = folder.join("references");
     fs::create_dir_all(&references).map_err(|e| Error::unwritable(&references, &e))?;
     let pki = |e: tamarack_pki::Error| Error::new(e.code(), e);

@@ -73,7 +73,7 @@ impl World {
     /// The operator's connection to the TAM.
     pub fn connection(&self) -> Connection {
         Connection {
-            url: self.url.clone(),
+            url: Some(self.url.clone()),
             token: None,
             token_file: Some(self.dir.join("operator.token")),
             root: None,

@@ -92,15 +92,7 @@ pub fn run(args: Args) -> Outcome {
             out::lines(&format!("created domain {name} of {provider}"))
         }
         Action::List { connection, json } => {
-            let items = Rest::new(&connection)?.all("/domains")?;
-            if json {
-                return out::json(&Value::Array(items));
-            }
-            if items.is_empty() {
-                eprintln!("there is none");
-                return Ok(());
-            }
-            out::lines(&items.iter().map(line).collect::<Vec<_>>().join("\n"))
+            out::list(Rest::new(&connection)?.all("/domains")?, json, "there is none", line)
         }
         Action::Show { name, connection, json } => {
             let domain = Rest::new(&connection)?.get(&format!("/domains/{}", encode(&name)))?;

@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
-use tamarack_broker::{Client, SOCKET_NAME};
+use tamarack_broker::Client;
 use tamarack_crypto::{KeyType, PublicKey, Sign};
 use tamarack_model::{ComponentId, OwnerSays, codes};
 use tamarack_owner::{CHALLENGE_SIZE, Change, Effect, Order, Selector, Statement, Waiting};
 
+use super::app;
 use super::pki::pki;
 use crate::fail::{self, Fail, Outcome};
 use crate::{keys, out};
@@ -68,13 +69,13 @@ struct Place {
 /// What rules are about.
 #[derive(clap::Args)]
 struct Rules {
-    /// A TAM, by its address or the name in its certificates; '*' for every one without a rule of its own
+    /// A TAM, by its address or the name in its certificates, repeatable; '*' for every one without a rule of its own
     #[arg(long = "tam", value_name = "NAME")]
     tams: Vec<String>,
-    /// A service provider; '*' likewise
+    /// A service provider, repeatable; '*' likewise
     #[arg(long = "provider", value_name = "NAME")]
     providers: Vec<String>,
-    /// Components whose ids begin with this, in whole segments; '*' likewise
+    /// Components whose ids begin with this, in whole segments, repeatable; '*' likewise
     #[arg(long = "component", value_name = "PREFIX")]
     components: Vec<String>,
     #[command(flatten)]
@@ -83,13 +84,17 @@ struct Rules {
 
 impl Rules {
     fn selectors(&self) -> Outcome<Vec<Selector>> {
-        let name = |text: &String| (text != "*").then(|| text.clone());
-        let tams = self.tams.iter().map(|text| Ok(Selector::Tam(name(text))));
-        let providers = self.providers.iter().map(|text| Ok(Selector::Provider(name(text))));
+        let all_or = |text: &String| (text != "*").then(|| text.clone());
+        let name = |option: &str, text: &String| match text.is_empty() {
+            true => Err(Fail::input(codes::USAGE, format_args!("{option}: the name is empty"))),
+            false => Ok(all_or(text)),
+        };
+        let tams = self.tams.iter().map(|text| Ok(Selector::Tam(name("--tam", text)?)));
+        let providers = self.providers.iter().map(|text| Ok(Selector::Provider(name("--provider", text)?)));
         let components = self
             .components
             .iter()
-            .map(|text| Ok(Selector::Component(name(text).map(|text| component(&text)).transpose()?)));
+            .map(|text| Ok(Selector::Component(all_or(text).map(|text| component(&text)).transpose()?)));
         let selectors: Vec<Selector> = tams.chain(providers).chain(components).collect::<Outcome<_>>()?;
         match selectors.is_empty() {
             true => Err(Fail::input(codes::USAGE, "say --tam, --provider or --component")),
@@ -123,11 +128,15 @@ pub fn run(args: Args) -> Outcome {
 }
 
 fn make_key(file: &Path) -> Outcome {
+    let mut public_file = file.as_os_str().to_owned();
+    public_file.push(".pub");
+    if Path::new(&public_file).exists() {
+        let text = format!("{}: it exists already; nothing was written", public_file.display());
+        return Err(Fail::input(codes::FILE_UNWRITABLE, text));
+    }
     let pem = tamarack_pki::generate_key(KeyType::Ed25519).map_err(pki)?;
     let public = tamarack_pki::load_key(&pem).map_err(pki)?.public_key();
     keys::write_secret(file, &pem)?;
-    let mut public_file = file.as_os_str().to_owned();
-    public_file.push(".pub");
     let text = tamarack_pki::public_key_to_pem(&public).map_err(pki)?;
     fail::write(Path::new(&public_file), text.as_bytes())?;
     eprintln!("next: tamarack agent init --owner {}", public_file.display());
@@ -144,11 +153,6 @@ fn approve(components: &[String], place: &Place) -> Outcome {
     let wanted: Vec<ComponentId> = components.iter().map(|text| component(text)).collect::<Outcome<_>>()?;
     let mut owner = Owner::new(place)?;
     let before = owner.order(Vec::new())?;
-    // A TA and its manifest have all segments but the last in common.
-    let is_of = |waiting: &Waiting, id: &ComponentId| {
-        let all_but_last = |id: &ComponentId| id.segments()[..id.segments().len() - 1].to_vec();
-        waiting.manifest == *id || all_but_last(&waiting.manifest) == all_but_last(id)
-    };
     let deferred = before.waiting.iter().filter(|one| one.says == Some(OwnerSays::Deferred));
     let chosen: Vec<&Waiting> =
         deferred.filter(|one| wanted.is_empty() || wanted.iter().any(|id| is_of(one, id))).collect();
@@ -168,6 +172,15 @@ fn approve(components: &[String], place: &Place) -> Outcome {
     show(&statement, place.json)
 }
 
+/// Whether the owner means this manifest by an id: its own, or that of the TA (`domain/uuid/ta`) that it is about. Of other
+/// shapes nobody knows what belongs together.
+fn is_of(waiting: &Waiting, id: &ComponentId) -> bool {
+    let same_ta = |a: &ComponentId, b: &ComponentId| {
+        a.ta_uuid().is_some() && a.ta_uuid() == b.ta_uuid() && a.domain() == b.domain()
+    };
+    waiting.manifest == *id || same_ta(&waiting.manifest, id)
+}
+
 /// A device as its owner reaches it.
 struct Owner {
     client: Client,
@@ -180,11 +193,7 @@ struct Owner {
 impl Owner {
     fn new(place: &Place) -> Outcome<Self> {
         let key = keys::signer(&place.key)?;
-        let socket = place.device.join(SOCKET_NAME);
-        let client = Client::connect(&socket).map_err(|e| {
-            let text = format!("{}: {e}; is the device running (tamarack agent run)?", socket.display());
-            Fail::new(codes::TEE_CHANNEL, text)
-        })?;
+        let client = app::connect(&place.device)?;
         let mut known = place.key.as_os_str().to_owned();
         known.push(".devices");
         let device = place.device.canonicalize().unwrap_or_else(|_| place.device.clone());
@@ -196,13 +205,14 @@ impl Owner {
     fn order(&mut self, changes: Vec<Change>) -> Outcome<Statement> {
         let failed = |e: tamarack_broker::Error| Fail::new(e.code(), e);
         let crypto = tamarack_crypto_aws_lc::provider();
+        // Before the device obeys: an answer that cannot be judged is no answer.
+        let known = self.known()?;
         let challenge = self.client.owner_challenge().map_err(failed)?;
         let mut nonce = [0; CHALLENGE_SIZE];
         crypto.random.fill(&mut nonce).map_err(|e| Fail::new(codes::INTERNAL, e))?;
         let order = Order { challenge, nonce, changes };
         let order = order.sign(&*self.key).map_err(|e| Fail::new(e.code(), e))?;
         let answer = self.client.owner_order(&order).map_err(failed)?;
-        let known = self.known()?;
         let digest = crypto.sha256(&order);
         let statement = Statement::verify(&answer, &digest, known.as_ref(), &crypto).map_err(|e| {
             let text = format!(
@@ -218,15 +228,22 @@ impl Owner {
         Ok(statement)
     }
 
-    /// The key that this device told its owner by before.
+    /// The key that this device told its owner by before. Only where there is no file, or none of its lines is about the
+    /// device, is it new.
     fn known(&self) -> Outcome<Option<PublicKey>> {
-        let Ok(text) = std::fs::read_to_string(&self.known) else { return Ok(None) };
+        if !self.known.try_exists().unwrap_or(true) {
+            return Ok(None);
+        }
+        let damaged = || {
+            let text = "expected lines of a device folder, a tab and a key; remove the line of this device if it is to be \
+                        believed anew";
+            Fail::input(codes::CONFIG_INVALID, format_args!("{}: {text}", self.known.display()))
+        };
+        let text = String::from_utf8(fail::read(&self.known)?).map_err(|_| damaged())?;
         let of_device =
             text.lines().find_map(|line| line.strip_prefix(self.device.as_str())?.strip_prefix('\t'));
         let Some(key) = of_device else { return Ok(None) };
         let spki = hex::decode(key.trim()).ok().and_then(|spki| PublicKey::from_spki(&spki).ok());
-        let damaged =
-            || Fail::input(codes::CONFIG_INVALID, format_args!("{}: damaged", self.known.display()));
         spki.map(Some).ok_or_else(damaged)
     }
 
@@ -309,4 +326,37 @@ fn as_json(statement: &Statement) -> Json {
             "tam": tam, "manifest": manifest.to_string(),
         })).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tamarack_model::Sha256Digest;
+
+    use super::*;
+
+    #[test]
+    fn an_approval_is_for_what_was_named_and_its_ta() {
+        const TA: &str = "com.acme/8d82573a-926d-4754-9353-32dc29997f74";
+        let is_of = |manifest: &str, named: &str| {
+            let waiting = Waiting {
+                tam: "https://tam.example/tam".into(),
+                manifest: component(manifest).unwrap(),
+                sequence: 1,
+                digest: Sha256Digest([1; 32]),
+                provider: "acme".into(),
+                since: 1,
+                says: Some(OwnerSays::Deferred),
+                approved: false,
+            };
+            is_of(&waiting, &component(named).unwrap())
+        };
+        assert!(is_of(&format!("{TA}/suit"), &format!("{TA}/ta")));
+        assert!(is_of(&format!("{TA}/data.suit"), &format!("{TA}/ta")));
+        assert!(is_of("acme/purse", "acme/purse"));
+        assert!(!is_of(&format!("{TA}/suit"), &format!("{}/ta", TA.replace("8d82", "8d83"))));
+        assert!(!is_of(&format!("{TA}/suit"), &format!("{}/ta", TA.replace("acme", "isv"))));
+        // Ids of other shapes that have a domain in common, or nothing at all, are about different things.
+        assert!(!is_of("acme/valve", "acme/purse"));
+        assert!(!is_of("valve", "purse"));
+    }
 }

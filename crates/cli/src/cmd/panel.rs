@@ -29,8 +29,14 @@ enum Answer {
 }
 
 pub fn run(args: Args) -> Outcome {
-    let listener = bind(&args.path)
-        .map_err(|e| Fail::input(codes::FILE_UNWRITABLE, format_args!("{}: {e}", args.path.display())))?;
+    let listener = bind(&args.path).map_err(|e| {
+        let path = args.path.display();
+        let text = match e.kind() {
+            ErrorKind::AddrInUse => format!("{path} is there already and is no socket"),
+            _ => format!("cannot make the socket {path}: {e}"),
+        };
+        Fail::input(codes::FILE_UNWRITABLE, text)
+    })?;
     out::lines(&serde_json::json!({ "ready": true, "panel": args.path }).to_string())?;
     loop {
         let connection = listener.accept();

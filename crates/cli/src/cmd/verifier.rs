@@ -11,7 +11,7 @@ use tamarack_eat::{Confirmation, SOFTWARE_TEE_FORMAT, TA_FORMAT};
 use tamarack_model::{Code, codes};
 use tamarack_verifier::{Config, GradeName, InitOptions, Verifier};
 
-use super::tam::{ProfileArg, failed, grade, tee_ca};
+use super::tam::{ProfileArg, Serving, failed, grade, tee_ca};
 use crate::fail::{self, Fail, Outcome};
 use crate::rest::Open;
 use crate::{keys, out};
@@ -31,17 +31,16 @@ enum Action {
         /// The configuration
         #[arg(long, default_value = "verifier.toml")]
         config: PathBuf,
-        /// Address to listen on instead of the configured one; port 0 takes a free one
-        #[arg(long)]
-        listen: Option<SocketAddr>,
-        /// Log as JSON
-        #[arg(long)]
-        log_json: bool,
+        #[command(flatten)]
+        how: Serving,
     },
     /// Ask a verifier for a challenge, for Evidence whose result will be shown to others
     Challenge {
         #[command(flatten)]
         service: Open,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Have Evidence appraised, and keep the signed result
     Appraise(Appraise),
@@ -88,15 +87,8 @@ struct Appraise {
     /// The nonce that was asked for, in hexadecimal; without it the verifier's own challenge
     #[arg(long)]
     nonce: Option<String>,
-    /// URL of the verifier, such as `https://verifier.example`
-    #[arg(long, required_unless_present = "config")]
-    url: Option<String>,
-    /// Certificates to trust for HTTPS besides the system's, PEM
-    #[arg(long, env = "TAMARACK_TLS_ROOT")]
-    root: Option<PathBuf>,
-    /// Use plain HTTP to another machine
-    #[arg(long)]
-    allow_plain_http: bool,
+    #[command(flatten)]
+    service: Open,
     /// Appraise in this process, by this verifier.toml
     #[arg(long, conflicts_with = "url", requires = "nonce")]
     config: Option<PathBuf>,
@@ -122,7 +114,7 @@ struct Check {
     #[arg(long)]
     attester: Option<PathBuf>,
     /// How old the result may be, in seconds
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     max_age: u64,
     /// The lowest grade that is good enough: none, software or hardware
     #[arg(long, value_parser = grade, default_value = "software")]
@@ -135,13 +127,13 @@ struct Check {
 pub fn run(args: Args) -> Outcome {
     match args.action {
         Action::Init(args) => init(args),
-        Action::Serve { config, listen, log_json } => serve(&config, listen, log_json),
-        Action::Challenge { service } => {
+        Action::Serve { config, how } => serve(&config, &how),
+        Action::Challenge { service, json: as_json } => {
             let body = service.ask("/challenge", None)?;
             let json: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let challenge = json["challenge"].as_str();
             let missing = || Fail::new(codes::HTTP_PEER, "the verifier's answer holds no challenge");
-            out::lines(challenge.ok_or_else(missing)?)
+            let challenge = json["challenge"].as_str().ok_or_else(missing)?;
+            if as_json { out::json(&json) } else { out::lines(challenge) }
         }
         Action::Appraise(args) => appraise(&args),
         Action::Show { ear, json } => {
@@ -177,12 +169,10 @@ fn init(args: Init) -> Outcome {
     out::lines(&made.operator_token)
 }
 
-fn serve(config: &Path, listen: Option<SocketAddr>, log_json: bool) -> Outcome {
-    out::log(log_json);
+fn serve(config: &Path, how: &Serving) -> Outcome {
+    out::log(how.log_json);
     let mut config = Config::read(config).map_err(failed)?;
-    if let Some(listen) = listen {
-        config.listen = listen;
-    }
+    config.listen = how.listen.unwrap_or(config.listen);
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     tamarack_verifier::run(&config, |address| out::ready(scheme, address)).map_err(failed)
 }
@@ -195,19 +185,16 @@ fn appraise(args: &Appraise) -> Outcome {
         other => other,
     };
     let nonce = args.nonce.as_deref().map(nonce).transpose()?;
-    let signed = match (&args.config, &args.url) {
-        (Some(config), _) => {
+    let signed = match &args.config {
+        Some(config) => {
             let verifier = Verifier::open(&Config::read(config).map_err(failed)?).map_err(failed)?;
             let appraised = verifier.appraise(format, &evidence, nonce.as_deref());
             appraised.map_err(|refusal| Fail::new(refusal.code, refusal.reason))?.ear
         }
-        (None, Some(url)) => {
-            let service =
-                Open { url: url.clone(), root: args.root.clone(), allow_plain_http: args.allow_plain_http };
+        None => {
             let query = nonce.map(|nonce| format!("?nonce={}", hex::encode(nonce))).unwrap_or_default();
-            service.ask(&format!("/appraise{query}"), Some((format, evidence)))?
+            args.service.ask(&format!("/appraise{query}"), Some((format, evidence)))?
         }
-        (None, None) => return Err(Fail::input(codes::USAGE, "give --url or --config")),
     };
     if let Some(path) = &args.out {
         fail::write(path, &signed)?;

@@ -13,6 +13,7 @@ use tamarack_cbor::{Decode, Limits, Value};
 use tamarack_crypto::PublicKey;
 use tamarack_model::Outcome;
 use tamarack_testkit::cddl::Rules;
+use world::link::{flipping, honest, losing, repeating};
 use world::{Delivery, Pair, wallet};
 
 #[test]
@@ -68,46 +69,26 @@ fn check_receipt(receipt: &[u8], key: &[u8]) {
     tamarack_crypto_aws_lc::provider().verify.verify(&key, payload, signature).unwrap();
 }
 
-/// A pair with the wallet published and not installed, and how many messages an honest installation takes.
-fn ready() -> (Pair, usize) {
-    let mut honest = Pair::new();
-    honest.publish(1, 1);
-    honest.request();
-    let messages = honest.sent.len();
-    let mut pair = Pair::new();
-    pair.publication = Some(pair.publish(1, 1));
-    (pair, messages)
-}
-
 /// A flipped bit is noticed, or it hit something that nothing depends on: the kid, which is a hint, or one of the two
 /// signatures of the QueryRequest, where the other one counts. Nothing but the honest outcome ever comes of it.
 #[test]
 fn no_flipped_bit_in_any_message_has_an_effect() {
-    let (_, messages) = ready();
+    let (.., messages) = Pair::published(Pair::new);
     assert!(messages >= 4, "QueryRequest, QueryResponse, Update, Success");
     let (mut noticed, mut tried) = (0, 0);
     for number in 0..messages {
         for step in 0..24 {
-            let (mut pair, _) = ready();
-            let wanted = pair.publication.clone().expect("published").components[0].digest;
-            pair.link = Box::new(move |n, message| {
-                if n != number {
-                    return Delivery::Intact;
-                }
-                let mut altered = message.to_vec();
-                let at = altered.len() * step / 24;
-                altered[at] ^= 1 << (step % 8);
-                Delivery::Altered(altered)
-            });
+            let (mut pair, published, _) = Pair::published(Pair::new);
+            let wanted = published.components[0].digest;
+            pair.link = flipping(number, step, 24);
             pair.request();
             let what = format!("message {number}, step {step}");
-            let status = pair.agent.status().unwrap();
-            let held = status.components.iter().find(|c| c.component == wallet("ta")).map(|c| c.digest);
+            let held = pair.held();
             assert!(held.is_none() || held == wanted, "{what}");
             tried += usize::from(number + 1 < messages);
             noticed += usize::from(number + 1 < messages && held.is_none());
             // Nothing stays stuck: the next honest exchange comes to its end.
-            pair.link = Box::new(|_, _| Delivery::Intact);
+            pair.link = honest();
             pair.now += 1;
             pair.request();
             assert_eq!(pair.installed(), Some(1), "{what}");
@@ -118,17 +99,13 @@ fn no_flipped_bit_in_any_message_has_an_effect() {
 
 #[test]
 fn lost_and_repeated_messages_are_survived() {
-    let (_, messages) = ready();
+    let (.., messages) = Pair::published(Pair::new);
     for number in 0..messages {
         for lost in [true, false] {
-            let (mut pair, _) = ready();
-            pair.link = Box::new(move |n, _| match (n == number, lost) {
-                (true, true) => Delivery::Lost,
-                (true, false) => Delivery::Twice,
-                (false, _) => Delivery::Intact,
-            });
+            let (mut pair, ..) = Pair::published(Pair::new);
+            pair.link = if lost { losing(number) } else { repeating(number) };
             pair.request();
-            pair.link = Box::new(|_, _| Delivery::Intact);
+            pair.link = honest();
             for _ in 0..2 {
                 pair.now += 400;
                 pair.request();
@@ -169,7 +146,7 @@ fn every_old_message_to_either_side_changes_nothing() {
         );
         pair.check_policy();
         assert_eq!(pair.installed(), Some(2), "message {number} in an exchange");
-        pair.link = Box::new(|_, _| Delivery::Intact);
+        pair.link = honest();
     }
 }
 

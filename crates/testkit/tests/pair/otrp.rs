@@ -5,6 +5,7 @@ use tamarack_model::{Outcome, codes};
 use tamarack_otrp::ErrorCode;
 use tamarack_store::{Proof, Read, SessionOutcome, TenantId};
 
+use crate::world::link::{flipping, honest, losing, repeating};
 use crate::world::{Delivery, NOW, Pair, wallet};
 
 fn sessions(pair: &Pair) -> Vec<tamarack_store::Session> {
@@ -153,31 +154,16 @@ fn k2_a_bound_device_has_one_record() {
     assert_eq!((devices.len(), devices[0].quarantine.clone()), (1, None));
 }
 
-/// A pair with the wallet published and not installed, and how many messages an honest installation takes.
-fn ready() -> (Pair, usize) {
-    let mut honest = Pair::otrp();
-    honest.publish(1, 1);
-    honest.request();
-    let messages = honest.sent.len();
-    let mut pair = Pair::otrp();
-    pair.publication = Some(pair.publish(1, 1));
-    (pair, messages)
-}
-
 #[test]
 fn lost_and_repeated_messages_of_otrp_are_survived() {
-    let (_, messages) = ready();
+    let (.., messages) = Pair::published(Pair::otrp);
     assert!(messages >= 6, "three requests with their answers, {messages}");
     for number in 0..messages {
         for lost in [true, false] {
-            let (mut pair, _) = ready();
-            pair.link = Box::new(move |n, _| match (n == number, lost) {
-                (true, true) => Delivery::Lost,
-                (true, false) => Delivery::Twice,
-                (false, _) => Delivery::Intact,
-            });
+            let (mut pair, ..) = Pair::published(Pair::otrp);
+            pair.link = if lost { losing(number) } else { repeating(number) };
             pair.request();
-            pair.link = Box::new(|_, _| Delivery::Intact);
+            pair.link = honest();
             for _ in 0..2 {
                 pair.now += 400;
                 pair.request();
@@ -218,7 +204,7 @@ fn r10_every_old_message_of_otrp_changes_nothing() {
         );
         pair.check_policy();
         assert_eq!(pair.installed(), Some(2), "message {number} in an exchange");
-        pair.link = Box::new(|_, _| Delivery::Intact);
+        pair.link = honest();
     }
     pair.now += 60;
     pair.check_policy();
@@ -227,26 +213,17 @@ fn r10_every_old_message_of_otrp_changes_nothing() {
 
 #[test]
 fn no_flipped_bit_in_any_message_of_otrp_has_an_effect() {
-    let (_, messages) = ready();
+    let (.., messages) = Pair::published(Pair::otrp);
     for number in 0..messages {
         for step in 0..6 {
-            let (mut pair, _) = ready();
-            let wanted = pair.publication.clone().expect("published").components[0].digest;
-            pair.link = Box::new(move |n, message| {
-                if n != number {
-                    return Delivery::Intact;
-                }
-                let mut altered = message.to_vec();
-                let at = altered.len() * step / 6;
-                altered[at] ^= 1 << (step % 8);
-                Delivery::Altered(altered)
-            });
+            let (mut pair, published, _) = Pair::published(Pair::otrp);
+            let wanted = published.components[0].digest;
+            pair.link = flipping(number, step, 6);
             pair.request();
             let what = format!("message {number}, step {step}");
-            let status = pair.agent.status().unwrap();
-            let held = status.components.iter().find(|c| c.component == wallet("ta")).map(|c| c.digest);
+            let held = pair.held();
             assert!(held.is_none() || held == wanted, "{what}");
-            pair.link = Box::new(|_, _| Delivery::Intact);
+            pair.link = honest();
             pair.now += 1;
             pair.request();
             assert_eq!(pair.installed(), Some(1), "{what}: {:?}", sessions(&pair));

@@ -4,7 +4,7 @@
 
 mod device;
 mod matrix;
-#[path = "../pair/world.rs"]
+#[path = "../pair/world/mod.rs"]
 #[allow(dead_code)]
 mod pair;
 mod rest;

@@ -351,6 +351,7 @@ fn init(args: Init) -> Outcome {
         owner: args.owner.as_deref().map(public_pem).transpose()?,
     };
     pending::check(&pending)?;
+    let agent = args.agent.as_deref().map(program).transpose()?;
     std::fs::create_dir_all(dir).map_err(|e| unwritable(dir, e))?;
     let dir = dir.canonicalize().map_err(|e| unwritable(dir, e))?;
     let fuse = match &args.fuse {
@@ -376,7 +377,6 @@ fn init(args: Init) -> Outcome {
             .is_some()
             .then(|| OtrpProfile { tee_name: args.tee_name, tee_version: env!("CARGO_PKG_VERSION").into() }),
     };
-    let agent = args.agent.as_deref().map(absolute).transpose()?;
     let mut device =
         Device { version: 1, fuse, tpm: args.root, key_type: args.key_type, agent, pending: None };
     let mut tee = Tee::launch(&dir, &device, How { create: true, ..How::default() })?;
@@ -440,6 +440,15 @@ fn public_pem(file: &Path) -> Outcome<String> {
     tamarack_pki::public_key_to_pem(&keys::public_key(file)?).map_err(pki)
 }
 
+/// An Agent's program, which is there.
+fn program(path: &Path) -> Outcome<PathBuf> {
+    let found = std::fs::File::open(path).and_then(|_| path.canonicalize());
+    found.map_err(|e| {
+        let text = format_args!("the Agent's program {} cannot be read: {e}", path.display());
+        Fail::input(codes::FILE_UNREADABLE, text)
+    })
+}
+
 fn absolute(path: &Path) -> Outcome<PathBuf> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let parent = parent.canonicalize().map_err(|e| unwritable(path, e))?;
@@ -486,7 +495,7 @@ fn reseal(args: &Reseal) -> Outcome {
             device.fuse.display()
         )));
     };
-    let next = absolute(&args.agent)?;
+    let next = program(&args.agent)?;
     tamarack_tee_host::reseal(tpm, &device.fuse, device.agent.as_deref(), Some(&next))
         .map_err(|failure| Fail::new(failure.code, failure.text))?;
     device.agent = Some(next);

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use tamarack_agent::{AnchorChange, AnchorOrder, AnchorState, Subject};
-use tamarack_broker::{Client, SOCKET_NAME};
+use tamarack_broker::Client;
 use tamarack_cbor::Encode;
 use tamarack_cose::{Sign1, SignOptions};
-use tamarack_model::codes;
 
 use super::usage;
+use crate::cmd::app;
 use crate::fail::{self, Fail, Outcome};
 use crate::keys;
 
@@ -76,12 +76,7 @@ pub(super) fn run(args: &Order) -> Outcome {
 }
 
 fn connect(dir: Option<&Path>) -> Outcome<Client> {
-    let dir = dir.ok_or_else(|| usage("say which device: tamarack agent order DIR .."))?;
-    let socket = dir.join(SOCKET_NAME);
-    Client::connect(&socket).map_err(|e| {
-        let text = format!("{}: {e}; is the device running (tamarack agent run)?", socket.display());
-        Fail::new(codes::TEE_CHANNEL, text)
-    })
+    app::connect(dir.ok_or_else(|| usage("say which device: tamarack agent order DIR .."))?)
 }
 
 fn sign(args: &Order) -> Outcome<Vec<u8>> {

@@ -4,7 +4,7 @@ mod otrp;
 mod package;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 use tamarack_broker::{Client, Error, SOCKET_NAME, Target};
@@ -121,13 +121,7 @@ pub fn run(args: Args) -> Outcome {
     if let Action::Pack { folder, package } = &args.action {
         return self::package::pack(folder, package, args.json);
     }
-    let socket = args.device.join(SOCKET_NAME);
-    let mut client = Client::connect(&socket).map_err(|e| {
-        Fail::new(
-            codes::TEE_CHANNEL,
-            format_args!("{}: {e}; is the device running (tamarack agent run)?", socket.display()),
-        )
-    })?;
+    let mut client = connect(&args.device)?;
     match args.action {
         Action::Request { component, tam_uri: Some(tam_uri), carry: true, trust } => {
             otrp::carry(&mut client, &self::component(&component)?, &tam_uri, &trust, args.json)
@@ -157,6 +151,15 @@ pub fn run(args: Args) -> Outcome {
             done(args.json, "the TAMs were asked", json!({ "ok": true }))
         }
     }
+}
+
+/// A device that runs, by its folder.
+pub fn connect(device: &Path) -> Outcome<Client> {
+    let socket = device.join(SOCKET_NAME);
+    Client::connect(&socket).map_err(|e| {
+        let text = format!("{}: {e}; is the device running (tamarack agent run)?", socket.display());
+        Fail::new(codes::TEE_CHANNEL, text)
+    })
 }
 
 fn failed(error: Error) -> Fail {

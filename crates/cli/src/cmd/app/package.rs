@@ -16,13 +16,20 @@ use crate::out;
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(500);
 
+fn read(path: &Path) -> Outcome<Package> {
+    std::fs::metadata(path).map_err(|e| {
+        Fail::input(codes::FILE_UNREADABLE, format_args!("cannot read {}: {e}", path.display()))
+    })?;
+    Package::read(path).map_err(|e| invalid(path, &e))
+}
+
 fn invalid(path: &Path, error: &PackageError) -> Fail {
     Fail::input(codes::PACKAGE_INVALID, format_args!("{}: {error}", path.display()))
 }
 
 /// Makes the archive that ships.
 pub(super) fn pack(folder: &Path, archive: &Path, json: bool) -> Outcome {
-    let package = Package::read(folder).map_err(|e| invalid(folder, &e))?;
+    let package = read(folder)?;
     let bytes = package.to_archive().map_err(|e| invalid(folder, &e))?;
     fail::write(archive, &bytes)?;
     let text =
@@ -44,7 +51,7 @@ pub(super) struct How {
 
 /// Resolves what an app needs, then puts its files where they go. The app is not there before its TAs are.
 pub(super) fn install(client: &mut Client, path: &Path, how: &How) -> Outcome {
-    let package = Package::read(path).map_err(|e| invalid(path, &e))?;
+    let package = read(path)?;
     let deadline = Instant::now() + how.wait;
     let (mut states, mut deferred) = (Vec::new(), Vec::new());
     for need in &package.needs {

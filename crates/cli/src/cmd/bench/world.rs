@@ -173,7 +173,7 @@ impl Server {
         let url = ready["url"].as_str().ok_or_else(|| Fail::new(codes::INTERNAL, "the TAM did not start"))?;
         server.uri = format!("{url}/tam");
         let rest = Rest::new(&Connection {
-            url: url.into(),
+            url: Some(url.into()),
             token: Some(made.operator_token),
             token_file: None,
             root: None,

@@ -35,11 +35,17 @@ enum Action {
         file: PathBuf,
         #[command(flatten)]
         connection: Connection,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Have no release policy any more: devices are given all that is planned for them
     Clear {
         #[command(flatten)]
         connection: Connection,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// List the versions of the release policy, the newest first
     History {
@@ -64,9 +70,16 @@ enum Action {
         out: PathBuf,
         #[command(flatten)]
         connection: Connection,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print all that a policy can name
-    Facts,
+    Facts {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(clap::Args)]
@@ -82,21 +95,8 @@ struct Test {
     all: bool,
     #[command(flatten)]
     offline: offline::Offline,
-    /// URL of the TAM, such as `https://tam.example`
-    #[arg(long, env = "TAMARACK_URL")]
-    url: Option<String>,
-    /// API token
-    #[arg(long, env = "TAMARACK_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
-    token: Option<String>,
-    /// File that holds the API token
-    #[arg(long)]
-    token_file: Option<PathBuf>,
-    /// Certificates to trust for HTTPS besides the system's, PEM
-    #[arg(long, env = "TAMARACK_TLS_ROOT")]
-    root: Option<PathBuf>,
-    /// Send the token over plain HTTP to another machine
-    #[arg(long)]
-    allow_plain_http: bool,
+    #[command(flatten)]
+    connection: Connection,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -105,17 +105,19 @@ struct Test {
 pub fn run(args: Args) -> Outcome {
     match args.action {
         Action::Show { connection, json } => show(&Rest::new(&connection)?, json),
-        Action::Set { file, connection } => {
+        Action::Set { file, connection, json } => {
             let policy = text(&file)?;
             // The same check that the TAM makes, before anything is sent.
             check(&policy)?;
-            put(&Rest::new(&connection)?, Some(&policy))
+            put(&Rest::new(&connection)?, Some(&policy), json)
         }
-        Action::Clear { connection } => put(&Rest::new(&connection)?, None),
+        Action::Clear { connection, json } => put(&Rest::new(&connection)?, None, json),
         Action::History { connection, json } => history(&Rest::new(&connection)?, json),
         Action::Test(args) => test(*args),
-        Action::Record { device, out, connection } => record(&Rest::new(&connection)?, &device, &out),
-        Action::Facts => facts(),
+        Action::Record { device, out, connection, json } => {
+            record(&Rest::new(&connection)?, &device, &out, json)
+        }
+        Action::Facts { json } => facts(json),
     }
 }
 
@@ -146,10 +148,13 @@ fn show(rest: &Rest, json: bool) -> Outcome {
     }
 }
 
-fn put(rest: &Rest, policy: Option<&str>) -> Outcome {
+fn put(rest: &Rest, policy: Option<&str>, json: bool) -> Outcome {
     // The version that is looked at is the one that is replaced.
     let before = &rest.get("/release-policy")?["version"];
     let row = rest.put_matching("/release-policy", &format!("\"{before}\""), &json!({ "policy": policy }))?;
+    if json {
+        return out::json(&row);
+    }
     out::lines(&match policy {
         Some(_) => format!("version {} is in force", row["version"]),
         None => format!("version {}: there is no release policy any more", row["version"]),
@@ -157,38 +162,40 @@ fn put(rest: &Rest, policy: Option<&str>) -> Outcome {
 }
 
 fn history(rest: &Rest, json: bool) -> Outcome {
-    let rows = rest.all("/release-policy/history")?;
-    if json {
-        return out::json(&Value::Array(rows));
-    }
-    if rows.is_empty() {
-        eprintln!("there never was one");
-        return Ok(());
-    }
     let row = |row: &Value| {
         let policy = row["policy"].as_str().map_or("(none)".into(), |text| {
             text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
         });
         format!("version {}  {}  {}\n{policy}", row["version"], row["set"], word(&row["by"]))
     };
-    out::lines(&rows.iter().map(row).collect::<Vec<_>>().join("\n"))
+    out::list(rest.all("/release-policy/history")?, json, "there never was one", row)
 }
 
-fn record(rest: &Rest, device: &str, out: &std::path::Path) -> Outcome {
+fn record(rest: &Rest, device: &str, out: &std::path::Path, json: bool) -> Outcome {
     let mut record = rest.get(&format!("/devices/{}/evidence", encode(device)))?;
     let trial = json!({ "policy": "true", "device": device });
     record["releases"] = rest.post("/release-policy/test", &trial)?["releases"].clone();
     fail::write(out, format!("{record:#}\n").as_bytes())?;
     let count = record["releases"].as_array().map_or(0, Vec::len);
+    if json {
+        return out::json(&json!({
+            "file": out.display().to_string(), "device": device, "at": record["at"], "releases": count,
+        }));
+    }
     out::lines(&format!("recorded {device}, appraised {}, with {count} releases", record["at"]))
 }
 
-fn facts() -> Outcome {
+fn facts(json: bool) -> Outcome {
+    let table = tamarack_policy_cel::table();
+    if json {
+        let row = |(path, kind, optional, meaning): &(String, String, bool, &str)| json!({ "fact": path, "type": kind, "optional": optional, "meaning": meaning });
+        return out::json(&table.iter().map(row).collect());
+    }
     let row = |(path, kind, optional, meaning): (String, String, bool, &str)| {
         let path = if optional { format!("{path} ?") } else { path };
         format!("{path:<28} {meaning}\n{:<28} {kind}", "")
     };
-    out::lines(&tamarack_policy_cel::table().into_iter().map(row).collect::<Vec<_>>().join("\n"))
+    out::lines(&table.into_iter().map(row).collect::<Vec<_>>().join("\n"))
 }
 
 fn test(args: Test) -> Outcome {
@@ -204,14 +211,7 @@ fn test(args: Test) -> Outcome {
         let missing = || Fail::input(codes::USAGE, "say which policy with --policy: no TAM is asked");
         return shown(args.offline.decide(&policy.ok_or_else(missing)?)?, json);
     }
-    let missing = || Fail::input(codes::USAGE, "give the TAM with --url or TAMARACK_URL");
-    let rest = Rest::new(&Connection {
-        url: args.url.ok_or_else(missing)?,
-        token: args.token,
-        token_file: args.token_file,
-        root: args.root,
-        allow_plain_http: args.allow_plain_http,
-    })?;
+    let rest = Rest::new(&args.connection)?;
     match (args.device, args.all) {
         (Some(device), _) => {
             let trial = json!({ "policy": policy, "device": device });

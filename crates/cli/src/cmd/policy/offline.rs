@@ -28,25 +28,25 @@ pub struct Offline {
     #[arg(long)]
     pub evidence: Vec<PathBuf>,
     /// Media type of Evidence as it is on the wire
-    #[arg(long, default_value = SOFTWARE_TEE_FORMAT)]
+    #[arg(long, requires = "evidence", conflicts_with_all = ["device", "all"], default_value = SOFTWARE_TEE_FORMAT)]
     format: String,
     /// TEE CA, PEM, with the grade that it is capped at: FILE or FILE=hardware; with it Evidence is appraised anew
-    #[arg(long = "tee-ca")]
+    #[arg(long = "tee-ca", requires = "evidence", conflicts_with_all = ["device", "all"], value_name = "FILE[=GRADE]")]
     tee_cas: Vec<String>,
-    /// Lowest grade that is accepted
-    #[arg(long, default_value = "none")]
+    /// Lowest grade that is accepted: none, software or hardware
+    #[arg(long, requires = "tee_cas", default_value = "none", value_name = "GRADE")]
     minimum: String,
     /// Signed reference values to compare with, repeatable
-    #[arg(long = "reference", requires = "reference_keys")]
+    #[arg(long = "reference", requires_all = ["reference_keys", "tee_cas"], value_name = "FILE")]
     references: Vec<PathBuf>,
     /// Public key that signs them, PEM, repeatable; it may speak of everything here
-    #[arg(long = "reference-key")]
+    #[arg(long = "reference-key", requires = "references", value_name = "FILE")]
     reference_keys: Vec<PathBuf>,
     /// What to release, repeatable: MANIFEST, with =SEQUENCE and @PROVIDER behind it; what was recorded without it
-    #[arg(long = "ta")]
+    #[arg(long = "ta", requires = "evidence", conflicts_with_all = ["device", "all"], value_name = "MANIFEST[=SEQUENCE][@PROVIDER]")]
     tas: Vec<String>,
     /// Time of the appraisal, in seconds since 1970; when it was recorded, or now
-    #[arg(long)]
+    #[arg(long, requires = "evidence", conflicts_with_all = ["device", "all"], value_name = "SECONDS")]
     at: Option<UnixTime>,
 }
 
@@ -167,9 +167,6 @@ impl Offline {
     /// What Evidence is appraised by; none if it is not.
     fn appraiser(&self) -> Outcome<Option<Policy>> {
         if self.tee_cas.is_empty() {
-            if !self.references.is_empty() {
-                return Err(Fail::input(codes::USAGE, "--reference goes with --tee-ca"));
-            }
             return Ok(None);
         }
         let mut tee_cas = Vec::new();

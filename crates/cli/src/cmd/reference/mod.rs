@@ -4,7 +4,7 @@ mod provider;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tamarack_corim::{
     AttestKeys, Class, ClassId, Comid, Corim, CryptoKey, Digest, Environment, Id, Instance, LinkedTag,
     MeasuredElement, Measurement, MeasurementValues, Profile, Relation, Signer, Svn, Triple, Validity,
@@ -71,7 +71,7 @@ struct Make {
     #[arg(long)]
     tag: String,
     /// Their version: a higher one takes the place of lower ones
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..i64::MAX as u64))]
     version: u64,
     /// Vendor of the devices, as they were made with: a UUID or a DNS name
     #[arg(long)]
@@ -102,11 +102,14 @@ struct Make {
     #[arg(long = "replaces")]
     replaces: Vec<String>,
     /// Days until the values end; they do not end without it
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
     /// Where to write the signed CoRIM
     #[arg(long, short)]
     out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(args: Args) -> Outcome {
@@ -119,15 +122,8 @@ pub fn run(args: Args) -> Outcome {
             if json { out::json(&row) } else { out::lines(&format!("added {}", line(&row))) }
         }
         Action::List { connection, json } => {
-            let rows = Rest::new(&connection)?.all("/references")?;
-            if json {
-                return out::json(&Value::Array(rows));
-            }
-            if rows.is_empty() {
-                eprintln!("there is none: what devices run is not looked at");
-                return Ok(());
-            }
-            out::lines(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))
+            let none = "there is none: what devices run is not looked at";
+            out::list(Rest::new(&connection)?.all("/references")?, json, none, line)
         }
         Action::Provider { action } => provider::run(action),
         Action::Deactivate { id, connection } => {
@@ -189,10 +185,16 @@ fn make(args: &Make) -> Outcome {
         .map_err(|e| Fail::input(e.code(), e))?;
     fail::write(&args.out, &signed)?;
     let class = environment.class.as_ref().and_then(|class| class.class_id.as_ref()).map(|id| match id {
-        ClassId::Uuid(id) => format!(" for devices of class-id {}", hex::encode(id)),
-        ClassId::Bytes(id) | ClassId::Oid(id) => format!(" for devices of class-id {}", hex::encode(id)),
+        ClassId::Uuid(id) => hex::encode(id),
+        ClassId::Bytes(id) | ClassId::Oid(id) => hex::encode(id),
     });
-    let class = class.unwrap_or_default();
+    if args.json {
+        return out::json(&json!({
+            "file": args.out.display().to_string(), "tag": args.tag, "version": args.version,
+            "class_id": class, "key": kid.to_string(), "ends": corim.validity.as_ref().map(|validity| validity.not_after),
+        }));
+    }
+    let class = class.map(|class| format!(" for devices of class-id {class}")).unwrap_or_default();
     out::lines(&format!("signed {} version {}{class}, with key {kid}", args.tag, args.version))
 }
 
@@ -239,9 +241,9 @@ fn measurement(name: &str, values: MeasurementValues) -> Measurement {
 }
 
 /// 64 hexadecimal digits.
-fn digest(option: &str, text: &str) -> Outcome<[u8; 32]> {
-    let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.ok_or_else(|| usage(format_args!("{option} {text:?}: expected 64 hexadecimal digits")))
+fn digest(option: &str, digits: &str) -> Outcome<[u8; 32]> {
+    let bytes = hex::decode(digits).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| usage(format_args!("{option}: {digits:?} is not 64 hexadecimal digits")))
 }
 
 fn pair<'t>(option: &str, text: &'t str) -> Outcome<(&'t str, &'t str)> {

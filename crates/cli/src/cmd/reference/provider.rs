@@ -34,9 +34,9 @@ pub enum Action {
 pub struct Add {
     /// Name
     name: String,
-    /// What he is: maker or ta-signer
-    #[arg(long, default_value = "maker")]
-    role: String,
+    /// What he is
+    #[arg(long, value_enum, default_value = "maker")]
+    role: Role,
     /// PEM file with a key or certificate that signs his reference values, repeatable; it serves nothing else
     #[arg(long = "key", required = true)]
     keys: Vec<PathBuf>,
@@ -48,21 +48,34 @@ pub struct Add {
     elements: Vec<String>,
     #[command(flatten)]
     connection: Connection,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Role {
+    /// A maker of devices: what they run
+    Maker,
+    /// A signer of TAs: which of them were released
+    TaSigner,
+}
+
+impl Role {
+    /// As the REST interface has it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Maker => "maker",
+            Self::TaSigner => "ta-signer",
+        }
+    }
 }
 
 pub fn run(action: Action) -> Outcome {
     match action {
         Action::Add(args) => add(&args),
         Action::List { connection, json } => {
-            let rows = Rest::new(&connection)?.all("/reference-providers")?;
-            if json {
-                return out::json(&Value::Array(rows));
-            }
-            if rows.is_empty() {
-                eprintln!("there is none");
-                return Ok(());
-            }
-            out::lines(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))
+            out::list(Rest::new(&connection)?.all("/reference-providers")?, json, "there is none", line)
         }
         Action::Remove { name, connection } => {
             Rest::new(&connection)?.delete(&format!("/reference-providers/{}", encode(&name)))?;
@@ -83,14 +96,14 @@ fn add(args: &Add) -> Outcome {
         json!({ "class_id": part(class), "model": part(model) })
     };
     let body = json!({
-        "role": args.role,
+        "role": args.role.as_str(),
         "keys": args.keys.iter().map(pem).collect::<Outcome<Vec<_>>>()?,
         "scope": args.scope.iter().map(scope).collect::<Vec<_>>(),
         "elements": (!args.elements.is_empty()).then_some(&args.elements),
     });
     let path = format!("/reference-providers/{}", encode(&args.name));
     let row = Rest::new(&args.connection)?.put(&path, &body)?;
-    out::lines(&line(&row))
+    if args.json { out::json(&row) } else { out::lines(&line(&row)) }
 }
 
 fn line(row: &Value) -> String {

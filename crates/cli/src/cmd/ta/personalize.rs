@@ -50,16 +50,16 @@ pub struct Args {
     /// word; repeatable
     #[arg(long = "tee-ca")]
     tee_cas: Vec<PathBuf>,
-    /// Sequence number of the manifest; the time without it
+    /// Sequence number of the manifest; the time in seconds since 1970 without it
     #[arg(long)]
     sequence: Option<u64>,
-    /// Wait until the device says that it has it
+    /// Wait until the device says that it has it, at most 60 seconds
     #[arg(long)]
     wait: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// File with what the TA will read as its object `personalization`, - for standard input
+    /// File with what the TA will read as its object `personalization`, at most 64 KiB; - for standard input
     data: PathBuf,
 }
 
@@ -74,8 +74,8 @@ pub fn run(args: Args) -> Outcome {
         [] => told(&shown)?,
         anchors => proved(&shown, anchors, &provider)?,
     };
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let envelope = seal(&ta, &data, &key, args.sequence.unwrap_or(now), &args, &provider)?;
+    let sequence = args.sequence.unwrap_or_else(keys::now);
+    let envelope = seal(&ta, &data, &key, sequence, &args, &provider)?;
     drop(data);
     let size = envelope.len();
     let query = args.provider.as_ref().map(|id| format!("?provider={}", encode(id))).unwrap_or_default();

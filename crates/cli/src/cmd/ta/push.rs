@@ -68,7 +68,7 @@ pub fn run(args: Args) -> Outcome {
     if device.rest.get(&format!("/components/{digest}")).is_err() {
         let query = provider.map(|id| format!("?provider={}", encode(&id))).unwrap_or_default();
         device.rest.post_bytes(&format!("/components{query}"), "application/cbor", envelope)?;
-        eprintln!("published at {}", connection.url);
+        eprintln!("published at {}", connection.url.as_deref().unwrap_or_default());
     }
     let component = yaml.component_id().map_err(|e| Fail::input(codes::CONFIG_INVALID, e))?;
     let broker = |e: tamarack_broker::Error| Fail::new(e.code(), e);
@@ -103,7 +103,7 @@ fn target(args: &Args) -> Outcome<Target> {
     let root = args.root.clone();
     if let (Some(url), Some(key)) = (&args.url, &args.key) {
         let connection = Connection {
-            url: url.clone(),
+            url: Some(url.clone()),
             token: None,
             token_file: args.token_file.clone(),
             root,

@@ -30,12 +30,8 @@ enum Action {
         /// The configuration
         #[arg(long, default_value = "tam.toml")]
         config: PathBuf,
-        /// Address to listen on instead of the configured one; port 0 takes a free one
-        #[arg(long)]
-        listen: Option<SocketAddr>,
-        /// Log as JSON
-        #[arg(long)]
-        log_json: bool,
+        #[command(flatten)]
+        how: Serving,
     },
     /// Make API tokens
     Token {
@@ -66,6 +62,17 @@ enum Action {
     },
     #[command(flatten)]
     Remote(remote::Action),
+}
+
+/// How a service is run.
+#[derive(clap::Args)]
+pub struct Serving {
+    /// Address to listen on instead of the configured one; port 0 takes a free one
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// Log as JSON
+    #[arg(long)]
+    pub log_json: bool,
 }
 
 #[derive(clap::Args)]
@@ -193,7 +200,7 @@ fn role(text: &str) -> Result<Role, String> {
 pub fn run(args: Args) -> Outcome {
     match args.action {
         Action::Init(args) => init(args),
-        Action::Serve { config, listen, log_json } => serve(&config, listen, log_json),
+        Action::Serve { config, how } => serve(&config, &how),
         Action::Token { action: TokenAction::Add { role, provider, tenant, label, config, json } } => {
             let label = label.unwrap_or_else(|| match &provider {
                 Some(provider) => format!("{} {provider}", role.as_str()),
@@ -268,12 +275,10 @@ fn init(args: Init) -> Outcome {
     out::lines(&made.operator_token)
 }
 
-fn serve(config: &Path, listen: Option<SocketAddr>, log_json: bool) -> Outcome {
-    out::log(log_json);
+fn serve(config: &Path, how: &Serving) -> Outcome {
+    out::log(how.log_json);
     let mut config = read(config)?;
-    if let Some(listen) = listen {
-        config.listen = listen;
-    }
+    config.listen = how.listen.unwrap_or(config.listen);
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let ready = |address| out::ready(scheme, address);
     tamarack_tam_server::run(&config, ready).map_err(failed)

@@ -230,15 +230,7 @@ fn signer(path: &Path) -> Outcome<String> {
 }
 
 fn show(list: &List, path: &str, line: fn(&Value) -> String) -> Outcome {
-    let items = Rest::new(&list.connection)?.all(path)?;
-    if list.json {
-        return out::json(&Value::Array(items));
-    }
-    if items.is_empty() {
-        eprintln!("there is none");
-        return Ok(());
-    }
-    out::lines(&items.iter().map(line).collect::<Vec<_>>().join("\n"))
+    out::list(Rest::new(&list.connection)?.all(path)?, list.json, "there is none", line)
 }
 
 fn device(row: &Value) -> String {
