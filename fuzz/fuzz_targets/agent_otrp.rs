@@ -21,8 +21,8 @@ use tamarack_otrp::request::{
 use tamarack_otrp::response::{self, Incoming};
 use tamarack_otrp::ta_package::{self, Protection, TaPackage};
 use tamarack_otrp::{Command, Common, Dsi, Limits, MessageId, Mode, Sealing, SerializedDsi};
-use tamarack_testkit::memory_platform::{MemoryPlatform, OtrpDevice};
 use tamarack_tee::Persona;
+use tamarack_testkit::memory_platform::{MemoryPlatform, OtrpDevice};
 use tamarack_testkit::otrp_pki::OtrpPki;
 
 const TAM_URI: &str = "https://tam.example/tam";
@@ -117,7 +117,13 @@ fn device(draft: bool) -> Agent<MemoryPlatform> {
         persona: Persona(0),
         state: AnchorState::Active,
     };
-    let seed = Seed { tams: vec![tam], signers: vec![], peripherals: vec![], device_authority: None, device_owner: None };
+    let seed = Seed {
+        tams: vec![tam],
+        signers: vec![],
+        peripherals: vec![],
+        device_authority: None,
+        device_owner: None,
+    };
     Agent::enrol(&mut platform, &provider(), &seed).expect("an empty platform");
     let config = AgentConfig {
         message: limits(),
@@ -278,7 +284,8 @@ impl Tam {
                 part.open_device_state_unverified(key, &provider()).expect("encrypted to the TAM")
             }
             Incoming::Response(response) => {
-                let tee = tamarack_x509::unvalidated_key(&WORLD.device.personas[0].chain[0]).expect("a certificate");
+                let tee = tamarack_x509::unvalidated_key(&WORLD.device.personas[0].chain[0])
+                    .expect("a certificate");
                 let tee = jws::VerificationKey::of(&tee, jws::Purpose::OtrpResponse).expect("P-256");
                 let mut response = response.verify(&tee, &provider()).expect("signed by the TEE");
                 response.open(key, &provider()).expect("encrypted to the TAM").and_then(|content| content.dsi)

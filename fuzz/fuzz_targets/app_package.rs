@@ -8,11 +8,8 @@ use tamarack_fuzz::seeds;
 fn examples() -> Vec<Vec<u8>> {
     let dependencies = br#"{ "name": "wallet", "needs": [{ "ta": "com.acme/wallet/ta", "minimum_sequence": 3,
         "tams": ["https://tam.example/tam"], "bundle": "ta/wallet.wasm" }] }"#;
-    let file = |path: &str, content: &[u8]| File {
-        path: path.into(),
-        executable: false,
-        content: content.to_vec(),
-    };
+    let file =
+        |path: &str, content: &[u8]| File { path: path.into(), executable: false, content: content.to_vec() };
     let files = [file(DEPENDENCIES, dependencies), file("ta/wallet.wasm", &[7; 20])];
     vec![write_archive(&files).expect("short paths"), dependencies.to_vec()]
 }

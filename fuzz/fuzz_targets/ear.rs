@@ -12,7 +12,11 @@ fn examples() -> Vec<Vec<u8>> {
     let claims = evidence_claims();
     let (cnf, platform) = (claims.cnf.clone(), claims.platform.clone());
     let tee = EarAppraisal {
-        vector: Some(TrustVector { instance_identity: Some(2), executables: Some(3), ..TrustVector::default() }),
+        vector: Some(TrustVector {
+            instance_identity: Some(2),
+            executables: Some(3),
+            ..TrustVector::default()
+        }),
         policies: vec!["urn:x:policy".into()],
         eat_nonce: claims.eat_nonce.clone(),
         teep: Some(claims.clone()),

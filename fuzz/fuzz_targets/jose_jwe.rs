@@ -10,8 +10,10 @@ use tamarack_testkit::crypto_suite::p256_pkcs8;
 fn make() -> Vec<Vec<u8>> {
     let key = provider().agree.load_pkcs8(&p256_pkcs8(&[7; 32])).expect("a key");
     let recipient = Recipient::from_spki(&key.public_key().to_spki()).expect("P-256");
-    let general = Enc::ALL.map(|enc| to_vec(&encrypt(b"plaintext", &recipient, enc, &provider()).expect("encrypts")));
-    let compact = Enc::ALL.map(|enc| encrypt_compact(b"plaintext", &recipient, enc, &provider()).expect("encrypts"));
+    let general =
+        Enc::ALL.map(|enc| to_vec(&encrypt(b"plaintext", &recipient, enc, &provider()).expect("encrypts")));
+    let compact =
+        Enc::ALL.map(|enc| encrypt_compact(b"plaintext", &recipient, enc, &provider()).expect("encrypts"));
     general.into_iter().chain(compact.map(String::into_bytes)).collect()
 }
 

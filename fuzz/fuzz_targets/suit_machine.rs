@@ -4,7 +4,9 @@
 use libfuzzer_sys::fuzz_target;
 use tamarack_cbor::Limits;
 use tamarack_cose::{Recipient, To};
-use tamarack_fuzz::{agreement_key, envelope_around, manifest, provider, seeds, suit_limits, wallet, with_trusted_keys};
+use tamarack_fuzz::{
+    agreement_key, envelope_around, manifest, provider, seeds, suit_limits, wallet, with_trusted_keys,
+};
 use tamarack_suit::author::Payload;
 use tamarack_suit::{Envelope, Machine, MemoryDevice, PayloadKey, Procedure, Report};
 

@@ -4,6 +4,8 @@
 //! environment a target writes its own into DIR before the fuzzer reads it.
 #![forbid(unsafe_code)]
 
+use std::io::{self, Read, Write};
+
 use tamarack_cbor::{Encode, Limits};
 use tamarack_cose::{MacKey, Purpose, SignOptions, VerificationKey, thumbprint};
 use tamarack_crypto::{KeyAgree, Provider, Secret, Sign};
@@ -33,6 +35,54 @@ pub fn seeds(make: impl FnOnce() -> Vec<Vec<u8>>) {
     for (number, seed) in make().iter().enumerate() {
         std::fs::write(folder.join(format!("seed-{number}")), seed).expect("a seed");
     }
+}
+
+/// A stream whose other end said all that it has to say, and takes what it is answered.
+pub struct Said<'d> {
+    rest: &'d [u8],
+    /// What it was answered.
+    pub answered: Vec<u8>,
+}
+
+impl<'d> Said<'d> {
+    /// One whose other end says `all`.
+    pub fn new(all: &'d [u8]) -> Self {
+        Self { rest: all, answered: Vec::new() }
+    }
+}
+
+impl Read for Said<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.rest.read(buffer)
+    }
+}
+
+impl Write for Said<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.answered.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A frame of the launcher's socket or the panel's: 4 bytes of length, big-endian, and that many.
+pub fn frame(item: &[u8]) -> Vec<u8> {
+    [&(item.len() as u32).to_be_bytes()[..], item].concat()
+}
+
+/// The frames that `bytes` are; None if they are anything else.
+pub fn frames(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut rest = bytes;
+    let mut frames = Vec::new();
+    while !rest.is_empty() {
+        let (length, after) = rest.split_first_chunk()?;
+        let (frame, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        frames.push(frame.to_vec());
+        rest = after;
+    }
+    Some(frames)
 }
 
 /// The provider of the Agent.

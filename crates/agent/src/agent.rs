@@ -110,6 +110,12 @@ impl<P: Platform> Agent<P> {
         self.outputs.pop_front()
     }
 
+    /// Makes sure that the rollback counter has counted all that was done. A driver calls it after each input and call, before
+    /// it lets anything out; on an error it holds back what there is.
+    pub fn count(&mut self) -> Result<(), Error> {
+        Ok(self.platform.count()?)
+    }
+
     /// The platform that it runs on.
     pub fn platform(&self) -> &P {
         &self.platform

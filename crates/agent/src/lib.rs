@@ -9,7 +9,8 @@
 //! 2. [`Output::Fetch`]: a payload. It goes in as [`Input::Chunk`]s, the last one marked, or [`Input::FetchFailed`].
 //! 3. [`Output::Progress`] and [`Output::Finished`]: for whoever watches.
 //!
-//! A change of the device is durable before the message that tells of it is given out. Sessions with TAs are calls:
+//! A change of the device is durable before the message that tells of it is given out; before any of it, or the result of a
+//! call, leaves the device, [`Agent::count`] makes sure that it cannot be undone unseen. Sessions with TAs are calls:
 //! [`Agent::open_session`], [`Agent::invoke`], [`Agent::close_session`]. The device's owner orders by
 //! [`Agent::owner_challenge`] and [`Agent::owner_order`]. What an application may know of a TA in OTrP it
 //! asks by [`Agent::ta_information`].

@@ -104,7 +104,20 @@ impl Host {
 
     /// Answers one request.
     pub(crate) fn handle(&mut self, request: Request) -> Reply {
-        self.permit(&request).and_then(|()| self.answer(request)).unwrap_or_else(Reply::failed)
+        let reply = self.permit(&request).and_then(|()| self.answer(request)).unwrap_or_else(Reply::failed);
+        // What the rollback counter has not counted, an old copy of the storage would undo: nobody is told of it.
+        match self.count() {
+            Ok(()) => reply,
+            Err(failure) => Reply::failed(failure),
+        }
+    }
+
+    fn count(&mut self) -> Result<(), Failure> {
+        match &mut self.device {
+            Device::Blank(blank) => blank.0.count().map_err(platform_failure),
+            Device::Made(agent) => agent.count().map_err(|error| agent_failure(&error)),
+            Device::Unusable(_) => Ok(()),
+        }
     }
 
     /// Whoever holds the channel of a device that is not enrolled is its maker; afterwards it is a Broker, for good.
@@ -463,3 +476,6 @@ fn platform_failure(error: tamarack_tee::Error) -> Failure {
 fn now() -> UnixTime {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod tests;

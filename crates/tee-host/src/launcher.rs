@@ -117,7 +117,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let prepared =
         prepare(inherited.standing.uid).map_err(|error| Failure::new(error.code(), error.to_string()));
     match prepared.and_then(|prepared| start(&mut inherited, &told, prepared, panel?, provider)) {
-        Ok(running) => running.serve(),
+        Ok(running) => {
+            // Only the Agent speaks to the Broker from here on, and only it has the storage folder.
+            drop(inherited);
+            running.serve()
+        }
         // There is no Agent to tell it.
         Err(failure) => agent::serve_failure(inherited.channel, failure, provider),
     }
@@ -173,7 +177,6 @@ fn start(
     let given = [Some(theirs.as_fd()), panel.as_ref().map(AsFd::as_fd)];
     let child = spawn_agent(&image, &args, inherited, &given)
         .map_err(|e| launcher("the Agent cannot be started", e))?;
-    // Only the Agent speaks to the Broker from here on; its end of the channel is the end of the TEE.
     drop((image, code));
     let report = prepared.close();
     let missing: Vec<String> = report.missing.iter().map(ToString::to_string).collect();

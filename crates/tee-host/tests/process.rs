@@ -44,6 +44,8 @@ fn main() -> ExitCode {
             a_panel_is_asked_and_a_missing_one_is_told();
             what_is_no_agent_gives_no_tee();
             an_agent_does_not_outlive_its_launcher();
+            a_launcher_does_not_outlive_its_agent();
+            k6_the_launcher_keeps_nothing_open_that_it_does_not_need();
             println!("process: ok");
             ExitCode::SUCCESS
         }
@@ -558,4 +560,40 @@ fn an_agent_does_not_outlive_its_launcher() {
         assert!(begun.elapsed().as_secs() < 5, "the Agent goes on without its launcher");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
+    place.start(false).status();
+}
+
+fn a_launcher_does_not_outlive_its_agent() {
+    let place = Place::new();
+    drop(place.start(true));
+    let (folder, fuse) = (place.folder(), place.fuse());
+    let launched = launch(place.options(&folder, &fuse)).unwrap();
+    let mut channel = TeeChannel::new(launched.channel);
+    let Ok(Value::Status(status)) = channel.call(Request::Status).unwrap().result else { panic!("a status") };
+    let killed = std::process::Command::new("kill").args(["-KILL", &status.pid.to_string()]).status();
+    if !killed.is_ok_and(|status| status.success()) {
+        println!("skipped: this user cannot end the Agent");
+        return;
+    }
+    // It ends, with the channel still open at this end, and says that not all went well.
+    let mut launcher = launched.child;
+    assert!(!launcher.wait().unwrap().success());
+    channel.call(Request::Status).unwrap_err();
+    place.start(false).status();
+}
+
+/// Standard input and output, standard error, the socket to the Agent and the counter; the root secret is in memory, and
+/// channel and storage folder are the Agent's.
+fn k6_the_launcher_keeps_nothing_open_that_it_does_not_need() {
+    let place = Place::new();
+    let mut tee = place.start(true);
+    let status = tee.status();
+    let Ok(open) = fs::read_dir(format!("/proc/{}/fd", status.launcher_pid)) else {
+        println!("skipped: this user cannot look at the launcher's descriptors");
+        return;
+    };
+    let open: Vec<_> = open.map(|entry| fs::read_link(entry.unwrap().path()).unwrap()).collect();
+    assert_eq!(open.len(), 5, "{open:?}");
+    let counter = format!("{}{COUNTER_SUFFIX}", place.fuse().display());
+    assert_eq!(open.iter().filter(|path| **path == Path::new(&counter)).count(), 1, "{open:?}");
 }

@@ -20,6 +20,7 @@
 #![deny(unsafe_code)]
 
 pub mod enrol;
+mod frame;
 pub mod isolation;
 pub mod launcher;
 mod layers;

@@ -7,7 +7,7 @@
 //! A question is a frame of 4 bytes of length, big-endian, and `[number, text]`; the answer is a frame with `[number, bool]`.
 //! The number keeps an answer that came too late from answering the next question.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -16,27 +16,31 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tamarack_cbor::{Decoder, Encoder, Error as CborError, Limits};
 use tamarack_tee::Error;
 
+use crate::frame::Frames;
+
 /// How long a question waits for its answer.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// Most bytes of a question's text.
 pub const MAX_TEXT: usize = 1024;
-const MAX_FRAME: usize = MAX_TEXT + 64;
+const FRAMES: Frames = Frames(MAX_TEXT + 64);
 
 /// The Agent's end.
 pub struct Panel {
-    stream: RefCell<UnixStream>,
-    asked: RefCell<u64>,
+    stream: UnixStream,
+    asked: Cell<u64>,
     timeout: Duration,
 }
 
 impl Panel {
     /// The panel at the other end of `stream`.
     pub fn new(stream: UnixStream) -> Self {
-        Self { stream: RefCell::new(stream), asked: RefCell::new(0), timeout: TIMEOUT }
+        Self { stream, asked: Cell::new(0), timeout: TIMEOUT }.with_timeout(TIMEOUT)
     }
 
-    /// Another time to wait.
+    /// Another time to wait, longer than none.
     pub fn with_timeout(self, timeout: Duration) -> Self {
+        // For a panel that does not read its questions. It fails for a time of nothing only, and then nothing is lost.
+        let _ = self.stream.set_write_timeout(Some(timeout));
         Self { timeout, ..self }
     }
 
@@ -46,24 +50,18 @@ impl Panel {
         if text.len() > MAX_TEXT {
             return Err(Error::Quota);
         }
-        let mut stream = self.stream.borrow_mut();
-        let number = *self.asked.borrow() + 1;
-        *self.asked.borrow_mut() = number;
+        let number = self.asked.get() + 1;
+        self.asked.set(number);
         let mut e = Encoder::new();
         e.array(2).uint(number).text(text);
-        send(&mut *stream, &e.into_bytes()).map_err(|_| Error::NoPanel)?;
-        let until = Instant::now() + self.timeout;
+        FRAMES.send(&mut &self.stream, &e.into_bytes()).map_err(|_| Error::NoPanel)?;
+        let mut answers = Until { stream: &self.stream, end: Instant::now() + self.timeout };
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-            let ready = match poll(&mut [PollFd::new(&*stream, PollFlags::IN)], Some(&left)) {
-                Err(rustix::io::Errno::INTR) => continue,
-                other => other.map_err(|_| Error::NoPanel)?,
+            let frame = match FRAMES.receive(&mut answers) {
+                Ok(frame) => frame.ok_or(Error::NoPanel)?,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(false),
+                Err(_) => return Err(Error::NoPanel),
             };
-            if ready == 0 {
-                return Ok(false);
-            }
-            let frame = receive(&mut *stream).map_err(|_| Error::NoPanel)?.ok_or(Error::NoPanel)?;
             let answer = read_answer(&frame).map_err(|_| Error::NoPanel)?;
             if answer.0 == number {
                 return Ok(answer.1);
@@ -72,31 +70,53 @@ impl Panel {
     }
 }
 
+/// What comes before a time is over, however slowly or fast it comes.
+struct Until<'s> {
+    stream: &'s UnixStream,
+    end: Instant,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        let wait = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        let ready = poll(&mut [PollFd::new(self.stream, PollFlags::IN)], Some(&wait))?;
+        // What is there already does not count when the time is over: one who never stops would never be done.
+        match ready == 0 || left.is_zero() {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => (&mut &*self.stream).read(buffer),
+        }
+    }
+}
+
 /// The panel's end: shows every question to `decide`, and answers what it says, until the device ends. Characters that would
 /// steer a terminal are replaced: what asks must not paint over what is asked.
-pub fn serve(stream: &mut UnixStream, mut decide: impl FnMut(&str) -> io::Result<bool>) -> io::Result<()> {
-    while let Some(frame) = receive(stream)? {
+pub fn serve(
+    stream: &mut (impl Read + Write),
+    mut decide: impl FnMut(&str) -> io::Result<bool>,
+) -> io::Result<()> {
+    while let Some(frame) = FRAMES.receive(stream)? {
         let (number, text) = read_question(&frame)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
         let answer = decide(&plain(&text))?;
         let mut e = Encoder::new();
         e.array(2).uint(number).bool(answer);
-        send(stream, &e.into_bytes())?;
+        FRAMES.send(stream, &e.into_bytes())?;
     }
     Ok(())
 }
 
-/// `text` without control characters, and without those that change the direction of writing.
+/// `text` without control characters, and without those that begin a line or change the direction of writing.
 fn plain(text: &str) -> String {
     let steers = |c: char| {
         c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn limits() -> Limits {
-    Limits { bytes: MAX_FRAME, depth: 2, items: 8 }
+    Limits { bytes: FRAMES.0, depth: 2, items: 8 }
 }
 
 fn read_question(frame: &[u8]) -> Result<(u64, String), CborError> {
@@ -109,26 +129,6 @@ fn read_answer(frame: &[u8]) -> Result<(u64, bool), CborError> {
     let mut d = Decoder::new(frame, &limits())?;
     d.array_of(2, "number and answer")?;
     Ok((d.uint()?, d.bool()?))
-}
-
-fn send(stream: &mut impl Write, item: &[u8]) -> io::Result<()> {
-    stream.write_all(&[&(item.len() as u32).to_be_bytes()[..], item].concat())
-}
-
-fn receive(stream: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
-    let mut length = [0; 4];
-    match stream.read_exact(&mut length) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
-    }
-    let length = u32::from_be_bytes(length) as usize;
-    if length > MAX_FRAME {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame that is too long"));
-    }
-    let mut item = vec![0; length];
-    stream.read_exact(&mut item)?;
-    Ok(Some(item))
 }
 
 #[cfg(test)]

@@ -327,6 +327,22 @@ fn agent(args: Vec<OsString>) -> ExitCode {
     say.of("the launcher's memory", Layers::SECCOMP, !can_read(pid, address));
     let own_code = OpenOptions::new().write(true).open("/proc/self/exe");
     say.of("writing to its own code", Layers::NONE, own_code.is_err());
+    // A child would go on when the launcher ends.
+    let thread = std::thread::Builder::new().spawn(|| ());
+    say.of("a thread before its own walls", Layers::SECCOMP, thread.is_err());
+    // SAFETY: a child that could be made would share nothing that this process writes to, and ends at once.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        std::process::exit(0);
+    }
+    say.of("a child", Layers::SECCOMP, child < 0);
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: getpid has no arguments; where this interface is missing the call is unknown, which is another error.
+        let other = unsafe { libc::syscall(libc::SYS_getpid | 0x4000_0000) };
+        let errno = std::io::Error::last_os_error().raw_os_error();
+        say.of("the x32 interface", Layers::SECCOMP, other < 0 && errno == Some(libc::EPERM));
+    }
     writeln!(channel, "before its own walls").unwrap();
 
     // A descriptor of the host's processes, as if one had been left open by mistake.

@@ -1,13 +1,14 @@
 //! The commands of TPM 2.0 Library Part 3 that a root of trust needs, in their simplest use: one object or index that is
 //! authorized, SHA-256, P-256, the owner's hierarchy with an empty authorization value.
 
+use std::io;
 use std::thread::sleep;
 use std::time::Duration;
 
 use tamarack_crypto::{Provider, PublicKey, Secret};
 
 use crate::session::{Kind, Session, attribute};
-use crate::transport::{LARGEST, Transport};
+use crate::transport::{Bus, HEADER, LARGEST, Transport, size};
 use crate::wire::{Reader, Writer};
 use crate::{Error, Pcrs};
 
@@ -102,7 +103,8 @@ pub(crate) struct Quoted {
 
 /// An open TPM.
 pub struct Tpm {
-    transport: Transport,
+    /// None when it failed: what comes late over it would pass for the answer to something else.
+    bus: Option<Box<dyn Bus + Send>>,
     pub(crate) provider: Provider,
 }
 
@@ -145,7 +147,12 @@ impl Tpm {
     /// Takes an open descriptor (see [`crate::Address::open`]). Whatever an earlier user without a resource manager left in
     /// the TPM is flushed: it has three places for objects and three for sessions.
     pub fn open(descriptor: std::os::fd::OwnedFd, provider: Provider) -> Result<Self, Error> {
-        let mut tpm = Self { transport: Transport::new(descriptor), provider };
+        Self::over(Transport::new(descriptor), provider)
+    }
+
+    /// The same over any way to a TPM.
+    pub fn over(bus: impl Bus + Send + 'static, provider: Provider) -> Result<Self, Error> {
+        let mut tpm = Self { bus: Some(Box::new(bus)), provider };
         // Transient objects; loaded sessions are told under the number of HMAC sessions.
         for first in [0x8000_0000, 0x0200_0000] {
             for handle in tpm.handles(first)? {
@@ -157,10 +164,16 @@ impl Tpm {
 
     fn transmit(&mut self, name: &'static str, command: &[u8]) -> Result<Vec<u8>, Error> {
         for _ in 0..200 {
-            let response = self.transport.transmit(command)?;
-            let code = Reader::new(&response[6..], name).u32()?;
-            match code {
-                0 => return Ok(response),
+            let mut bus = self.bus.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
+            let response = bus.transmit(command)?;
+            self.bus = Some(bus);
+            if !(HEADER..=LARGEST).contains(&response.len()) || size(&response) != response.len() {
+                return Err(Error::Response(name));
+            }
+            match Reader::new(&response[6..], name).u32()? {
+                // Where a command has sessions, so has what answers it.
+                0 if response[..2] == command[..2] => return Ok(response),
+                0 => return Err(Error::Response(name)),
                 // TPM_RC_YIELDED, _TESTING, _NV_RATE, _RETRY: the same command again, later.
                 0x908 | 0x90a | 0x920 | 0x922 => sleep(Duration::from_millis(20)),
                 code => return Err(Error::Refused(name, code)),

@@ -212,6 +212,9 @@ impl TpmRoot {
     }
 }
 
+/// How often a quote is taken of PCRs that somebody changes meanwhile.
+const ATTEMPTS: u32 = 8;
+
 impl RootOfTrust for TpmRoot {
     fn protection(&self) -> &'static str {
         "tpm"
@@ -247,7 +250,9 @@ impl RootOfTrust for TpmRoot {
             // Nothing was ever written.
             None if commits == 0 => return Ok(Vec::new()),
             Some(last) if last == commits => {}
-            Some(last) if last == commits + 1 => self.raise(counter, &keys, commits, last)?,
+            Some(last) if last.checked_sub(1) == Some(commits) => {
+                self.raise(counter, &keys, commits, last)?
+            }
             // Marks of another time, or none although the counter has counted.
             Some(_) | None => return Err(TeeError::RolledBack),
         }
@@ -258,7 +263,7 @@ impl RootOfTrust for TpmRoot {
     fn write_counter(&mut self, slot: usize, commit: u64, data: &[u8]) -> Result<(), TeeError> {
         let (counter, keys, commits) = self.counted()?;
         // One commit, one raise: anything else would wear the TPM out, or go back.
-        if commit < commits || commit > commits + 1 || slot > 1 || data.len() > MARK {
+        if ![Some(0), Some(1)].contains(&commit.checked_sub(commits)) || slot > 1 || data.len() > MARK {
             return Err(TeeError::RolledBack);
         }
         let mark = Mark { commit, data: data.to_vec() }.write(slot, &keys, &self.tpm.provider);
@@ -280,25 +285,31 @@ impl RootOfTrust for TpmRoot {
     fn quote(&mut self, persona: Persona, qualifying: &[u8; 32]) -> Result<Option<Quote>, TeeError> {
         let pcrs = self.opened()?.pcrs;
         let launcher = self.launcher;
-        self.with_key(persona, |tpm, key| {
+        let quoted = self.with_key(persona, |tpm, key| {
             let mut before = tpm.pcr_values(pcrs)?;
-            loop {
+            for _ in 0..ATTEMPTS {
                 let quoted = tpm.quote(key, qualifying, pcrs)?;
                 let after = tpm.pcr_values(pcrs)?;
                 if before == after {
-                    return Ok((quoted, after));
+                    return Ok(Some((quoted, after)));
                 }
                 before = after;
             }
-        })
-        .and_then(|(quoted, values)| {
-            let measured = values.iter().find(|(number, _)| *number == LAUNCHER_PCR).map(|(_, value)| *value);
-            if launcher.is_none() || measured != launcher {
-                let why = "another process has measured into the launcher's PCR; one TPM serves one device at a time";
-                return Err(TeeError::RootOfTrust { code: tamarack_model::codes::TPM_UNAVAILABLE, why: why.into() });
+            Ok(None)
+        })?;
+        let measured = |values: &[(u8, [u8; 32])]| {
+            values.iter().find(|(number, _)| *number == LAUNCHER_PCR).map(|(_, value)| *value)
+        };
+        match quoted {
+            Some((quoted, pcrs)) if launcher.is_some() && measured(&pcrs) == launcher => {
+                Ok(Some(Quote { attest: quoted.attest, signature: quoted.signature, pcrs }))
             }
-            Ok(Some(Quote { attest: quoted.attest, signature: quoted.signature, pcrs: values }))
-        })
+            _ => {
+                let why =
+                    "another process measures into the launcher's PCR; one TPM serves one device at a time";
+                Err(TeeError::RootOfTrust { code: tamarack_model::codes::TPM_UNAVAILABLE, why: why.into() })
+            }
+        }
     }
 }
 

@@ -5,18 +5,25 @@ use std::os::fd::OwnedFd;
 /// Largest command or response: what TPMs and the kernel's driver take.
 pub(crate) const LARGEST: usize = 4096;
 /// tag, size, code.
-const HEADER: usize = 10;
+pub(crate) const HEADER: usize = 10;
 
-/// The way to a TPM: a descriptor of a character device or a stream socket.
+/// The way to a TPM.
+pub trait Bus {
+    /// Sends a whole command and gives the whole response. After an error it is not used again.
+    fn transmit(&mut self, command: &[u8]) -> io::Result<Vec<u8>>;
+}
+
+/// A descriptor of a character device or a stream socket.
 pub(crate) struct Transport(File);
 
 impl Transport {
     pub fn new(descriptor: OwnedFd) -> Self {
         Self(descriptor.into())
     }
+}
 
-    /// Sends a whole command and gives the whole response.
-    pub fn transmit(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
+impl Bus for Transport {
+    fn transmit(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
         // A device takes a command in one write and gives a response in one read; a socket may split both.
         self.0.write_all(command)?;
         let mut response = vec![0; LARGEST];
@@ -37,14 +44,18 @@ impl Transport {
             if filled < HEADER {
                 continue;
             }
-            let size = u32::from_be_bytes([response[2], response[3], response[4], response[5]]);
-            match usize::try_from(size) {
-                Ok(size) if size == filled => break,
-                Ok(size) if size > filled && size <= LARGEST => {}
+            match size(&response) {
+                size if size == filled => break,
+                size if size > filled && size <= LARGEST => {}
                 _ => return Err(io::ErrorKind::InvalidData.into()),
             }
         }
         response.truncate(filled);
         Ok(response)
     }
+}
+
+/// How long a response says that it is; it has a header.
+pub(crate) fn size(response: &[u8]) -> usize {
+    u32::from_be_bytes([response[2], response[3], response[4], response[5]]) as usize
 }

@@ -36,14 +36,14 @@ fn provider() -> Provider {
 struct Place {
     tpm: Swtpm,
     disk: TempDir,
-    _state: TempDir,
+    state: TempDir,
 }
 
 impl Place {
     fn new() -> Option<Self> {
         let (disk, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let tpm = Swtpm::start(state.path())?;
-        Some(Self { tpm, disk, _state: state })
+        Some(Self { tpm, disk, state })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -160,6 +160,30 @@ fn r9_a_disk_that_was_put_back_is_seen_before_anything_runs() {
     std::fs::remove_dir_all(place.path("device")).unwrap();
     copy(new.path(), place.disk.path());
     place.open().map(drop).expect("what was last");
+}
+
+/// The power goes when the journal is written and neither mark nor counter is: the commit stands, and is counted.
+#[test]
+fn r9_a_commit_that_was_not_counted_is_counted_at_the_next_start() {
+    let Some(place) = Place::new() else { return };
+    drop(place.create(KeyType::Ed25519));
+    let Place { tpm, disk, state } = place;
+    drop(tpm);
+    let permanent = state.path().join("tpm2-00.permall");
+    let files = [permanent, disk.path().join("root.sealed.counter")];
+    let before = files.clone().map(|file| std::fs::read(file).unwrap());
+    let place = Place { tpm: Swtpm::start(state.path()).unwrap(), disk, state };
+    let key = [STATE, b'x'];
+    place.open().unwrap().commit(vec![Change::Put(key.to_vec(), b"1".to_vec())]).unwrap();
+    let Place { tpm, disk, state } = place;
+    drop(tpm);
+    for (file, content) in files.iter().zip(before) {
+        std::fs::write(file, content).unwrap();
+    }
+    let place = Place { tpm: Swtpm::start(state.path()).unwrap(), disk, state };
+    for _ in 0..2 {
+        assert_eq!(place.open().unwrap().get(&key), Ok(Some(b"1".to_vec())));
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The root of trust over a TPM that is really there: swtpm.
 
 use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use tamarack_attest::tpm;
@@ -10,7 +12,7 @@ use tamarack_model::codes;
 use tamarack_tee::{Error, Persona, RootOfTrust};
 use tamarack_tee_tpm::commands::Tpm;
 use tamarack_tee_tpm::root::TpmRoot;
-use tamarack_tee_tpm::{Address, Pcrs};
+use tamarack_tee_tpm::{Address, Bus, Pcrs};
 use tamarack_testkit::swtpm::Swtpm;
 use tempfile::TempDir;
 
@@ -277,6 +279,85 @@ fn an_update_of_the_agent_is_sealed_to_before_it_runs() {
     assert_eq!(root.read_counter(0, 4), Ok(vec![0; 4]), "with the same counter");
 }
 
+/// A command with handles and an empty password, sent as anybody at the TPM could; whether it was done.
+fn command(machine: &Machine, code: u32, handles: &[u32], params: &[u8]) -> bool {
+    let handles: Vec<u8> = handles.iter().flat_map(|handle| handle.to_be_bytes()).collect();
+    let password = b"\0\0\0\x09\x40\0\0\x09\0\0\x01\0\0";
+    let size = (10 + handles.len() + password.len() + params.len()) as u32;
+    let head = [&[0x80, 0x02][..], &size.to_be_bytes(), &code.to_be_bytes()].concat();
+    let mut stream = UnixStream::connect(machine.tpm.socket()).unwrap();
+    stream.write_all(&[&head, &handles, &password[..], params].concat()).unwrap();
+    let mut response = [0; 10];
+    stream.read_exact(&mut response).unwrap();
+    response[6..] == [0; 4]
+}
+
+#[test]
+fn a_tpm_that_was_cleared_says_that_it_has_no_such_device() {
+    let Some(machine) = Machine::new() else { return };
+    drop(machine.booted(Some(Pcrs::BOOT)));
+    assert!(command(&machine, 0x126, &[0x4000_000c], &[]), "TPM2_Clear by the platform");
+    let error = machine.root(None).measure(&AGENT, &CONFIGURATION).unwrap_err();
+    assert_eq!(error.code(), codes::TPM_SEALED);
+    assert!(error.to_string().contains("not of this TPM"), "{error}");
+}
+
+#[test]
+fn r9_a_counter_that_was_removed_is_not_made_again() {
+    let Some(machine) = Machine::new() else { return };
+    let mut root = machine.booted(Some(Pcrs::BOOT));
+    root.write_counter(0, 0, &[0; 4]).unwrap();
+    drop(root);
+    let removed = (0x0180_5400..0x0180_5500)
+        .filter(|index| command(&machine, 0x122, &[0x4000_0001, *index], &[]))
+        .count();
+    assert_eq!(removed, 1, "the owner of the TPM can do that");
+    let mut root = machine.booted(None);
+    assert_eq!(code(root.read_counter(0, 4)), codes::TPM_UNAVAILABLE);
+    assert_eq!(code(root.write_counter(0, 0, &[0; 4])), codes::TPM_UNAVAILABLE);
+    assert_eq!(code(root.write_counter(1, 1, &[1; 4])), codes::TPM_UNAVAILABLE);
+}
+
+#[test]
+fn a_tpm_in_lockout_still_serves_the_device() {
+    let Some(machine) = Machine::new() else { return };
+    let mut root = machine.booted(Some(Pcrs::BOOT));
+    root.write_counter(0, 0, &[0; 4]).unwrap();
+    let secret = *root.storage_secret().unwrap().expose();
+    drop(root);
+    // No attempt is allowed any more: anybody could bring that about by guessing at something else in the TPM.
+    let parameters = [0, 1000, 1000].map(u32::to_be_bytes).concat();
+    assert!(command(&machine, 0x13a, &[0x4000_000a], &parameters), "TPM2_DictionaryAttackParameters");
+    let mut root = machine.booted(None);
+    assert_eq!(*root.storage_secret().unwrap().expose(), secret);
+    root.write_counter(1, 1, &[1; 4]).unwrap();
+    root.sign(P, b"message").unwrap();
+    root.quote(P, &[7; 32]).unwrap();
+}
+
+#[test]
+fn a_tpm_that_goes_away_is_told_and_what_comes_late_is_not_heard() {
+    let Some(machine) = Machine::new() else { return };
+    let mut root = machine.booted(Some(Pcrs::BOOT));
+    root.write_counter(0, 0, &[0; 4]).unwrap();
+    let Machine { tpm, disk: _disk, state: _state } = machine;
+    drop(tpm);
+    for _ in 0..2 {
+        assert_eq!(code(root.read_counter(0, 4)), codes::TPM_UNAVAILABLE);
+        assert_eq!(code(root.sign(P, b"message")), codes::TPM_UNAVAILABLE);
+        assert_eq!(code(root.write_counter(1, 1, &[1; 4])), codes::TPM_UNAVAILABLE);
+    }
+    // One that answers after its time: the answer to one command is not taken for that to the next.
+    struct Late(bool);
+    impl Bus for Late {
+        fn transmit(&mut self, _command: &[u8]) -> std::io::Result<Vec<u8>> {
+            assert!(!std::mem::replace(&mut self.0, true), "it is used after an error");
+            Err(std::io::ErrorKind::TimedOut.into())
+        }
+    }
+    Tpm::over(Late(false), provider()).map(drop).unwrap_err();
+}
+
 #[test]
 fn a_tpm_that_is_not_there_or_is_in_use_fails_clean() {
     let nowhere: Address = "swtpm:path=/nonexistent/tpm".parse().unwrap();
@@ -286,7 +367,6 @@ fn a_tpm_that_is_not_there_or_is_in_use_fails_clean() {
     let path: PathBuf = folder.path().join("socket");
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let server = std::thread::spawn(move || {
-        use std::io::{Read, Write};
         let (mut stream, _) = listener.accept().unwrap();
         let _ = stream.read(&mut [0; 100]);
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request");

@@ -49,6 +49,11 @@ pub trait Platform {
     /// state epoch rises by one if any of them touches a [`STATE`] key.
     fn commit(&mut self, changes: Vec<Change>) -> Result<(), Error>;
 
+    /// Makes sure that the rollback counter stands for all that was committed; no more than that where there is none. A
+    /// commit may leave that to be tried again. Until it succeeds, the state before could be put back unseen, so nothing
+    /// that follows from the commit may leave the device.
+    fn count(&mut self) -> Result<(), Error>;
+
     /// Epoch and digest of the state as last committed.
     fn state_root(&self) -> StateRoot;
 

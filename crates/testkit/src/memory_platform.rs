@@ -233,6 +233,11 @@ impl Platform for MemoryPlatform {
         Ok(from.take_while(|(k, _)| k.starts_with(prefix)).map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 
+    fn count(&mut self) -> Result<(), Error> {
+        // It counts with the commit.
+        Ok(())
+    }
+
     fn commit(&mut self, changes: Vec<Change>) -> Result<(), Error> {
         let mut stored = self.storage.lock();
         if stored.power == Some(0) {

@@ -1,16 +1,14 @@
-//! A TPM 2.0 emulator for tests: swtpm, one process each, on Unix sockets in a folder of its own.
+//! A TPM 2.0 emulator for tests: swtpm, one process each.
 
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+
+use tamarack_tee_tpm::emulator::Emulator;
 
 /// A running emulator. It ends when this is dropped; its state stays in its folder.
 #[derive(Debug)]
 pub struct Swtpm {
-    child: Child,
-    socket: PathBuf,
+    emulator: Emulator,
     folder: PathBuf,
 }
 
@@ -26,63 +24,32 @@ impl Swtpm {
     pub fn start(folder: &Path) -> Option<Self> {
         // swtpm resolves a relative state folder in its own way.
         let folder = folder.canonicalize().expect("the folder of the TPM's state exists");
-        let socket = folder.join("tpm");
-        let started = Command::new("swtpm")
-            .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
-            .arg("--tpmstate")
-            .arg(format!("dir={}", folder.display()))
-            .arg("--server")
-            .arg(format!("type=unixio,path={}", socket.display()))
-            .arg("--ctrl")
-            .arg(format!("type=unixio,path={}", folder.join("ctrl").display()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let child = match started {
-            Ok(child) => child,
+        match Emulator::start(&folder) {
+            Ok(emulator) => Some(Self { emulator, folder }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
                 assert!(!in_ci, "swtpm is required in CI but missing");
                 println!("skipped: no swtpm on this machine (apt-get install swtpm)");
-                return None;
+                None
             }
             Err(error) => panic!("swtpm cannot be started: {error}"),
-        };
-        let mut this = Self { child, socket, folder };
-        let began = Instant::now();
-        while UnixStream::connect(&this.socket).is_err() {
-            let ended = this.child.try_wait().expect("swtpm can be waited for");
-            assert!(ended.is_none(), "swtpm has ended: {ended:?}");
-            assert!(began.elapsed() < Duration::from_secs(10), "swtpm does not listen");
-            std::thread::sleep(Duration::from_millis(5));
         }
-        Some(this)
     }
 
     /// Its address, as tpm2-tss writes it.
     pub fn address(&self) -> String {
-        format!("swtpm:path={}", self.socket.display())
+        self.emulator.address().to_string()
     }
 
     /// The socket that takes TPM commands.
     pub fn socket(&self) -> &Path {
-        &self.socket
+        self.emulator.socket()
     }
 
     /// Powers it off and on again.
     pub fn restart(self) -> Self {
-        let folder = self.folder.clone();
-        drop(self);
+        let Self { emulator, folder } = self;
+        drop(emulator);
         Self::start(&folder).expect("it was there a moment ago")
-    }
-}
-
-impl Drop for Swtpm {
-    fn drop(&mut self) {
-        // It writes its permanent state with each command that changes it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_file(&self.socket);
     }
 }

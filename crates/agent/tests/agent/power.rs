@@ -41,6 +41,9 @@ impl Platform for Failing {
         self.write()?;
         self.inner.commit(changes)
     }
+    fn count(&mut self) -> Result<(), Error> {
+        self.inner.count()
+    }
     fn state_root(&self) -> StateRoot {
         self.inner.state_root()
     }

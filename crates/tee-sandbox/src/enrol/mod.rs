@@ -93,7 +93,8 @@ impl DeviceConfig {
 
 /// Number of personas of a device that is not told how many TAMs it has.
 pub const DEFAULT_PERSONAS: u32 = 3;
-const MAX_PERSONAS: u32 = 256;
+/// Most personas of a device.
+pub(crate) const MAX_PERSONAS: u32 = 256;
 const VERSION: u64 = 2;
 const P256: i64 = -9;
 const ED25519: i64 = -19;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tamarack_crypto::{PublicKey, Secret};
 use tamarack_tee::{Error, Persona};
 
-use super::message::{Ask, Hello, Statement, Use, Value, decode_answer, receive, send};
+use super::message::{Ask, FRAMES, Hello, Statement, Use, Value, decode_answer};
 use crate::sealed::{Counter, Slots};
 
 /// The Agent's end: the launcher, to be asked. Copies speak over the same socket.
@@ -81,7 +81,7 @@ impl Launcher {
         self.bytes(&Ask::Evidence { persona, statement: Box::new(statement), chain })
     }
 
-    /// The firmware's ES256 signature over a transaction id of 1 to 64 bytes.
+    /// The firmware's ES256 signature over a transaction id: 1 to 64 bytes of text.
     pub fn firmware_signature(&self, persona: Persona, tid: &[u8]) -> Result<[u8; 64], Error> {
         let signature = self.bytes(&Ask::FirmwareSignature(persona, tid.to_vec()))?;
         signature.try_into().map_err(|_| unexpected())
@@ -114,8 +114,9 @@ impl Slots for Launcher {
 
 fn ask(stream: &mut UnixStream, question: &Ask) -> Result<Value, Error> {
     let gone = |error: io::Error| Error::Launcher(format!("it cannot be reached: {error}"));
-    send(stream, &question.encode()).map_err(gone)?;
-    let answer = receive(stream).map_err(gone)?.ok_or_else(|| Error::Launcher("it has ended".into()))?;
+    FRAMES.send(stream, &question.encode()).map_err(gone)?;
+    let answer =
+        FRAMES.receive(stream).map_err(gone)?.ok_or_else(|| Error::Launcher("it has ended".into()))?;
     decode_answer(&answer).map_err(|_| unexpected())?
 }
 

@@ -1,16 +1,18 @@
-use std::io::{self, Read, Write};
-
 use tamarack_cbor::{Decoder, Encoder, Error as CborError, ErrorKind, Kind, Limits};
 use tamarack_crypto::PublicKey;
 use tamarack_model::Code;
 use tamarack_tee::{Error, Persona, StateRoot};
 
 use crate::Layers;
+use crate::enrol::MAX_PERSONAS;
+use crate::frame::Frames;
 
-/// Most bytes of a frame without its length.
-const MAX_FRAME: usize = 1 << 20;
+/// What goes over the socket.
+pub(super) const FRAMES: Frames = Frames(1 << 20);
 /// Most bytes of a slot of the rollback counter.
 const MAX_SLOT: usize = 4096;
+/// Most bytes of a transaction id that the firmware signs.
+const MAX_TID: usize = 64;
 
 /// What the launcher says about itself and what it started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,8 +168,8 @@ impl Ask {
             (7, 3) => {
                 let persona = persona(&mut d)?;
                 match d.bytes()? {
-                    tid @ [_, ..] if tid.len() <= 64 => Ok(Self::FirmwareSignature(persona, tid.to_vec())),
-                    _ => Err(d.expected("a transaction id of 1 to 64 bytes")),
+                    tid if is_tid(tid) => Ok(Self::FirmwareSignature(persona, tid.to_vec())),
+                    _ => Err(d.expected("a transaction id of 1 to 64 bytes of text")),
                 }
             }
             _ => Err(d.expected("a question of the Agent")),
@@ -308,7 +310,7 @@ fn hello(d: &mut Decoder<'_>) -> Result<Hello, CborError> {
 }
 
 fn limits() -> Limits {
-    Limits { bytes: MAX_FRAME, depth: 6, items: 10_000 }
+    Limits { bytes: FRAMES.0, depth: 6, items: 10_000 }
 }
 
 fn put_list(e: &mut Encoder, list: &[Vec<u8>]) {
@@ -333,31 +335,15 @@ fn length(d: &mut Decoder<'_>) -> Result<usize, CborError> {
     }
 }
 
+/// No device has more personas; a root may keep something for each that it was asked for.
 fn persona(d: &mut Decoder<'_>) -> Result<Persona, CborError> {
-    u32::try_from(d.uint()?).map(Persona).map_err(|_| d.expected("a persona of 32 bits"))
+    let number = u32::try_from(d.uint()?).ok().filter(|number| *number < MAX_PERSONAS);
+    number.map(Persona).ok_or_else(|| d.expected("a persona of 0 to 255"))
 }
 
-/// Writes one frame.
-pub(super) fn send(stream: &mut impl Write, item: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(item.len()).ok().filter(|length| *length as usize <= MAX_FRAME);
-    let length =
-        length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a frame that is too long"))?;
-    stream.write_all(&[&length.to_be_bytes()[..], item].concat())
-}
-
-/// Reads one frame; None at the end of the conversation.
-pub(super) fn receive(stream: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
-    let mut length = [0; 4];
-    match stream.read_exact(&mut length) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
-    }
-    let length = u32::from_be_bytes(length) as usize;
-    if length > MAX_FRAME {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame that is too long"));
-    }
-    let mut item = vec![0; length];
-    stream.read_exact(&mut item)?;
-    Ok(Some(item))
+/// Whether this can be a transaction id of OTrP. It is text: neither DER nor COSE nor what a TPM says can pass for it, so
+/// that the signature over it is none over anything else.
+fn is_tid(bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    (1..=MAX_TID).contains(&text.len()) && !text.chars().any(char::is_control)
 }

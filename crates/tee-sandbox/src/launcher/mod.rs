@@ -5,7 +5,8 @@
 //! launcher measured itself, so that a changed Agent gets Evidence with its true digest or none.
 //!
 //! A frame is 4 bytes of length, big-endian, and one item of deterministic CBOR; the Agent asks, the launcher answers, one
-//! at a time. A frame that is anything else ends the conversation.
+//! at a time. A frame that is anything else ends the conversation. The greeting comes first and once: out of turn every
+//! question is refused.
 //!
 //! | question | answer |
 //! |---|---|
@@ -13,10 +14,10 @@
 //! | `[1]` storage secret | 32 bytes: HKDF of the root's storage secret, label "tamarack agent storage" |
 //! | `[2, slot, length]` read the rollback counter | bytes |
 //! | `[3, slot, commit, data]` write it | null |
-//! | `[4, use, persona]` public key; use 0 attestation, 1 firmware | SubjectPublicKeyInfo |
+//! | `[4, use, persona]` public key; use 0 attestation, 1 firmware; persona 0 to 255 | SubjectPublicKeyInfo |
 //! | `[5, use, persona, name]` certificate request with that common name | PKCS #10, DER |
 //! | `[6, persona, statement, chain]` Evidence | the signed token |
-//! | `[7, persona, tid]` the firmware's signature over 1 to 64 bytes | 64 bytes |
+//! | `[7, persona, tid]` the firmware's signature over 1 to 64 bytes of text | 64 bytes |
 //!
 //! A statement is `[nonce, ueid, trust store sequence, epoch, state digest, [component], TA claims or null, cnf key, [oemid,
 //! hwmodel, hwversion], layers]`. An answer is `[0, value]`, or `[1, kind, text]` for what the launcher could not do.

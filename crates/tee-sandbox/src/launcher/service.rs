@@ -1,11 +1,10 @@
-use std::io;
-use std::os::unix::net::UnixStream;
+use std::io::{self, Read, Write};
 
 use tamarack_crypto::{KeyType, Provider, PublicKey, Secret, Sign};
 use tamarack_tee::{Error, Persona, RootOfTrust};
 
 use super::evidence;
-use super::message::{Answer, Ask, Hello, Use, Value, encode_answer, receive, send};
+use super::message::{Answer, Ask, FRAMES, Hello, Use, Value, encode_answer};
 use crate::Layers;
 use crate::enrol::csr;
 use crate::root::{derive, derived_key};
@@ -27,8 +26,12 @@ pub struct Service {
     measured: Measured,
     layers: Layers,
     missing: Vec<String>,
+    greeted: bool,
     provider: Provider,
 }
+
+/// Most characters of a common name (X.520, ub-common-name).
+const MAX_NAME: usize = 64;
 
 impl Service {
     /// Answers by `root`, which takes note of what was measured. Where there is none, or it refuses that, every question but
@@ -38,7 +41,7 @@ impl Service {
             root.measure(&measured.agent, &measured.configuration)?;
             Ok(root)
         });
-        Self { root, measured, layers: Layers::NONE, missing: Vec::new(), provider }
+        Self { root, measured, layers: Layers::NONE, missing: Vec::new(), greeted: false, provider }
     }
 
     /// Takes note of the walls around this process; what is not told is missing.
@@ -47,23 +50,33 @@ impl Service {
     }
 
     /// Answers until the other end closes. A frame that is no question is an error, and nothing follows it.
-    pub fn serve(&mut self, stream: &mut UnixStream) -> io::Result<()> {
-        while let Some(frame) = receive(stream)? {
+    pub fn serve(&mut self, stream: &mut (impl Read + Write)) -> io::Result<()> {
+        while let Some(frame) = FRAMES.receive(stream)? {
             let question = Ask::decode(&frame)
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-            send(stream, &encode_answer(&self.answer(question)))?;
+            let mut answer = encode_answer(&self.answer(question));
+            if !FRAMES.fit(answer.len()) {
+                // Whoever asks at such length is told so; it must not end the launcher.
+                answer = encode_answer(&Err(Error::Launcher("the answer is too long".into())));
+            }
+            FRAMES.send(stream, &answer)?;
         }
         Ok(())
     }
 
     pub(super) fn answer(&mut self, question: Ask) -> Answer {
-        if let Ask::Hello = question {
-            return Ok(Value::Hello(Box::new(self.hello())));
-        }
+        let refused = |why: &str| Err(Error::Launcher(why.into()));
         let provider = self.provider;
-        let root = self.root.as_deref_mut().map_err(|error| error.clone())?;
+        let root = match (&question, self.greeted) {
+            (Ask::Hello, false) => {
+                self.greeted = true;
+                return Ok(Value::Hello(Box::new(self.hello())));
+            }
+            (_, false) => return refused("it was not greeted"),
+            (_, true) => self.root.as_deref_mut().map_err(|error| error.clone())?,
+        };
         match question {
-            Ask::Hello => Err(Error::Launcher("it has greeted already".into())),
+            Ask::Hello => refused("it has greeted already"),
             Ask::StorageSecret => {
                 let secret =
                     derive(&provider, root.storage_secret()?.expose(), &[b"tamarack agent storage"])?;
@@ -142,5 +155,8 @@ fn firmware_key(
 }
 
 fn request(key: PublicKey, common_name: &str, sign: impl FnMut(&[u8]) -> Result<[u8; 64], Error>) -> Answer {
+    if common_name.chars().count() > MAX_NAME {
+        return Err(Error::Launcher(format!("a common name has at most {MAX_NAME} characters")));
+    }
     csr::request(&key, common_name, sign).map(Value::Bytes)
 }

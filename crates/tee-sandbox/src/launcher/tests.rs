@@ -1,14 +1,16 @@
 use std::os::unix::net::UnixStream;
 use std::thread;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use tamarack_cbor::Limits;
 use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::{KeyType, PublicKey, Secret};
 use tamarack_crypto_rustcrypto::provider;
-use tamarack_eat::{Claims, Token};
+use tamarack_eat::{Claims, Manifest, Token};
 use tamarack_tee::{Error, Persona, Quote, RootOfTrust, StateRoot};
 
-use super::message::{Ask, Use, Value, receive, send};
+use super::message::{Ask, FRAMES, Use, Value};
 use super::*;
 use crate::Layers;
 use crate::root::FileRoot;
@@ -81,7 +83,7 @@ fn questions() -> Vec<Ask> {
         Ask::CertificateRequest(Use::Firmware, persona, name),
         Ask::Evidence { persona, statement: Box::new(statement()), chain: vec![vec![1; 300], vec![2]] },
         Ask::Evidence { persona, statement: Box::new(ta), chain: Vec::new() },
-        Ask::FirmwareSignature(persona, vec![1; 64]),
+        Ask::FirmwareSignature(persona, vec![b't'; 64]),
     ]
 }
 
@@ -103,10 +105,17 @@ fn questions_read_back_and_nothing_else_is_one() {
         &[0x83, 0x02, 0x00, 0x19, 0x10, 0x01], // 4097 bytes of a slot
         &[0x83, 0x04, 0x02, 0x00],             // no such use
         &[0x83, 0x07, 0x00, 0x40],             // an empty transaction id
+        &[0x83, 0x04, 0x00, 0x19, 0x01, 0x00], // persona 256
     ] {
         Ask::decode(bad).unwrap_err();
     }
-    Ask::decode(&Ask::FirmwareSignature(Persona(0), vec![0; 65]).encode()).unwrap_err();
+    let signed = |tid: &[u8]| Ask::decode(&Ask::FirmwareSignature(Persona(0), tid.to_vec()).encode());
+    signed(&[b't'; 64]).unwrap();
+    signed(&[b't'; 65]).unwrap_err();
+    // What would be DER, COSE, a statement of a TPM or the begin of a TLS signature is no transaction id.
+    for other in [&b"\x30\x0a\x02\x01\x00"[..], b"\x84\x6aSignature1", b"\xffTCG\x80\x18", b"    \0", b"\n"] {
+        signed(other).unwrap_err();
+    }
 }
 
 #[test]
@@ -140,6 +149,37 @@ fn a_conversation_ends_with_a_frame_that_is_no_question() {
         let end = service().serve(&mut theirs).unwrap_err();
         assert_eq!(end.kind(), std::io::ErrorKind::InvalidData, "{bytes:?}");
     }
+}
+
+#[test]
+fn the_greeting_comes_first_and_once() {
+    let mut service = service();
+    let refused = |answer: message::Answer| matches!(answer, Err(Error::Launcher(_)));
+    for question in questions().into_iter().skip(1) {
+        assert!(refused(service.answer(question)));
+    }
+    service.answer(Ask::Hello).unwrap();
+    assert!(refused(service.answer(Ask::Hello)));
+    service.answer(Ask::StorageSecret).expect("the conversation goes on");
+}
+
+/// Every length is bounded, and none that an Agent sends ends the launcher.
+#[test]
+fn what_is_too_long_is_refused() {
+    let launcher = start(MEASURED, Layers::ALL, || file_root(1, KeyType::Ed25519));
+    let refused = |result: Result<Vec<u8>, Error>| {
+        let Err(Error::Launcher(why)) = result else { panic!("{result:?}") };
+        why
+    };
+    for request in [Launcher::attestation_request, Launcher::firmware_request] {
+        request(&launcher, Persona(0), &"n".repeat(64)).unwrap();
+        assert!(refused(request(&launcher, Persona(0), &"n".repeat(65))).contains("at most 64"));
+    }
+    // A question that fits with an answer that does not.
+    let chain = |length| launcher.evidence(Persona(0), statement(), vec![vec![1; length]]);
+    assert!(refused(chain((1 << 20) - 400)).contains("too long"));
+    assert!(refused(chain(1 << 20)).contains("cannot be reached"), "this end sends no such frame");
+    chain(1 << 19).unwrap();
 }
 
 /// Whatever an Agent asks in whatever form: what was measured stands in its Evidence, and there is no field for a digest.
@@ -209,7 +249,7 @@ fn k6_one_key_one_use_one_persona() {
         let other = start(MEASURED, Layers::ALL, || file_root(2, KeyType::P256));
         let mut keys = Vec::new();
         for launcher in [&launcher, &other] {
-            for persona in [Persona(0), Persona(1), Persona(256)] {
+            for persona in [Persona(0), Persona(1), Persona(255)] {
                 keys.push(launcher.attestation_key(persona).unwrap());
                 keys.push(launcher.firmware_key(persona).unwrap());
             }
@@ -279,13 +319,87 @@ fn what_a_root_refuses_is_told_with_its_reason() {
     assert_eq!(missing.hello().agent_digest, MEASURED.agent, "but the greeting");
 }
 
+/// A stream whose other end said all that it has to say, and takes what it is told.
+struct Said(std::io::Cursor<Vec<u8>>, Vec<u8>);
+
+impl std::io::Read for Said {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl std::io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a fresh launcher answers these frames, and whether it took them all.
+fn answers(frames: &[Vec<u8>]) -> (Vec<message::Answer>, bool) {
+    let mut bytes = Vec::new();
+    frames.iter().for_each(|frame| FRAMES.send(&mut bytes, frame).unwrap());
+    let mut stream = Said(std::io::Cursor::new(bytes), Vec::new());
+    let end = service().serve(&mut stream);
+    let mut said = &stream.1[..];
+    let answers = std::iter::from_fn(|| FRAMES.receive(&mut said).unwrap());
+    let answers = answers.map(|answer| message::decode_answer(&answer).unwrap()).collect();
+    if let Err(error) = &end {
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
+    }
+    (answers, end.is_ok())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Each frame is a question and gets one answer, or it is the last one that is looked at.
+    #[test]
+    fn any_frame_is_one_question_or_the_end(frames in vec(vec(any::<u8>(), 0..60), 1..4)) {
+        let questions = frames.iter().take_while(|frame| Ask::decode(frame).is_ok()).count();
+        let (answers, whole) = answers(&frames);
+        prop_assert_eq!((answers.len(), whole), (questions, questions == frames.len()));
+    }
+
+    /// A question with a few other bytes in it: whatever the answer is, Evidence in it says what was measured.
+    #[test]
+    fn e2_a_bent_question_gets_no_other_digest(
+        which in 0..11_usize,
+        bent in vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut question = questions().swap_remove(which).encode();
+        for (at, byte) in bent {
+            let at = at.index(question.len());
+            question[at] = byte;
+        }
+        let hello = Ask::Hello.encode();
+        let key = Ask::PublicKey(Use::Attestation, Persona(7)).encode();
+        let (answers, _) = answers(&[hello, key, question]);
+        let [Ok(Value::Hello(_)), Ok(Value::Bytes(key)), rest @ ..] = &answers[..] else { panic!("{answers:?}") };
+        for answer in rest {
+            let Ok(Value::Bytes(bytes)) = answer else { continue };
+            let Ok(token) = Token::parse(bytes, &Limits::default()) else { continue };
+            let keys = [VerificationKey::new(PublicKey::from_spki(key).unwrap(), Purpose::Evidence, &provider())];
+            // Of another persona, perhaps.
+            let Ok(claims) = token.verify(&keys, Purpose::Evidence, &provider()) else { continue };
+            let measured = [("agent", MEASURED.agent), ("launcher", MEASURED.launcher)];
+            let measured = measured.into_iter().chain([("configuration", MEASURED.configuration)]);
+            let measured = measured.map(|(what, it)| Manifest::sha256(format!("urn:x-tamarack:{what}"), it));
+            prop_assert_eq!(claims.into_value().manifests, measured.collect::<Vec<_>>());
+        }
+    }
+}
+
 #[test]
 fn a_launcher_that_ends_is_an_error_and_no_hang() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let end = thread::spawn(move || {
-        let greeting = receive(&mut theirs).unwrap().unwrap();
+        let greeting = FRAMES.receive(&mut theirs).unwrap().unwrap();
         assert_eq!(Ask::decode(&greeting), Ok(Ask::Hello));
-        send(&mut theirs, &message::encode_answer(&service().answer(Ask::Hello))).unwrap();
+        FRAMES.send(&mut theirs, &message::encode_answer(&service().answer(Ask::Hello))).unwrap();
     });
     let launcher = Launcher::connect(ours).unwrap();
     end.join().unwrap();

@@ -228,6 +228,10 @@ impl Platform for SoftwarePlatform {
         self.store.commit(changes)
     }
 
+    fn count(&mut self) -> Result<(), Error> {
+        self.store.count()
+    }
+
     fn state_root(&self) -> StateRoot {
         self.store.state_root()
     }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | power cut at any write | old or new state; a torn last record is the old one |
 //! | disk full, write error | [`Error::Storage`], old state, usable when there is room again |
+//! | the counter cannot be written | new state, which nobody is told of until it can be ([`Store::count`]) |
 //! | altered, reordered, mixed, another device's | [`Error::NotAuthentic`] |
 //! | an older copy | [`Error::RolledBack`], as far as the [`Counter`] is out of reach |
 
@@ -149,6 +150,12 @@ impl Store {
             let _ = self.disk.remove(old);
             self.unsettled.folder = None;
         }
+        self.count()
+    }
+
+    /// Makes sure that the rollback counter stands for all that was committed. Until it does, somebody could put the state
+    /// before the last commit back unseen: nothing that follows from that commit may leave the device.
+    pub fn count(&mut self) -> Result<(), Error> {
         if self.unsettled.counter {
             self.counter.write(&self.mark())?;
             self.unsettled.counter = false;
@@ -212,7 +219,8 @@ impl Store {
             self.digest = digest(&self.provider, &self.contents);
         }
         self.unsettled.counter = true;
-        // From here on the commit is durable: no failure below undoes it or may be reported as if it did.
+        // From here on the commit is durable: no failure below undoes it or may be reported as if it did. Whether it was
+        // counted, whoever tells of it asks before ([`Store::count`]).
         let _ = self.settle();
         for id in erased {
             let _ = self.disk.remove(&payload::name(id));

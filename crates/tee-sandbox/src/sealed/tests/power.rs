@@ -185,9 +185,11 @@ fn a_failing_counter_holds_back_the_next_commit() {
     store.commit(vec![put("s/a", "1")]).unwrap();
     device.counter.cut_after(0);
     store.commit(vec![put("s/a", "2")]).unwrap();
+    assert!(matches!(store.count(), Err(Error::Storage(_))), "nobody may be told of it");
     assert!(matches!(store.commit(vec![put("s/a", "3")]), Err(Error::Storage(_))));
     assert_eq!(store.get(b"s/a"), Some(&b"2"[..]));
     device.counter.restart(Survivor { names: true, data: crash_disk::Unsynced::Kept });
+    assert_eq!(store.count(), Ok(()));
     store.commit(vec![put("s/a", "4")]).unwrap();
     drop(store);
     assert_eq!(device.open().unwrap().get(b"s/a"), Some(&b"4"[..]));
