@@ -65,7 +65,7 @@ pub enum Delivery {
 /// Number of the first device.
 const DEVICE: u8 = 1;
 
-fn signer_anchor(key: tamarack_crypto::PublicKey) -> SignerAnchor {
+pub fn signer_anchor(key: tamarack_crypto::PublicKey) -> SignerAnchor {
     SignerAnchor {
         provider: "acme".into(),
         principal: Principal::Keys(vec![key]),
@@ -82,7 +82,7 @@ fn principal(tam: &TestTam) -> OtrpPrincipal {
 }
 
 /// A TAM that speaks TEEP, by its keys.
-fn teep_anchor(owner: OwnerId, keys: Vec<tamarack_crypto::PublicKey>) -> TamAnchor {
+pub fn teep_anchor(owner: OwnerId, keys: Vec<tamarack_crypto::PublicKey>) -> TamAnchor {
     TamAnchor {
         owner,
         principal: Principal::Keys(keys),
@@ -146,8 +146,48 @@ fn otrp_config(tam: &TestTam, pki: &OtrpPki, crypto: &Provider) -> OtrpConfig {
     otrp
 }
 
+/// A signed manifest of one component.
+pub fn envelope(
+    crypto: &Provider,
+    signer: &dyn Sign,
+    (manifest, component): (ComponentId, ComponentId),
+    module: Vec<u8>,
+    sequence: u64,
+) -> Vec<u8> {
+    let payload = Payload::integrated("#ta", module, crypto);
+    let builder = Builder::new(manifest, sequence).component(Component::new(component, payload));
+    let kid = tamarack_cose::thumbprint(&signer.public_key(), crypto);
+    let options = tamarack_cose::SignOptions { kid: Some(&kid.0), ..Default::default() };
+    builder.build(crypto).unwrap().sign(signer, &options).unwrap().envelope()
+}
+
+/// Publishes what a TAM takes from this provider.
+pub fn publish(
+    crypto: &Provider,
+    store: &MemoryStore,
+    provider: &ServiceProvider,
+    envelope: &[u8],
+    now: UnixTime,
+) -> CatalogueEntry {
+    let publication = catalog::check_publication(envelope, provider, store, crypto).unwrap();
+    let entry = CatalogueEntry {
+        tenant: provider.tenant.clone(),
+        provider: provider.id.clone(),
+        manifest: publication.manifest,
+        sequence: publication.sequence,
+        digest: publication.digest,
+        components: publication.components,
+        artifact: Sha256Digest(store.put_artifact(envelope).unwrap()),
+        size: envelope.len() as u64,
+        published: now,
+        withdrawn: None,
+    };
+    store.apply(vec![StoreOp::Publish(entry.clone())]).unwrap();
+    entry
+}
+
 /// An enrolled device of the maker whose CA the TAM lists.
-fn device(pki: &OtrpPki, crypto: Provider, number: u8, seed: &Seed) -> Agent<MemoryPlatform> {
+pub fn device(pki: &OtrpPki, crypto: Provider, number: u8, seed: &Seed) -> Agent<MemoryPlatform> {
     device_like(pki, crypto, number, seed, |platform| platform)
 }
 
@@ -341,26 +381,8 @@ impl Pair {
         module: Vec<u8>,
         sequence: u64,
     ) -> CatalogueEntry {
-        let payload = Payload::integrated("#ta", module, &self.crypto);
-        let builder = Builder::new(manifest, sequence).component(Component::new(component, payload));
-        let kid = tamarack_cose::thumbprint(&signer.public_key(), &self.crypto);
-        let options = tamarack_cose::SignOptions { kid: Some(&kid.0), ..Default::default() };
-        let envelope = builder.build(&self.crypto).unwrap().sign(signer, &options).unwrap().envelope();
-        let publication = catalog::check_publication(&envelope, provider, store, &self.crypto).unwrap();
-        let entry = CatalogueEntry {
-            tenant: provider.tenant.clone(),
-            provider: provider.id.clone(),
-            manifest: publication.manifest,
-            sequence: publication.sequence,
-            digest: publication.digest,
-            components: publication.components,
-            artifact: Sha256Digest(store.put_artifact(&envelope).unwrap()),
-            size: envelope.len() as u64,
-            published: self.now,
-            withdrawn: None,
-        };
-        store.apply(vec![StoreOp::Publish(entry.clone())]).unwrap();
-        entry
+        let envelope = envelope(&self.crypto, signer, (manifest, component), module, sequence);
+        publish(&self.crypto, store, provider, &envelope, self.now)
     }
 
     /// Publishes the valve TA under these names: those that the device has bound the valve to, or others.
