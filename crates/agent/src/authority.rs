@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use tamarack_cbor::Decoder;
-use tamarack_cose::{Purpose, Sign, Sign1, TAG_SIGN, TAG_SIGN1, VerificationKey, Verified, thumbprint};
+use tamarack_cose::{Purpose, Sign, Sign1, TAG_SIGN, TAG_SIGN1, VerificationKey, Verified};
 use tamarack_crypto::{Provider, PublicKey};
 use tamarack_model::{Code, ComponentId, Sha256Digest, UnixTime, codes};
 use tamarack_suit::{AuthenticEnvelope, DigestAlgorithm, Envelope, Limits, Reason, SuitDigest, TrustedKeys};
@@ -74,8 +74,9 @@ pub(crate) fn authenticate(
         .map_err(|e| ManifestRefusal { reference: Some(unread), ..refuse(e) })?;
     let anchors = trusted
         .iter()
-        .filter(|(_, key)| thumbprint(key, provider) == *envelope.key())
-        .map(|(anchor, _)| *anchor);
+        .zip(&keys)
+        .filter(|(_, key)| key.id() == envelope.key())
+        .map(|((anchor, _), _)| *anchor);
     authorise(envelope.value(), digest, anchors.collect()).map(|(anchor, id, digest, reference)| Authorised {
         anchor,
         id,

@@ -98,8 +98,12 @@ impl Package {
             walk(path, "", &mut files, &mut MAX_SIZE.clone())?;
             return Self::of_files(files);
         }
-        let size = std::fs::metadata(path).map_err(failed)?.len();
-        if size > MAX_SIZE {
+        // A pipe or device has no size, and no end perhaps.
+        let archive = std::fs::metadata(path).map_err(failed)?;
+        if !archive.is_file() {
+            return wrong(format!("{} is neither a file nor a folder", path.display()));
+        }
+        if archive.len() > MAX_SIZE {
             return wrong(format!("{}: a package has at most {MAX_SIZE} bytes", path.display()));
         }
         Self::of_files(read_archive(&std::fs::read(path).map_err(failed)?)?)
@@ -107,6 +111,9 @@ impl Package {
 
     /// Puts a package together from its files, of which the dependency file is one.
     pub fn of_files(mut files: Vec<File>) -> Result<Self, PackageError> {
+        if let Some(file) = files.iter().find(|file| !stays_inside(&file.path)) {
+            return wrong(format!("{:?} is no path within a package", file.path));
+        }
         files.sort();
         if let Some(twice) = files.windows(2).find(|pair| pair[0].path == pair[1].path) {
             return wrong(format!("{} is in it twice", twice[0].path));
@@ -123,6 +130,12 @@ impl Package {
     pub fn to_archive(&self) -> Result<Vec<u8>, PackageError> {
         write_archive(&self.files)
     }
+}
+
+/// Whether a path leads to a place below the folder that it is written under, and to one alone.
+fn stays_inside(path: &str) -> bool {
+    let good = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', '\0']);
+    path.split('/').all(good) && !path.contains(char::is_control)
 }
 
 /// Collects the files below a folder. What is neither file nor folder is refused: a link would lead out of the package.

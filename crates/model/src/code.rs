@@ -201,7 +201,7 @@ table! {
     TAM_NOT_TRUSTED = 5011, "The TAM is not trusted by this device", "No trust anchor of the device verifies the TAM's signature.", "Enrol the TAM's anchor with the device.";
     DEVICE_BUSY = 5012, "Another exchange is in progress", "The Agent handles one exchange at a time.", "Try again when it has ended.";
     TEE_LAUNCHER = 5013, "The TEE's launcher refused or failed", "The process that holds the root of trust did not do what the Agent needs.", "The message says what; start the device again.";
-    TEE_NO_PANEL = 5014, "Nobody can be asked at the device", "The device has no panel, or none is connected to it.", "Start it with --panel, and `tamarack panel` at the other end.";
+    TEE_NO_PANEL = 5014, "Nobody can be asked at the device", "The device has no panel, none is connected to it, or the one that is has the user that normal apps have.", "Start it with --panel, and `tamarack panel` at the other end as a user that is not the Broker's.";
     OWNER_REFUSED = 5020, "The device owner refuses this", "A rule of the device's owner denies the TAM, the provider or the component.", "`tamarack owner show` lists the rules; only the owner's key changes them.";
     OWNER_DEFERRED = 5021, "This waits for the device owner's consent", "A rule of the device's owner wants every installation of this kind to be approved.", "`tamarack owner approve`; it is installed at the next policy check after that.";
     OWNER_ORDER = 5022, "The owner's order is not accepted", "It is not signed by the owner's key, answers no question of this device, was used before, or says something that cannot be.", "The message names what; each order is made for one device and one time.";

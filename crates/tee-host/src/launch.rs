@@ -28,12 +28,22 @@ pub struct LaunchOptions<'a> {
     pub key_type: KeyType,
     /// The Agent's program; None for the running one.
     pub agent: Option<&'a Path>,
-    /// The socket where a panel listens, if the device has one.
-    pub panel: Option<&'a Path>,
+    /// The device's panel, if it has one.
+    pub panel: Option<PanelAt<'a>>,
     /// Whether to make a root secret and a counter where there are none: for a new device only.
     pub create: bool,
     /// Whether a missing sandbox layer is an error.
     pub require_sandbox: bool,
+}
+
+/// Where a panel listens.
+#[derive(Clone, Copy, Debug)]
+pub struct PanelAt<'a> {
+    /// Its socket.
+    pub socket: &'a Path,
+    /// The user that the Broker and normal apps are, who is not to be at it. Where the TEE gets no user of its own nothing
+    /// tells users apart, and this counts for nothing.
+    pub rich_os: u32,
 }
 
 /// The root of trust of a device.

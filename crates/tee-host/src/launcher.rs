@@ -20,6 +20,7 @@ use tamarack_tee_sandbox::isolation::{
     Image, Inherited, Prepared, SecretMemory, measure, measure_self, prepare, spawn_agent,
 };
 use tamarack_tee_sandbox::launcher::{Measured, Service};
+use tamarack_tee_sandbox::panel;
 use tamarack_tee_sandbox::root::FileRoot;
 use tamarack_tee_sandbox::root_secret::RootSecret;
 use tamarack_tee_tpm::commands::Tpm;
@@ -27,7 +28,7 @@ use tamarack_tee_tpm::root::TpmRoot;
 use tamarack_tee_tpm::{Address, Pcrs};
 
 use crate::configuration::{Configuration, RootKind};
-use crate::launch::counter_path;
+use crate::launch::{PanelAt, counter_path};
 use crate::{AGENT_SUBCOMMAND, LAUNCHER_SUBCOMMAND, REQUIRE_SANDBOX, agent};
 
 /// Argument that names the root of trust.
@@ -36,24 +37,26 @@ const ROOT: &str = "--root=";
 const KEY_TYPE: &str = "--key-type=";
 /// Argument that names the panel's socket.
 const PANEL: &str = "--panel=";
+/// Argument that says which user the rich OS is, for the panel.
+const RICH_OS: &str = "--rich-os=";
 /// Argument that names the PCRs to which a new root secret is sealed.
 const SEAL_TO: &str = "--seal-to=";
 
 /// The arguments by which the launcher is told its configuration, behind the running program's name.
 pub(crate) fn arguments(
     configuration: &Configuration,
-    panel: Option<&Path>,
+    panel: Option<PanelAt<'_>>,
     seal_to: Option<Pcrs>,
 ) -> Vec<OsString> {
     let Configuration { root, key_type, panel: _, require_sandbox } = configuration;
     let mut args: Vec<OsString> = vec![LAUNCHER_SUBCOMMAND.into(), format!("{ROOT}{}", root.name()).into()];
     args.push(format!("{KEY_TYPE}{}", key_type_name(*key_type)).into());
-    args.extend(panel.map(|path| {
+    if let Some(PanelAt { socket, rich_os }) = panel {
         // A path need not be UTF-8.
         let mut arg = OsString::from(PANEL);
-        arg.push(path);
-        arg
-    }));
+        arg.push(socket);
+        args.extend([arg, format!("{RICH_OS}{rich_os}").into()]);
+    }
     args.extend(require_sandbox.then(|| REQUIRE_SANDBOX.into()));
     args.extend(seal_to.map(|pcrs| OsString::from(format!("{SEAL_TO}{pcrs}"))));
     args
@@ -69,7 +72,8 @@ fn key_type_name(key_type: KeyType) -> &'static str {
 /// What [`arguments`] says.
 struct Told {
     configuration: Configuration,
-    panel: Option<PathBuf>,
+    /// The panel's socket, and the user that the rich OS is.
+    panel: Option<(PathBuf, u32)>,
     /// Only for a new device with a TPM.
     seal_to: Option<Pcrs>,
 }
@@ -77,7 +81,7 @@ struct Told {
 impl Told {
     fn read(args: &[OsString]) -> Option<Self> {
         let (mut root, mut key_type, mut panel, mut require_sandbox) = (None, None, None, false);
-        let mut seal_to = None;
+        let (mut seal_to, mut rich_os) = (None, None);
         for arg in args {
             let bytes = arg.as_encoded_bytes();
             if arg == REQUIRE_SANDBOX {
@@ -87,6 +91,8 @@ impl Told {
                 panel = Some(PathBuf::from(OsStr::from_bytes(&bytes[PANEL.len()..])));
             } else if let Some(name) = arg.to_str()?.strip_prefix(ROOT) {
                 root = Some(RootKind::from_name(name)?);
+            } else if let Some(uid) = arg.to_str()?.strip_prefix(RICH_OS) {
+                rich_os = Some(uid.parse().ok()?);
             } else if let Some(pcrs) = arg.to_str()?.strip_prefix(SEAL_TO) {
                 seal_to = Some(pcrs.parse().ok()?);
             } else {
@@ -97,6 +103,10 @@ impl Told {
         }
         let configuration =
             Configuration { root: root?, key_type: key_type?, panel: panel.is_some(), require_sandbox };
+        let panel = match panel {
+            Some(path) => Some((path, rich_os?)),
+            None => None,
+        };
         Some(Self { configuration, panel, seal_to })
     }
 }
@@ -113,7 +123,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let provider = tamarack_crypto_rustcrypto::provider();
     // Before the user id changes: the panel is another user's.
-    let panel = connect_panel(told.panel.as_deref());
+    let panel = connect_panel(told.panel.as_ref(), inherited.standing.uid.is_some());
     let prepared =
         prepare(inherited.standing.uid).map_err(|error| Failure::new(error.code(), error.to_string()));
     match prepared.and_then(|prepared| start(&mut inherited, &told, prepared, panel?, provider)) {
@@ -188,10 +198,12 @@ fn start(
     Ok(Running { service, socket, child })
 }
 
-fn connect_panel(path: Option<&Path>) -> Result<Option<UnixStream>, Failure> {
-    path.map(UnixStream::connect)
+/// Connects the panel. Users can be told apart only where the TEE is one of its own.
+fn connect_panel(panel: Option<&(PathBuf, u32)>, own_user: bool) -> Result<Option<UnixStream>, Failure> {
+    panel
+        .map(|(path, rich_os)| panel::connect(path, own_user.then_some(*rich_os)))
         .transpose()
-        .map_err(|error| Failure::new(codes::TEE_NO_PANEL, format!("the panel cannot be reached: {error}")))
+        .map_err(|error| Failure::new(codes::TEE_NO_PANEL, format!("the panel cannot be had: {error}")))
 }
 
 /// Opens the root of trust on the descriptors that [`crate::launch`] opened for it, in that order. A root that speaks to a

@@ -25,7 +25,7 @@ mod launcher;
 
 pub use agent::main as agent_main;
 pub use configuration::{Configuration, RootKind};
-pub use launch::{COUNTER_SUFFIX, LaunchError, LaunchOptions, Root, launch};
+pub use launch::{COUNTER_SUFFIX, LaunchError, LaunchOptions, PanelAt, Root, launch};
 pub use launcher::{main as launcher_main, measurements, reseal};
 pub use tamarack_tee_sandbox::launcher::Measured;
 

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use tamarack_model::{Code, ComponentId, Protocol, codes};
 use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem, generate_key, load_key};
 use tamarack_tee_host::{
     AGENT_SUBCOMMAND, COUNTER_SUFFIX, Configuration, LAUNCHER_SUBCOMMAND, LaunchError, LaunchOptions,
-    Measured, Root, RootKind, launch, measurements,
+    Measured, PanelAt, Root, RootKind, launch, measurements,
 };
 use tamarack_x509::{Name, Role};
 
@@ -449,13 +450,24 @@ fn e2_what_runs_is_what_was_measured() {
 fn a_panel_is_asked_and_a_missing_one_is_told() {
     let place = Place::new();
     let (folder, fuse, socket) = (place.folder(), place.fuse(), place.scratch.path().join("panel"));
-    let options = LaunchOptions { create: true, panel: Some(&socket), ..place.options(&folder, &fuse) };
+    // This test is at the panel, and the rich OS is somebody else.
+    let own = fs::metadata(place.scratch.path()).unwrap().uid();
+    let panel = Some(PanelAt { socket: &socket, rich_os: own + 1 });
+    let options = LaunchOptions { create: true, panel, ..place.options(&folder, &fuse) };
     assert_eq!(Tee::start(options).refused(Request::Status), codes::TEE_NO_PANEL);
     let listener = UnixListener::bind(&socket).unwrap();
-    assert!(!Tee::start(options).status().enrolled);
+    let status = Tee::start(options).status();
+    assert!(!status.enrolled);
     // It was connected by the launcher, and closed when the TEE ended.
     let (mut connection, _) = listener.accept().unwrap();
     assert_eq!(connection.read(&mut [0]).unwrap(), 0);
+    // Where the TEE has a user of its own, the rich OS is turned away; elsewhere nobody can be told apart.
+    let panel = Some(PanelAt { socket: &socket, rich_os: own });
+    let mut tee = Tee::start(LaunchOptions { panel, ..options });
+    match status.uid != own {
+        true => assert_eq!(tee.refused(Request::Status), codes::TEE_NO_PANEL),
+        false => assert!(!tee.status().enrolled),
+    }
 }
 
 fn what_is_no_agent_gives_no_tee() {

@@ -1,8 +1,8 @@
 //! A stand-in for trusted input and output: a socket between the Agent and whoever sits at the device's own panel.
 //!
 //! The launcher connects it when it starts and passes it to the Agent, so that neither the rich OS nor the Broker is ever
-//! between them. The other end is a program of another user ([`serve`]). It is a stand-in: a real device has a screen and keys
-//! that only its TEE drives.
+//! between them. The other end is a program of another user ([`serve`]), and of another one than normal apps have
+//! ([`may_confirm`]). It is a stand-in: a real device has a screen and keys that only its TEE drives.
 //!
 //! A question is a frame of 4 bytes of length, big-endian, and `[number, text]`; the answer is a frame with `[number, bool]`.
 //! The number keeps an answer that came too late from answering the next question.
@@ -10,10 +10,12 @@
 use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tamarack_cbor::{Decoder, Encoder, Error as CborError, Limits};
+use tamarack_model::permission::{Action, Role, permits};
 use tamarack_tee::Error;
 
 use crate::frame::Frames;
@@ -23,6 +25,27 @@ pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// Most bytes of a question's text.
 pub const MAX_TEXT: usize = 1024;
 const FRAMES: Frames = Frames(MAX_TEXT + 64);
+
+/// Connects to the panel that listens at `path`, if who listens there may confirm. `rich_os` is the user that normal apps and
+/// the Broker have; without it, because the TEE has no user of its own either, nobody is told apart.
+pub fn connect(path: &Path, rich_os: Option<u32>) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(path)?;
+    // The kernel's word about whoever called listen().
+    let peer = rustix::net::sockopt::socket_peercred(&stream)?.uid.as_raw();
+    match rich_os.is_none_or(|rich_os| may_confirm(peer, rich_os)) {
+        true => Ok(stream),
+        false => {
+            let why = format!("user {peer} is at it, who is the one that normal apps have");
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+        }
+    }
+}
+
+/// Whether user `peer` may answer what TAs ask, on a machine where normal apps and the Broker are user `rich_os`.
+pub fn may_confirm(peer: u32, rich_os: u32) -> bool {
+    let role = if peer == rich_os { Role::App } else { Role::User };
+    permits(role, Action::PanelConfirm).is_some()
+}
 
 /// The Agent's end.
 pub struct Panel {

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tamarack_attest::Refusal;
 use tamarack_crypto::ConstantTimeEq;
 use tamarack_eat::ear;
+use tamarack_model::permission::{Action, Role, permits};
 use tamarack_model::{Code, codes};
 use tamarack_service::gate::Gate;
 use tamarack_service::listener::Peer;
@@ -197,16 +198,17 @@ async fn bounded(app: &App, body: Body) -> Result<Bytes, Problem> {
 async fn with_folder<T: Send + 'static>(
     app: &Arc<App>,
     headers: &HeaderMap,
-    action: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
+    action: Action,
+    act: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    authorise(app, headers)?;
+    authorise(app, headers, action)?;
     let app = app.clone();
-    let done = tokio::task::spawn_blocking(move || action(&app)).await;
+    let done = tokio::task::spawn_blocking(move || act(&app)).await;
     done.unwrap_or_else(|_| Err(Problem::new(500, codes::INTERNAL, "ended abnormally")))
 }
 
 async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let rows = with_folder(&app, &headers, |app| {
+    let rows = with_folder(&app, &headers, Action::VerifierReferenceList, |app| {
         let folder = app.verifier.references.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(folder.entries().iter().map(|entry| show(app, entry, &folder.references)).collect::<Vec<_>>())
     });
@@ -219,9 +221,10 @@ async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
 async fn add(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
     let added = async {
         // Before a body is read.
-        authorise(&app, &headers)?;
+        let action = Action::VerifierReferenceAdd;
+        authorise(&app, &headers, action)?;
         let signed = bounded(&app, body).await?;
-        with_folder(&app, &headers, move |app| {
+        with_folder(&app, &headers, action, move |app| {
             let verifier = &app.verifier;
             let row = verifier.change(|folder| {
                 let added = folder.add(&signed, verifier.now(), &verifier.crypto)?;
@@ -243,7 +246,7 @@ async fn add(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Res
 
 async fn deactivate(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let path = format!("/api/v1/references/{id}");
-    let done = with_folder(&app, &headers, move |app| {
+    let done = with_folder(&app, &headers, Action::VerifierReferenceDeactivate, move |app| {
         let mut digest = [0; 32];
         hex::decode_to_slice(&id, &mut digest)
             .map_err(|_| Problem::new(400, codes::API_INVALID, "id: give 64 hexadecimal digits"))?;
@@ -276,13 +279,16 @@ fn show(app: &App, entry: &Entry, references: &tamarack_attest::References) -> V
     reference_view::show(&row, references, app.verifier.now())
 }
 
-fn authorise(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+/// The operator's token makes a caller the verifier; what its role may do, the permission matrix says.
+fn authorise(app: &App, headers: &HeaderMap, action: Action) -> Result<(), Problem> {
     let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     let hash = app.verifier.crypto.sha256(token.as_bytes());
-    match app.operator {
-        Some(operator) if bool::from(operator.ct_eq(&hash)) => Ok(()),
-        _ => Err(Problem::new(401, codes::API_UNAUTHENTICATED, "give the operator's token")),
+    let is_operator = app.operator.is_some_and(|operator| bool::from(operator.ct_eq(&hash)));
+    let role = if is_operator { Role::Verifier } else { Role::User };
+    match permits(role, action).is_some() {
+        true => Ok(()),
+        false => Err(Problem::new(401, codes::API_UNAUTHENTICATED, "give the operator's token")),
     }
 }
 

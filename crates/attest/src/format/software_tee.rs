@@ -17,8 +17,9 @@ use super::tpm;
 use crate::reference::component;
 use crate::{EvidenceFormat, Expectations, Genuine, Grade, Hints, Policy, Refusal, ShownTa};
 
-/// Largest Evidence that is read, in bytes.
-pub(super) const LIMITS: Limits = Limits { bytes: 16 << 10, depth: 12, items: 1024 };
+/// Largest Evidence that is read. A TA that runs takes up to 200 bytes and a dozen items of it, so there is room for a
+/// thousand: a device that has too many could not even be told to remove one.
+pub(super) const LIMITS: Limits = Limits { bytes: 256 << 10, depth: 12, items: 1 << 14 };
 
 /// Evidence of the software TEE (security rule E2): a CWT signed by the attestation key, whose certificates in the
 /// protected header lead to a TEE CA.

@@ -1,6 +1,6 @@
 //! The part of tar (POSIX.1-1988 ustar, and GNU's of the same shape) that a package needs: files and folders.
 
-use super::{File, MAX_FILES, MAX_SIZE, PackageError, wrong};
+use super::{File, MAX_FILES, MAX_SIZE, PackageError, stays_inside, wrong};
 
 /// Everything in an archive comes in blocks of this size.
 const BLOCK: usize = 512;
@@ -83,8 +83,7 @@ impl Header {
 /// A path that stays within the package.
 fn path(name: &str) -> Result<String, PackageError> {
     let path = name.strip_prefix("./").unwrap_or(name);
-    let good = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', '\0']);
-    match path.len() <= MAX_PATH && path.split('/').all(good) && !path.contains(char::is_control) {
+    match path.len() <= MAX_PATH && stays_inside(path) {
         true => Ok(path.into()),
         false => wrong(format!("{name:?} is no path within a package")),
     }

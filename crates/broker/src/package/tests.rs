@@ -77,6 +77,8 @@ fn what_leads_out_of_a_package_is_refused() {
     assert_eq!(read_archive(&crafted("./a/b", b'0')).unwrap()[0].path, "a/b");
     for path in ["../a", "a/../b", "/etc/passwd", "a//b", "", ".", "a/.", "a\\b", "a\nb"] {
         assert!(read_archive(&crafted(path, b'0')).is_err(), "{path:?}");
+        // However it came to be a file of a package.
+        assert!(Package::of_files(vec![file(path, b""), dependencies("")]).is_err(), "{path:?}");
     }
     for (kind, what) in [(b'1', "hard link"), (b'2', "symbolic link"), (b'3', "device"), (b'x', "extension")]
     {
@@ -121,4 +123,6 @@ fn a_folder_is_a_package_too_and_links_are_none() {
     assert_eq!((package.needs.len(), package.files.len()), (1, 4));
     std::os::unix::fs::symlink("/etc/passwd", at("link")).unwrap();
     assert!(Package::read(folder.path()).is_err());
+    // What has no end is not begun.
+    assert!(Package::read(Path::new("/dev/zero")).is_err());
 }

@@ -1,5 +1,5 @@
 use super::{Place, Role};
-use Role::{App, Auditor, Broker, Developer, DeviceOwner, Maker, Operator, Provider, TeeCa, Verifier};
+use Role::{App, Auditor, Broker, Developer, DeviceOwner, Maker, Operator, Provider, TeeCa, User, Verifier};
 
 /// One row of the matrix.
 pub(super) struct Row {
@@ -14,7 +14,7 @@ pub(super) struct Row {
 /// Everybody, with a key and token or without.
 const EVERYBODY: &[Role] = &Role::ALL;
 /// What is decided by the dispatcher, which looks here.
-const TABLE: &str = "by this table";
+pub(super) const TABLE: &str = "by this table";
 
 macro_rules! actions {
     ($($name:ident = $id:literal, $place:ident, $allowed:expr, own $own:expr, $what:literal, $check:expr;)*) => {
@@ -156,7 +156,10 @@ actions! {
     // The verifier.
     VerifierAsk = "verifier.ask", Verifier, EVERYBODY, own &[], "have a nonce for Evidence, and the verifier's public key", "`verifier/http.rs`: open";
     VerifierAppraise = "verifier.appraise", Verifier, EVERYBODY, own &[], "have Evidence appraised", "`verifier/http.rs`: open; a result names nonce and key, and is worth nothing to others";
-    VerifierReferenceList = "verifier.references.list", Verifier, &[Role::Verifier], own &[], "list the verifier's reference values", "`verifier/http.rs`: its operator's token";
-    VerifierReferenceAdd = "verifier.references.add", Verifier, &[Role::Verifier], own &[], "give the verifier signed reference values", "`verifier/http.rs`: its operator's token, then `attest/reference`";
-    VerifierReferenceDeactivate = "verifier.references.deactivate", Verifier, &[Role::Verifier], own &[], "take its reference values out of force", "`verifier/http.rs`: its operator's token";
+    VerifierReferenceList = "verifier.references.list", Verifier, &[Role::Verifier], own &[], "list the verifier's reference values", TABLE;
+    VerifierReferenceAdd = "verifier.references.add", Verifier, &[Role::Verifier], own &[], "give the verifier signed reference values", TABLE;
+    VerifierReferenceDeactivate = "verifier.references.deactivate", Verifier, &[Role::Verifier], own &[], "take its reference values out of force", TABLE;
+
+    // The device's own panel.
+    PanelConfirm = "panel.confirm", Panel, &[User], own &[], "confirm or refuse at the device's own panel what a TA asks", TABLE;
 }

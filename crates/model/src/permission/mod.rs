@@ -137,14 +137,16 @@ pub enum Place {
     Device,
     /// A signed object that the TAM judges.
     Tam,
-    /// The verifier over HTTP.
+    /// The verifier over HTTP: its operator's token makes a caller the verifier, whose role is looked up in this matrix.
     Verifier,
+    /// The device's own panel: the role of whoever is there is looked up in this matrix.
+    Panel,
 }
 
 impl Place {
     /// All of them, in the order of the matrix.
-    pub const ALL: [Self; 6] =
-        [Self::Rest, Self::Endpoint, Self::Socket, Self::Device, Self::Tam, Self::Verifier];
+    pub const ALL: [Self; 7] =
+        [Self::Rest, Self::Endpoint, Self::Socket, Self::Device, Self::Tam, Self::Verifier, Self::Panel];
 
     /// A heading.
     pub fn title(self) -> &'static str {
@@ -155,6 +157,7 @@ impl Place {
             Self::Device => "Signed objects, judged by the Agent in the TEE",
             Self::Tam => "Signed objects, judged by the TAM",
             Self::Verifier => "The verifier over HTTP",
+            Self::Panel => "The device's own panel",
         }
     }
 }
@@ -193,6 +196,16 @@ pub fn enforced(role: Role, action: Action) -> String {
                 .into()
         }
         (Place::Socket, _) => "`broker/server.rs` `is_ours`: another user id; the folder is 0700".into(),
+        (Place::Verifier, _) if row.check == action::TABLE => {
+            "`verifier/http.rs`: by this table; its operator's token makes the caller the verifier".into()
+        }
+        (Place::Panel, Role::User | Role::App | Role::Broker) => {
+            "`tee-sandbox/panel.rs` `may_confirm`: by this table, by the user id of whoever is at the panel".into()
+        }
+        (Place::Panel, _) => {
+            "`tee-host/launcher.rs`: what it holds opens no way to the panel, which is connected before all else"
+                .into()
+        }
         (Place::Endpoint | Place::Device | Place::Tam | Place::Verifier, _) => row.check.into(),
     }
 }

@@ -1,5 +1,6 @@
 //! Both ends under one fake clock, over a link that is honest, lossy or hostile.
 
+mod crowd;
 mod makers;
 mod otrp;
 mod owner;

@@ -7,6 +7,7 @@ mod matrix;
 #[path = "../pair/world/mod.rs"]
 #[allow(dead_code)]
 mod pair;
+mod panel;
 mod rest;
 mod socket;
 mod tam;
@@ -25,6 +26,8 @@ fn main() -> ExitCode {
         Some(LAUNCHER_SUBCOMMAND) => tamarack_tee_host::launcher_main(args[1..].to_vec()),
         Some(AGENT_SUBCOMMAND) => tamarack_tee_host::agent_main(args[1..].to_vec()),
         Some(socket::STRANGER) => socket::stranger(&args[1..]),
+        Some(panel::PERSON) => panel::person(&args[1..]),
+        Some(panel::INTRUDER) => panel::intruder(&args[1..]),
         // What cargo's test runner passes selects nothing here: there is one table.
         Some("--list") => ExitCode::SUCCESS,
         _ => {
@@ -48,6 +51,7 @@ fn every_cell_of_the_permission_matrix_is_enforced() {
     // Another TAM, without what was tried on the first.
     let world = rest::World::new();
     timed("socket and channel", &mut |observed| socket::try_all(&world, observed));
+    timed("the device's own panel", &mut panel::try_all);
     timed("signed objects on the device", &mut device::try_all);
     timed("signed objects at the TAM", &mut tam::try_all);
     observed.check();

@@ -28,7 +28,7 @@ use crate::rest::{ACME, World, envelope, validity};
 /// Argument by which the test becomes another user.
 pub const STRANGER: &str = "__stranger";
 /// The first user id of those.
-const FIRST_UID: u32 = 61_950;
+pub const FIRST_UID: u32 = 61_950;
 /// The frame of an operation that moves the valve, which there is none of: `[version 1, id 1, op 99, ["valve", "open"]]`.
 const MOVE_THE_VALVE: &[u8] = b"\x84\x01\x01\x18\x63\x82\x65valve\x64open";
 
@@ -417,12 +417,7 @@ fn as_stranger(uid: u32, socket: &Path) -> Vec<bool> {
 
 /// The stranger's process: `UID SOCKET`, frames in hexadecimal on standard input.
 pub fn stranger(args: &[OsString]) -> ExitCode {
-    use rustix::process::{Gid, Uid};
-    let uid: u32 = args[0].to_str().unwrap().parse().unwrap();
-    rustix::thread::set_thread_groups(&[]).unwrap();
-    let (gid, uid) = (Gid::from_raw(uid), Uid::from_raw(uid));
-    rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
-    rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+    become_user(args[0].to_str().unwrap().parse().unwrap());
     for line in std::io::stdin().lock().lines() {
         let frames = hex::decode(line.unwrap()).unwrap();
         let answered = UnixStream::connect(Path::new(&args[1]))
@@ -430,4 +425,13 @@ pub fn stranger(args: &[OsString]) -> ExitCode {
         println!("{}", if answered { "in" } else { "out" });
     }
     ExitCode::SUCCESS
+}
+
+/// Takes this user id, and nothing of any group; for a process of one thread that is root.
+pub fn become_user(uid: u32) {
+    use rustix::process::{Gid, Uid};
+    rustix::thread::set_thread_groups(&[]).unwrap();
+    let (gid, uid) = (Gid::from_raw(uid), Uid::from_raw(uid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
+    rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
 }

@@ -126,10 +126,13 @@ impl Onlooker<'_> {
     }
 }
 
-/// The contents of the DER elements that `bytes` consist of; a BIT STRING also without its first byte. What can be printed is
-/// text and no DER, though it may walk like it: `{"` would be an element of 34 bytes.
+/// The contents of the DER elements that `bytes` consist of; a BIT STRING also without its first byte. Text is no DER, though it
+/// may walk like it: `{"` would be an element of 34 bytes, and where the next one begins would hang on whatever stands there.
+/// DER that holds anything has a tag that no text has: those of its innermost elements are control characters, or no UTF-8.
 fn der(bytes: &[u8]) -> Option<Vec<&[u8]>> {
-    if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+    if std::str::from_utf8(bytes)
+        .is_ok_and(|text| !text.contains(|c: char| c.is_control() && !c.is_ascii_whitespace()))
+    {
         return None;
     }
     let mut rest = bytes;
@@ -154,10 +157,15 @@ fn der(bytes: &[u8]) -> Option<Vec<&[u8]>> {
 }
 
 #[test]
-fn json_is_not_taken_for_der() {
+fn text_is_not_taken_for_der() {
     // As DER: an element of 34 bytes, and one of 100.
     let json = format!(r#"{{"GetDeviceTEEStateResponse":{{"payload":"{:095}"}}"#, 0);
     assert_eq!((json.as_bytes()[1], json.as_bytes()[37], json.len()), (34, 100, 2 + 34 + 2 + 100));
     assert_eq!(der(json.as_bytes()), None);
+    // The same with what cannot be printed as ASCII.
+    let others = [json.replacen("00", "\u{e9}", 1), json.replacen('0', "\n", 1)];
+    for json in others {
+        assert_eq!((json.len(), der(json.as_bytes())), (138, None));
+    }
     assert_eq!(der(&[4, 2, 8, 9, 3, 2, 0, 7]), Some(vec![&[8, 9][..], &[0, 7], &[7]]));
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 use tamarack_broker::{Broker, HttpOptions, Server, TamClient, TeeChannel};
 use tamarack_channel::{OtrpProfile, Profile, Request, Status, Value};
 use tamarack_model::{ComponentId, codes};
-use tamarack_tee_host::{LaunchOptions, Root, RootKind};
+use tamarack_tee_host::{LaunchOptions, PanelAt, Root, RootKind};
 use tamarack_tee_sandbox::Layers;
 
 use pending::{Anchor, Chains, Otrp, Pending};
@@ -177,7 +177,7 @@ struct Run {
     /// Run this Agent's program instead of the device's; it is measured, and Evidence tells its digest
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
-    /// Socket of the device's panel, where `tamarack panel` waits for questions of TAs
+    /// Socket of the device's panel, where `tamarack panel` waits for questions of TAs; not as this Broker's user
     #[arg(long, value_name = "PATH")]
     panel: Option<PathBuf>,
     /// Refuse to run if a sandbox layer is missing
@@ -274,7 +274,7 @@ struct How<'a> {
     create: bool,
     require_sandbox: bool,
     agent: Option<&'a Path>,
-    panel: Option<&'a Path>,
+    panel: Option<PanelAt<'a>>,
 }
 
 /// A TEE that was started for one or two questions. It ends with its channel.
@@ -563,11 +563,12 @@ fn serve(args: Run, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcom
             dir.display()
         )));
     }
+    let rich_os = args.uid.unwrap_or_else(|| rustix::process::geteuid().as_raw());
     let how = How {
         create: false,
         require_sandbox: args.require_sandbox,
         agent: args.agent.as_deref(),
-        panel: args.panel.as_deref(),
+        panel: args.panel.as_deref().map(|socket| PanelAt { socket, rich_os }),
     };
     let mut tee = Tee::launch(dir, &device, how)?;
     let status = tee.status()?;

@@ -130,7 +130,14 @@ fn decided(place: Place) -> &'static str {
             "A key serves one purpose (rule K5), and an anchor sealed in the device vouches for it; an object that another role's key signed is \
              refused and changes nothing."
         }
-        Place::Verifier => "It has one token, its operator's; a TAM's tokens are worth nothing here.",
+        Place::Verifier => {
+            "By this table: it has one token, its operator's, and who shows that one is the verifier; a TAM's tokens are worth nothing here."
+        }
+        Place::Panel => {
+            "By this table: `tee-sandbox/panel.rs` asks the kernel who is at the panel before the TEE takes it for one. The user id that normal \
+             apps and the Broker have is theirs, and they may not confirm; any other is a person's. A TEE that is not started by root shares its \
+             user's id: nobody can be told apart there, and its Evidence says so."
+        }
         Place::Tam => "The same at the TAM, with the authorities and keys of its configuration.",
     }
 }
