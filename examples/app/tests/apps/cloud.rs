@@ -1,147 +1,34 @@
-//! The confidential cloud with its real TA on a real Agent: who gets the tenant's key, and who does not.
+//! Who gets the tenant's key, and who does not.
 
-use std::sync::Arc;
-
-use anyhow::Result;
-use example_apps::cloud::{Carrier, KeyService, Tenant, Total, VAULT, Vault, vault};
-use tamarack_agent::{
-    Agent, AgentConfig, AnchorState, Input, Operations, Output, Principal, Seed, SessionId, SignerAnchor,
-    TaName, TamAnchor,
-};
+use example_apps::cloud::{KeyService, Tenant, Total, VAULT, Vault, vault};
 use tamarack_attest::{Grade, Policy, ProviderRole, ReferenceProvider, References, TeeCa};
 use tamarack_corim::{
     Class, ClassId, Comid, Corim, Digest, Environment, Id, MeasuredElement, Measurement, MeasurementValues,
     Profile, Signer, Triple,
 };
-use tamarack_cose::{Purpose, SignOptions, VerificationKey, thumbprint};
-use tamarack_crypto::{Provider, Sign};
-use tamarack_model::{Code, ComponentId, Hex, OwnerId, Protocol, UnixTime, codes};
-use tamarack_suit::author::{Builder, Component, Payload};
-use tamarack_tee::{Identity, Params, Persona, Platform};
-use tamarack_teep::{CipherSuite, DataItems, Message, QueryRequest, SignedMessage, SuitCoseProfile, Update};
-use tamarack_testkit::memory_platform::{MemoryPlatform, ed25519};
-use tamarack_testkit::otrp_pki::{NOW, OtrpPki};
+use tamarack_cose::{Purpose, VerificationKey};
+use tamarack_model::{Code, Hex, codes};
+use tamarack_tee::{Identity, Persona, Platform};
+use tamarack_testkit::memory_platform::MemoryPlatform;
+use tamarack_testkit::otrp_pki::OtrpPki;
 use tamarack_x509::Anchor;
 
-const DOMAIN: &str = "com.acme";
+use crate::support::{DOMAIN, Device, NOW, built, crypto, key};
+
 const AGENT: &str = "urn:x-tamarack:agent";
 
-fn crypto() -> Provider {
-    tamarack_crypto_rustcrypto::provider()
-}
-
-fn key(label: &str) -> Box<dyn Sign> {
-    ed25519(&crypto(), 1, label.as_bytes())
-}
-
 fn module() -> Vec<u8> {
-    std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../ta/built/vault.wasm")).unwrap()
+    built("vault")
 }
 
-/// The host: a device with the vault, driven by a scripted TAM.
-struct Host {
-    agent: Agent<MemoryPlatform>,
-    now: UnixTime,
-    session: Option<SessionId>,
-}
-
-impl Carrier for Host {
-    fn invoke(&mut self, command: u32, mut params: Params) -> Result<Params> {
-        let session = self.session.expect("a session");
-        self.agent.invoke(self.now, session, command, &mut params).map_err(|e| anyhow::anyhow!("{e}"))?;
-        Ok(params)
-    }
-}
-
-impl Host {
-    /// With this vault installed, on a device of the maker that runs the Agent with this digest.
-    fn new(pki: &OtrpPki, module: Vec<u8>, agent: Option<[u8; 32]>) -> Self {
-        let crypto = crypto();
-        let mut platform = MemoryPlatform::new(crypto, 1);
-        let identity = platform.identity(Persona(0)).unwrap().clone();
-        let agent_digest = agent.unwrap_or(identity.agent_digest);
-        platform = platform.with_identity(Identity { agent_digest, ..identity });
-        let chain = pki.attestation_chain(platform.attestation_public_key(Persona(0)));
-        platform = platform
-            .with_certificate_chain(Persona(0), chain)
-            .with_loader(Arc::new(tamarack_tee_sandbox::wasm::load));
-        let seed = Seed {
-            tams: vec![TamAnchor {
-                owner: OwnerId([1; 16]),
-                principal: Principal::Keys(vec![key("tam").public_key()]),
-                otrp: None,
-                protocol: Protocol::Teep,
-                uri: Some("https://tam.example/tam".into()),
-                scopes: vec![vec![]],
-                require_binding: true,
-                domains: 0,
-                domain_quota: 0,
-                persona: Persona(0),
-                state: AnchorState::Active,
-            }],
-            signers: vec![SignerAnchor {
-                provider: "acme".into(),
-                principal: Principal::Keys(vec![key("signer").public_key()]),
-                prefixes: vec![vec![DOMAIN.as_bytes().to_vec()]],
-                operations: Operations::ALL,
-                quota: 1 << 20,
-                epoch: 0,
-                state: AnchorState::Active,
-            }],
-            peripherals: Vec::new(),
-            device_authority: None,
-            device_owner: None,
-        };
-        Agent::enrol(&mut platform, &crypto, &seed).unwrap();
-        let mut host =
-            Self { agent: Agent::new(platform, crypto, AgentConfig::default()), now: NOW, session: None };
-        host.install(module);
-        let name = TaName::Uuid(VAULT);
-        host.session = Some(host.agent.open_session(host.now, &name, None, &mut Params::new()).unwrap());
-        host
-    }
-
-    fn install(&mut self, module: Vec<u8>) {
-        let query = Message::QueryRequest(QueryRequest {
-            challenge: Some(vec![7; 32]),
-            supported_teep_cipher_suites: CipherSuite::MANDATORY.to_vec(),
-            supported_suit_cose_profiles: SuitCoseProfile::LISTED.to_vec(),
-            data_item_requested: DataItems::ATTESTATION,
-            ..QueryRequest::default()
-        });
-        let Message::QueryResponse(response) = self.send(&query) else { panic!("a QueryResponse") };
-        let suit = ComponentId::tamarack(DOMAIN, VAULT, "suit").unwrap();
-        let payload = Payload::integrated("#ta", module, &crypto());
-        let builder = Builder::new(suit, 1).component(Component::new(vault(DOMAIN), payload));
-        let signer = key("signer");
-        let kid = thumbprint(&signer.public_key(), &crypto());
-        let options = SignOptions { kid: Some(&kid.0), ..SignOptions::default() };
-        let envelope = builder.build(&crypto()).unwrap().sign(&*signer, &options).unwrap().envelope();
-        let update = Message::Update(Update {
-            token: Some(vec![5; 16]),
-            manifest_list: vec![envelope],
-            agent_nonce: response.agent_nonce,
-            ..Update::default()
-        });
-        let answer = self.send(&update);
-        assert!(matches!(answer, Message::Success(_)), "{answer:?}");
-    }
-
-    fn send(&mut self, message: &Message) -> Message {
-        let signer = key("tam");
-        let kid = thumbprint(&signer.public_key(), &crypto());
-        let options = SignOptions { kid: Some(&kid.0), ..SignOptions::default() };
-        let bytes = tamarack_teep::sign(message, &*signer, &options).unwrap();
-        self.agent.handle(self.now, Input::ProcessTeepMessage(bytes)).unwrap();
-        let mut answer = None;
-        while let Some(output) = self.agent.poll_output() {
-            if let Output::Transmit { message, .. } = output {
-                answer =
-                    Some(SignedMessage::parse(&message, &Default::default()).unwrap().unverified().unwrap());
-            }
-        }
-        answer.expect("an answer")
-    }
+/// A host with this vault, on a device of the maker that runs the Agent with this digest.
+fn host(pki: &OtrpPki, module: Vec<u8>, agent: Option<[u8; 32]>) -> Device {
+    let mut platform = MemoryPlatform::new(crypto(), 1);
+    let identity = platform.identity(Persona(0)).unwrap().clone();
+    let agent_digest = agent.unwrap_or(identity.agent_digest);
+    platform = platform.with_identity(Identity { agent_digest, ..identity });
+    let chain = pki.attestation_chain(platform.attestation_public_key(Persona(0)));
+    Device::new(platform.with_certificate_chain(Persona(0), chain), VAULT, module)
 }
 
 /// Reference values of one component, signed.
@@ -160,6 +47,11 @@ fn corim(signer: &str, tag: &str, environment: Environment, name: String, digest
 
 /// The key service of a tenant that wants the vault of acme, and TEEs of this maker.
 fn service(pki: &OtrpPki, key_bytes: [u8; 32]) -> KeyService {
+    service_with(pki, key_bytes, &["maker", "ta-signer"])
+}
+
+/// The same, with reference values of these alone.
+fn service_with(pki: &OtrpPki, key_bytes: [u8; 32], who: &[&str]) -> KeyService {
     let crypto = crypto();
     let platform = MemoryPlatform::new(crypto, 1);
     let identity = platform.identity(Persona(0)).unwrap();
@@ -189,8 +81,10 @@ fn service(pki: &OtrpPki, key_bytes: [u8; 32]) -> KeyService {
         corim("maker", "firmware", maker, AGENT.into(), identity.agent_digest),
         corim("ta-signer", "vault", ta, vault(DOMAIN).to_string(), crypto.sha256(&module())),
     ];
-    for signed in &released {
-        references.add(signed, NOW, &crypto).unwrap();
+    for (name, signed) in ["maker", "ta-signer"].iter().zip(&released) {
+        if who.contains(name) {
+            references.add(signed, NOW, &crypto).unwrap();
+        }
     }
     let anchor = Anchor::from_der(pki.tee.cert_der()).unwrap();
     let policy = Policy::new(vec![TeeCa { anchor, cap: Grade::Software }], Grade::Software);
@@ -202,7 +96,8 @@ const KEY: [u8; 32] = *b"the tenant's key, seen by nobody";
 #[test]
 fn a_released_vault_gets_the_key_and_adds_up() {
     let pki = OtrpPki::new(&crypto(), 1);
-    let (mut host, mut service) = (Vault(Host::new(&pki, module(), None)), service(&pki, KEY));
+    let (mut device, mut service) = (host(&pki, module(), None), service(&pki, KEY));
+    let mut host = Vault(&mut device);
     assert_eq!(host.status().unwrap(), (false, 0));
     let nonce = service.challenge(NOW).unwrap();
     let evidence = host.attest(&nonce).unwrap();
@@ -228,6 +123,33 @@ fn code(service: &mut KeyService, evidence: &[u8]) -> Code {
     service.release(NOW, evidence).expect_err("the key was released").code
 }
 
+/// What is released is for the key in that Evidence: another vault on another TEE of the same maker cannot use it.
+#[test]
+fn a_release_for_one_vault_is_nothing_to_another() {
+    let pki = OtrpPki::new(&crypto(), 1);
+    let (mut device, mut twin, mut service) =
+        (host(&pki, module(), None), host(&pki, module(), None), service(&pki, KEY));
+    let (mut vault, mut twin) = (Vault(&mut device), Vault(&mut twin));
+    let (ours, theirs) = (service.challenge(NOW).unwrap(), service.challenge(NOW).unwrap());
+    let evidence = vault.attest(&ours).unwrap();
+    twin.attest(&theirs).unwrap();
+    let release = service.release(NOW, &evidence).unwrap();
+    assert!(twin.unlock(&release).is_err(), "another vault opened it");
+    assert_eq!(twin.status().unwrap(), (false, 0));
+    vault.unlock(&release).unwrap();
+}
+
+#[test]
+fn without_a_reference_value_there_is_no_key() {
+    let pki = OtrpPki::new(&crypto(), 1);
+    for who in [&["maker"][..], &["ta-signer"], &[]] {
+        let mut service = service_with(&pki, KEY, who);
+        let nonce = service.challenge(NOW).unwrap();
+        let evidence = Vault(&mut host(&pki, module(), None)).attest(&nonce).unwrap();
+        assert_eq!(code(&mut service, &evidence), codes::MEASUREMENT_UNKNOWN, "{who:?}");
+    }
+}
+
 #[test]
 fn a_changed_vault_gets_no_key() {
     let pki = OtrpPki::new(&crypto(), 1);
@@ -235,7 +157,7 @@ fn a_changed_vault_gets_no_key() {
     let changed = [&module()[..], &[0, 2, 1, b'x']].concat();
     let mut service = service(&pki, KEY);
     let nonce = service.challenge(NOW).unwrap();
-    let evidence = Vault(Host::new(&pki, changed, None)).attest(&nonce).unwrap();
+    let evidence = Vault(&mut host(&pki, changed, None)).attest(&nonce).unwrap();
     assert_eq!(code(&mut service, &evidence), codes::MEASUREMENT_MISMATCH);
 }
 
@@ -244,14 +166,15 @@ fn a_changed_agent_gets_no_key() {
     let pki = OtrpPki::new(&crypto(), 1);
     let mut service = service(&pki, KEY);
     let nonce = service.challenge(NOW).unwrap();
-    let evidence = Vault(Host::new(&pki, module(), Some([0xd1; 32]))).attest(&nonce).unwrap();
+    let evidence = Vault(&mut host(&pki, module(), Some([0xd1; 32]))).attest(&nonce).unwrap();
     assert_eq!(code(&mut service, &evidence), codes::MEASUREMENT_MISMATCH);
 }
 
 #[test]
 fn evidence_that_nobody_asked_for_gets_no_key() {
     let pki = OtrpPki::new(&crypto(), 1);
-    let (mut host, mut service) = (Vault(Host::new(&pki, module(), None)), service(&pki, KEY));
+    let (mut device, mut service) = (host(&pki, module(), None), service(&pki, KEY));
+    let mut host = Vault(&mut device);
     let foreign = host.attest(&[9; 32]).unwrap();
     assert_eq!(code(&mut service, &foreign), codes::EVIDENCE_STALE);
     // Too late.
@@ -262,7 +185,7 @@ fn evidence_that_nobody_asked_for_gets_no_key() {
     // A TEE of another maker.
     let nonce = service.challenge(NOW).unwrap();
     let other = OtrpPki::new(&crypto(), 1);
-    let evidence = Vault(Host::new(&other, module(), None)).attest(&nonce).unwrap();
+    let evidence = Vault(&mut self::host(&other, module(), None)).attest(&nonce).unwrap();
     assert_eq!(code(&mut service, &evidence), codes::EVIDENCE_UNTRUSTED);
     assert_eq!(code(&mut service, b"nothing at all").0 / 1000, 3);
 }
@@ -271,7 +194,8 @@ fn evidence_that_nobody_asked_for_gets_no_key() {
 #[test]
 fn the_hosts_own_key_opens_nothing() {
     let pki = OtrpPki::new(&crypto(), 1);
-    let (mut host, mut service) = (Vault(Host::new(&pki, module(), None)), service(&pki, KEY));
+    let (mut device, mut service) = (host(&pki, module(), None), service(&pki, KEY));
+    let mut host = Vault(&mut device);
     let nonce = service.challenge(NOW).unwrap();
     let evidence = host.attest(&nonce).unwrap();
     host.unlock(&service.release(NOW, &evidence).unwrap()).unwrap();
