@@ -1,6 +1,6 @@
 //! Runs the commands that the documents show. A fenced block with the info string `sh run` is executed as one script by
-//! `bash -eu` in a fresh folder per document (blocks of one document share it), with `tamarack` on the path; it fails the
-//! task if it fails. The expected output, if the next block is `text expect`, must appear line by line in the output,
+//! `bash -eu` in a fresh folder per document (blocks of one document share it), with `tamarack` and the programs of
+//! `examples/app` on the path; it fails the task if it fails. The expected output, if the next block is `text expect`, must appear line by line in the output,
 //! `..` in a line standing for anything.
 
 use std::path::Path;
@@ -18,7 +18,8 @@ struct Block {
 }
 
 pub fn run() -> Result<()> {
-    crate::sh(Command::new("cargo").args(["build", "--release", "--package", "tamarack-cli"]))?;
+    let packages = ["--package", "tamarack-cli", "--package", "example-apps"];
+    crate::sh(Command::new("cargo").args(["build", "--release"]).args(packages))?;
     let mut documents = vec![root().join("README.md")];
     for entry in std::fs::read_dir(root().join("docs"))? {
         documents.push(entry?.path());

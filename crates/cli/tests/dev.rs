@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -54,10 +56,18 @@ fn personalize(folder: &Path, url: &str) {
     // A device of another maker than the provider wants.
     let refused = run_args(folder, &args(&["--tee-ca", "world/tam-ca.pem"]));
     let talk = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && talk.contains("TMK-3005"), "{talk}");
+    assert!(!refused.status.success() && talk.contains("TMK-3003"), "{talk}");
+    // A device that runs something else than its maker released.
+    let released = released(folder);
+    let of = |corim| args(&["--tee-ca", "world/tee-ca.pem", "--maker", "maker.key", corim]);
+    let refused = run_args(folder, &of("other.corim"));
+    let talk = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && talk.contains("TMK-3111"), "{talk}");
+    // A TAM that shows the genuine Evidence of another device than the one that is meant.
+    refuse_another_device(folder, url, device);
 
     let mut given = Command::new(TAMARACK)
-        .args(args(&["--tee-ca", "world/tee-ca.pem", "--wait"]))
+        .args([of(released), vec!["--wait"]].concat())
         .current_dir(folder)
         .stdout(Stdio::piped())
         .spawn()
@@ -73,4 +83,66 @@ fn personalize(folder: &Path, url: &str) {
     let found =
         Command::new("grep").args(["-rla", "4012888888881881", "."]).current_dir(folder).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&found.stdout), "", "files that hold the data");
+}
+
+/// What the maker of the device has released, and what it might have released instead, each in a file.
+fn released(folder: &Path) -> &'static str {
+    let measured = run_args(folder, &["agent", "measure", "world/device"]);
+    let measured = String::from_utf8(measured.stdout).unwrap();
+    assert!(run_args(folder, &["pki", "key", "maker.key"]).status.success());
+    for (file, other) in [("released.corim", false), ("other.corim", true)] {
+        let digest = format!("urn:x-tamarack:agent=sha256:{}", "0".repeat(64));
+        let lines = measured.lines().map(|line| match other && line.starts_with("urn:x-tamarack:agent=") {
+            true => digest.as_str(),
+            false => line,
+        });
+        let mut args = vec!["reference", "make", "--key", "maker.key", "--signer", "maker", "--tag", "tee"];
+        args.extend(["--vendor", "tamarack.example", "--class", "software-tee", "--out", file]);
+        args.extend(lines.flat_map(|line| ["--component", line]));
+        let made = run_args(folder, &args);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    "released.corim"
+}
+
+/// Asks a TAM for a device and gets, well proved, the key of another one.
+fn refuse_another_device(folder: &Path, url: &str, genuine: &str) {
+    let token = std::fs::read_to_string(folder.join("world/operator.token")).unwrap();
+    let request = format!(
+        "GET /api/v1/devices/{genuine}/decryption-key HTTP/1.0\r\nauthorization: Bearer {}\r\n\r\n",
+        token.trim()
+    );
+    let mut tam = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    tam.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    tam.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    let (_, told) = answer.split_once("\r\n\r\n").unwrap();
+    let lie = told.to_owned();
+
+    let meant = "11".repeat(32);
+    let liar = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", liar.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in liar.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = [0; 4096];
+            let read = stream.read(&mut asked).unwrap();
+            // Whoever hands over data is thanked.
+            let (status, body) = match asked[..read].starts_with(b"GET") {
+                true => ("200 OK", lie.as_str()),
+                false => ("201 Created", "{}"),
+            };
+            let head = "content-type: application/json\r\nconnection: close";
+            let answer =
+                format!("HTTP/1.1 {status}\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let args = ["--provider", "dev", "--ta", "hello/ta.yaml", "--key", "world/developer.key", "card"];
+    let lied_to = ["--url", &address, "--token-file", "world/operator.token", "--device", &meant];
+    let proof = ["--tee-ca", "world/tee-ca.pem"];
+    let refused = run_args(folder, &[&["ta", "personalize"][..], &lied_to, &proof, &args].concat());
+    let talk = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && talk.contains("it is another device's"), "{talk}");
 }

@@ -241,3 +241,45 @@ fn a_salt_counts() {
     assert_eq!(open(&message(b"abc", b"abd"), &*key, None, &provider), Err(Error::Decrypt));
     assert_eq!(open(&message(b"", b"abc"), &*key, None, &provider), Err(Error::Decrypt));
 }
+
+#[test]
+fn recipients_are_bounded() {
+    let [provider, _] = providers();
+    let (ours, other) = ([7; 16], [8; 16]);
+    let to = |others: usize| {
+        let mut to = vec![To::Kek { kek: &other, kid: None }; others];
+        to.push(To::Kek { kek: &ours, kid: None });
+        to
+    };
+    // Eight that name nobody are tried (rule K5).
+    for (others, expected) in [(7, Ok(PLAINTEXT)), (8, Err(&Error::Decrypt))] {
+        let (info, sealed) = encrypt_detached(PLAINTEXT, &to(others), USE, &provider).unwrap();
+        let info = EncryptionInfo::parse(&info, &Limits::default()).unwrap();
+        let opened = info.decrypt(&sealed, Opener::Kek(&ours), None, USE, &provider);
+        let opened = opened.as_ref().map(|plaintext| &plaintext.expose()[..]);
+        assert_eq!(opened, expected, "behind {others} others");
+    }
+    assert!(encrypt_detached(PLAINTEXT, &to(63), USE, &provider).is_ok());
+    assert_eq!(encrypt_detached(PLAINTEXT, &to(64), USE, &provider).err(), Some(Error::Recipient));
+    for (count, head, fits) in [(64, "98 40", true), (65, "98 41", false)] {
+        let read = by_hand(GCM, IV, &format!("{head} {}", "83 40 a1 01 22 40".repeat(count)));
+        assert_eq!(read.is_ok(), fits, "{count}");
+    }
+}
+
+#[test]
+fn a_content_key_of_another_length_opens_nothing() {
+    let [provider, _] = providers();
+    let kek = [7; 16];
+    for key in [&[5; 16][..], &[5; 24], &[5; 32]] {
+        let wrapped = hex::encode(provider.key_wrap.wrap(&kek, key).unwrap());
+        let recipients = format!("81 83 40 a1 01 22 58 {:02x} {wrapped}", key.len() + 8);
+        let info = by_hand(GCM, IV, &recipients).unwrap();
+        let mut aad = Encoder::new();
+        aad.array(3).text("Encrypt").bytes(&[0xa1, 1, 1]).bytes(b"");
+        let iv = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+        let sealed = provider.aead128.seal(&[5; 16], &iv, &aad.into_bytes(), PLAINTEXT).unwrap();
+        let opened = info.decrypt(&sealed, Opener::Kek(&kek), None, USE, &provider);
+        assert_eq!(opened.is_ok(), key.len() == 16, "{}", key.len());
+    }
+}

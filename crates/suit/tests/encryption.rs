@@ -133,16 +133,22 @@ fn what_is_fetched_is_decrypted_in_its_place_or_on_a_copy() {
         assert_eq!(device.components[&a()], CONTENT);
         let mut changed = sealed.clone();
         changed[3] ^= 1;
+        // What many have for a downgrade: the content itself in the place of its ciphertext, which matches every digest.
+        let plain = CONTENT.to_vec();
         for (keys, payload) in [
             (load(&others), &sealed),
             (vec![PayloadKey::Shared(KEK)], &sealed),
             (Vec::new(), &sealed),
             (load(&ours), &changed),
+            (load(&ours), &sealed[..15].to_vec()),
+            (load(&ours), &sealed[..sealed.len() - 1].to_vec()),
+            (load(&ours), &plain),
         ] {
             let (result, device) = run(unsigned.clone(), keys, payload).unwrap();
             let failure = result.unwrap_err();
             assert_eq!((failure.code, failure.reason), (codes::COSE_DECRYPT, Reason::OperationFailed));
-            assert_ne!(device.components.get(&a()).map(Vec::as_slice), Some(CONTENT));
+            let left = device.components.get(&a());
+            assert!(left.is_none_or(|left| left == payload), "something that was not brought: {left:?}");
         }
     }
 }
@@ -227,4 +233,39 @@ fn what_is_written_encrypted_is_shown_and_tells_nothing_of_the_content() {
     let (result, device) = run(unsigned, vec![PayloadKey::Private(key)], b"").unwrap();
     result.unwrap();
     assert_eq!(device.components[&id("data")], CONTENT);
+}
+
+/// The draft's "image match before decryption": the digest is the ciphertext's, and then what it decrypts to is the signer's,
+/// whoever else could have encrypted something else.
+#[test]
+fn a_digest_of_the_ciphertext_vouches_for_what_it_decrypts_to() {
+    let kek = [4; 16];
+    let to = [To::Kek { kek: &KEK, kid: None }, To::Kek { kek: &kek, kid: None }];
+    let (info, sealed) = encrypt_detached(CONTENT, &to, PAYLOAD_ENCRYPTION, &provider()).unwrap();
+    let digest = SuitDigest::sha256(&sealed, &provider());
+    // Matched before it is decrypted, or only afterwards, or not at all.
+    for (matched, expected) in
+        [(Some(true), None), (Some(false), Some(codes::SUIT_CONDITION)), (None, Some(codes::SUIT_CONDITION))]
+    {
+        let more = matched.map_or(0, |before| if before { 1 } else { 2 });
+        let unsigned = by_hand(6 + more, |e| {
+            e.int(12).uint(1).int(20).map_with(|map| {
+                map.int(3, |e| e.wrapped(&digest)).int(21, |e| e.text("https://tam.example/ta"));
+            });
+            e.int(21).uint(15);
+            if matched == Some(true) {
+                e.int(3).uint(15);
+            }
+            e.int(12).uint(0).int(20).map_with(|map| {
+                map.int(19, |e| e.bytes(&info)).int(22, |e| e.uint(1));
+            });
+            e.int(22).uint(15);
+            if matched == Some(false) {
+                e.int(12).uint(1).int(3).uint(15);
+            }
+        });
+        let (result, device) = run(unsigned, vec![PayloadKey::Shared(KEK)], &sealed).unwrap();
+        assert_eq!(result.err().map(|failure| failure.code), expected, "{matched:?}");
+        assert_eq!(device.components[&a()], CONTENT);
+    }
 }

@@ -4,20 +4,16 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use example_apps::cloud::{Session, Vault, vault};
-use tamarack_broker::{Client, SOCKET_NAME};
+use example_apps::cloud::{Service, Vault, vault};
+use example_apps::{Place, Session, install};
 
 #[derive(Parser)]
 #[command(about = "The normal app of the confidential cloud: gets the vault, unlocks it, feeds it")]
 struct Args {
-    /// Folder of the device
-    #[arg(long)]
-    device: PathBuf,
-    /// Security Domain of the vault's provider
-    #[arg(long, default_value = "com.acme")]
-    domain: String,
+    #[command(flatten)]
+    place: Place,
     #[command(subcommand)]
     action: Action,
 }
@@ -49,26 +45,24 @@ enum Action {
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
-    let component = vault(&args.domain);
-    let mut client = Client::connect(args.device.join(SOCKET_NAME))?;
-    if let Action::Install = args.action {
-        for progress in client.request_ta(&component, None)? {
-            println!("{}", progress?.state);
-        }
-        return Ok(());
+    let Args { place: Place { device, domain }, action } = Args::parse();
+    let component = vault(&domain);
+    if let Action::Install = action {
+        return install(&device, &component);
     }
-    let mut vault = Vault(Session::open(client, &component)?);
-    match args.action {
+    let mut vault = Vault(Session::open(&device, &component)?);
+    match action {
         Action::Install => {}
         Action::Unlock { service, evidence } => {
-            let nonce = post(&format!("{service}/challenge"), &[])?;
-            let shown = vault.attest(nonce.as_slice().try_into().context("a challenge has 32 bytes")?)?;
+            let service = Service(service);
+            let shown = vault.attest(&service.challenge()?)?;
             if let Some(file) = evidence {
                 fs::write(file, &shown)?;
             }
-            let release = post(&format!("{service}/release"), &shown)?;
-            vault.unlock(&release)?;
+            match service.release(&shown)? {
+                Ok(release) => vault.unlock(&release)?,
+                Err(why) => bail!("the key service releases nothing: {why}"),
+            }
             println!("the vault has the tenant's key");
         }
         Action::Add { records } => {
@@ -84,14 +78,4 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn post(url: &str, body: &[u8]) -> Result<Vec<u8>> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let mut response = agent.post(url).send(body)?;
-    let answer = response.body_mut().read_to_vec()?;
-    match response.status().as_u16() {
-        200 => Ok(answer),
-        status => anyhow::bail!("{url}: {status}: {}", String::from_utf8_lossy(&answer)),
-    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -15,10 +15,11 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use clap::{Parser, Subcommand};
 use example_apps::cloud::{KeyService, Tenant, vault};
-use tamarack_attest::{Grade, Policy, ProviderRole, ReferenceProvider, References, TeeCa};
+use example_apps::{domain, write_secret};
+use tamarack_attest::{Grade, Policy, ProviderRole, ReferenceProvider, References, TeeCa, ta_environment};
 use tamarack_corim::Environment;
 use tamarack_cose::{Purpose, VerificationKey};
-use tamarack_crypto::Provider;
+use tamarack_crypto::{Provider, Secret};
 use tamarack_x509::Anchor;
 
 #[derive(Parser)]
@@ -59,11 +60,14 @@ struct Serve {
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// Security Domain of the vault's provider
-    #[arg(long, default_value = "com.acme")]
+    #[arg(long, default_value = "com.acme", value_parser = domain)]
     domain: String,
     /// Certificate of a TEE CA, PEM, repeatable
     #[arg(long, required = true)]
     tee_ca: Vec<PathBuf>,
+    /// The lowest grade of a TEE that gets the key: none, software or hardware
+    #[arg(long, default_value = "software", value_parser = grade)]
+    minimum: Grade,
     /// The device maker's key for reference values, PEM, and its signed CoRIM
     #[arg(long, num_args = 2, required = true)]
     maker: Vec<PathBuf>,
@@ -72,12 +76,17 @@ struct Serve {
     ta_signer: Vec<PathBuf>,
 }
 
+fn grade(text: &str) -> Result<Grade, String> {
+    Grade::parse(text).ok_or_else(|| "none, software or hardware".into())
+}
+
 fn main() -> Result<()> {
     let args = Args::parse();
     let crypto = tamarack_crypto_aws_lc::provider();
     if let Action::Init = args.action {
-        let tenant = Tenant::generate(crypto)?;
-        return Ok(fs::write(&args.key, hex::encode(tenant.key().expose()))?);
+        ensure!(!args.key.exists(), "{} is there already; nothing was changed", args.key.display());
+        let text = Secret::new(hex::encode(Tenant::generate(crypto)?.key().expose()).into_bytes());
+        return write_secret(&args.key, text.expose());
     }
     let text = fs::read_to_string(&args.key).with_context(|| args.key.display().to_string())?;
     let key: Vec<u8> = hex::decode(text.trim()).map_err(|e| anyhow::anyhow!("{e}"))?;
@@ -102,26 +111,29 @@ fn run(tenant: Tenant, args: &Serve, crypto: Provider) -> Result<()> {
             tee_cas.push(TeeCa { anchor, cap: Grade::Hardware });
         }
     }
-    let provider = |name: &str, role, key: &Path| -> Result<ReferenceProvider> {
+    let component = vault(&args.domain);
+    // Who signs the vault has no say about what it runs on.
+    let vault_only = ta_environment(&component);
+    let provider = |name: &str, role, scope, key: &Path| -> Result<ReferenceProvider> {
         let key = tamarack_pki::public_key_from_pem(&fs::read_to_string(key)?)?;
         Ok(ReferenceProvider {
             name: name.into(),
             role,
             keys: vec![VerificationKey::new(key, Purpose::ReferenceValues, &crypto)],
-            scope: vec![Environment::default()],
+            scope: vec![scope],
             elements: None,
             cap: Grade::Hardware,
         })
     };
     let mut references = References::new(vec![
-        provider("maker", ProviderRole::Maker, &args.maker[0])?,
-        provider("ta-signer", ProviderRole::TaSigner, &args.ta_signer[0])?,
+        provider("maker", ProviderRole::Maker, Environment::default(), &args.maker[0])?,
+        provider("ta-signer", ProviderRole::TaSigner, vault_only, &args.ta_signer[0])?,
     ]);
     for file in [&args.maker[1], &args.ta_signer[1]] {
         references.add(&fs::read(file)?, now(), &crypto).with_context(|| file.display().to_string())?;
     }
-    let policy = Policy::new(tee_cas, Grade::Software);
-    let service = KeyService::new(tenant, policy, references, vault(&args.domain));
+    let policy = Policy::new(tee_cas, args.minimum);
+    let service = KeyService::new(tenant, policy, references, component);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(args.listen).await?;

@@ -2,14 +2,15 @@
 //! valve without its TA.
 #![forbid(unsafe_code)]
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use example_apps::iot::{position, valve};
+use example_apps::iot::{Command, Controller, position, valve};
+use example_apps::{Place, Session};
 use tamarack_broker::SOCKET_NAME;
 use tamarack_channel::{Message, Reply, Request, receive};
 use tamarack_tee::Param;
@@ -17,39 +18,43 @@ use tamarack_tee::Param;
 #[derive(Parser)]
 #[command(about = "Attacks on the valve from the rich OS; succeeds if all of them fail")]
 struct Args {
-    /// Folder of the device
-    #[arg(long)]
-    device: PathBuf,
-    /// Security Domain of the TA's provider
-    #[arg(long, default_value = "com.acme")]
-    domain: String,
+    #[command(flatten)]
+    place: Place,
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
-    let before = position(&args.device)?;
+    let Place { device, domain } = Args::parse().place;
+    // A controller that works all the time: the attacks fail while there is somebody who could move the valve.
+    let session = Session::open(&device, &valve(&domain))?;
+    let number = session.number();
+    let mut controller = Controller(session);
+    let at_first = controller.command(Command::Status)?;
+    let before = position(&device)?;
     let open = |session| Request::Invoke { session, command: 1, params: vec![Param::ValueOutput(0, 0)] };
-    let mut attempts = vec![
-        ("an operation that moves the valve, which there is none of", no_such_operation()),
-        ("a forged Update", frames(Request::ProcessTeepMessage(b"open the valve".to_vec()))?),
-        ("a piece of a payload", frames(Request::Chunk { fetch: 1, data: vec![0; 64], last: true })?),
+    // A session is its app's, and its number easily guessed.
+    let sessions = (0..16).filter(|session| *session != number).map(|session| frames(open(session)));
+    let attempts = [
+        ("an operation that moves the valve, which there is none of", vec![no_such_operation()]),
+        ("a forged Update", vec![frames(Request::ProcessTeepMessage(b"open the valve".to_vec()))?]),
+        ("a piece of a payload", vec![frames(Request::Chunk { fetch: 1, data: vec![0; 64], last: true })?]),
         (
             "an order that binds the valve to another TA",
-            frames(Request::ChangeAnchor(b"valve=mine".to_vec()))?,
+            vec![frames(Request::ChangeAnchor(b"valve=mine".to_vec()))?],
         ),
-        ("an order of the owner, unsigned", frames(Request::OwnerOrder(b"allow everything".to_vec()))?),
-        ("a message of a TAM that nobody knows", frames(Request::ProcessOtrpMessage(b"{}".to_vec()))?),
+        ("an order of the owner, unsigned", vec![frames(Request::OwnerOrder(b"allow everything".to_vec()))?]),
+        ("a message of a TAM that nobody knows", vec![frames(Request::ProcessOtrpMessage(b"{}".to_vec()))?]),
+        ("the controller's session with the TA", vec![frames(open(number))?]),
+        ("any other session that might be there", sessions.collect::<Result<_>>()?),
     ];
-    // The valve's TA answers to the app that opened the session, and numbers are easily guessed.
-    for session in 0..16 {
-        attempts.push(("somebody else's session with the TA", frames(open(session))?));
-    }
-    for (what, frames) in attempts {
-        ensure!(!accepted(&args.device, &frames)?, "{what}: accepted");
-        ensure!(position(&args.device)? == before, "{what}: the valve has moved");
+    for (what, messages) in attempts {
+        for frames in messages {
+            ensure!(!accepted(&device, &frames)?, "{what}: accepted");
+            ensure!(position(&device)? == before, "{what}: the valve has moved");
+        }
         println!("refused: {what}");
     }
-    println!("the valve is where it was; only {} moves it", valve(&args.domain, "ta")?);
+    ensure!(controller.command(Command::Status)? == at_first, "the controller finds the valve elsewhere");
+    println!("the valve is where it was; only {} moves it", valve(&domain));
     Ok(())
 }
 
@@ -72,7 +77,10 @@ fn accepted(device: &Path, frames: &[u8]) -> Result<bool> {
     loop {
         match receive::<Reply, std::io::Error>(|buffer| stream.read_exact(buffer)) {
             // The connection was closed on it.
-            Err(_) => return Ok(false),
+            Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
             Ok(Err(error)) => return Err(error.into()),
             Ok(Ok(reply)) => {
                 let failed =

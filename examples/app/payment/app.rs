@@ -6,18 +6,14 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use example_apps::payment::{NOT_CONFIRMED, Session, Wallet, wallet};
-use tamarack_broker::{Client, SOCKET_NAME};
+use example_apps::payment::{NOT_CONFIRMED, Wallet, wallet};
+use example_apps::{Place, Session, install};
 
 #[derive(Parser)]
 #[command(about = "The normal app of the payment example: gets the wallet, shows its card, pays")]
 struct Args {
-    /// Folder of the device
-    #[arg(long)]
-    device: PathBuf,
-    /// Security Domain of the wallet's provider
-    #[arg(long, default_value = "com.acme")]
-    domain: String,
+    #[command(flatten)]
+    place: Place,
     #[command(subcommand)]
     action: Action,
 }
@@ -42,17 +38,13 @@ enum Action {
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
-    let component = wallet(&args.domain);
-    let mut client = Client::connect(args.device.join(SOCKET_NAME))?;
-    if let Action::Install = args.action {
-        for progress in client.request_ta(&component, None)? {
-            println!("{}", progress?.state);
-        }
-        return Ok(client.policy_check()?);
+    let Args { place: Place { device, domain }, action } = Args::parse();
+    let component = wallet(&domain);
+    if let Action::Install = action {
+        return install(&device, &component);
     }
-    let mut wallet = Wallet(Session::open(client, component)?);
-    match args.action {
+    let mut wallet = Wallet(Session::open(&device, &component)?);
+    match action {
         Action::Install => Ok(()),
         Action::Card => match wallet.card()? {
             Ok(card) => {

@@ -2,12 +2,12 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use example_apps::payment::Bank;
+use example_apps::write_secret;
 
 #[derive(Parser)]
 #[command(about = "The bank of the payment example: makes cards and takes charges")]
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     match args.action {
         Action::Issue { pan, expiry, out } => {
             let card = bank.issue(&pan, &expiry)?;
-            write(&out, card.expose())?;
+            write_secret(&out, card.expose())?;
             println!("card {} made", &pan[pan.len() - 4..]);
         }
         Action::Take { charge } => {
@@ -57,13 +57,5 @@ fn main() -> Result<()> {
             println!("charge {}: {whole}.{cents:02} to {}, {how}", charge.number, charge.payee);
         }
     }
-    write(&args.book, bank.save().expose())
-}
-
-/// For this user alone.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::io::Write as _;
-    let mut options = fs::OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(bytes)).with_context(|| path.display().to_string())
+    write_secret(&args.book, bank.save().expose())
 }

@@ -3,7 +3,7 @@
 //! | part | where it runs | holds the data key |
 //! |---|---|---|
 //! | [`KeyService`], [`Tenant`] | with the tenant | yes |
-//! | [`Vault`], the normal app | on the host | no |
+//! | [`Vault`], the normal app, which reaches the service by [`Service`] | on the host | no |
 //! | the TA `vault` | in the host's TEE | yes, once it has proven what it is |
 //!
 //! 1. The key service makes a nonce. The app hands it to the TA, which makes a key and gives Evidence with both.
@@ -15,12 +15,14 @@ use std::collections::VecDeque;
 
 use anyhow::{Context, Result, bail, ensure};
 use tamarack_attest::{Expectations, Policy, References, Refusal, assess, hints_unverified};
-use tamarack_broker::{Client, Target};
 use tamarack_cose::{Recipient, encrypt};
 use tamarack_crypto::{Provider, PublicKey, Secret};
 use tamarack_eat::TA_FORMAT;
 use tamarack_model::{ComponentId, UnixTime, codes};
 use tamarack_tee::{Param, Params};
+
+use crate::Carrier;
+use crate::session::memory;
 
 /// Most challenges that are open at once; an older one is forgotten.
 const MAX_CHALLENGES: usize = 64;
@@ -175,51 +177,54 @@ impl Tenant {
     }
 }
 
-/// Whatever carries a call to the vault: an app's session, or a test.
-pub trait Carrier {
-    /// Invokes a command; gives the parameters as the TA left them.
+/// The tenant's key service, as whoever carries messages reaches it: http://HOST:PORT.
+pub struct Service(pub String);
+
+impl Service {
+    /// A nonce for the Evidence of a TA.
     ///
     /// # Errors
-    /// If the TA could not be asked, or refused.
-    fn invoke(&mut self, command: u32, params: Params) -> Result<Params>;
+    /// If the service cannot be asked.
+    pub fn challenge(&self) -> Result<[u8; 32]> {
+        let (status, nonce) = self.post("challenge", &[])?;
+        ensure!(status == 200, "{}: {status}", self.0);
+        nonce.as_slice().try_into().context("a challenge has 32 bytes")
+    }
+
+    /// What it releases for `evidence`; inside, why it does not.
+    ///
+    /// # Errors
+    /// If the service cannot be asked.
+    pub fn release(&self, evidence: &[u8]) -> Result<Result<Vec<u8>, String>> {
+        match self.post("release", evidence)? {
+            (200, release) => Ok(Ok(release)),
+            (403, why) => Ok(Err(String::from_utf8_lossy(&why).into_owned())),
+            (status, _) => bail!("{}: {status}", self.0),
+        }
+    }
+
+    fn post(&self, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut response = agent.post(format!("{}/{path}", self.0)).send(body)?;
+        Ok((response.status().as_u16(), response.body_mut().read_to_vec()?))
+    }
 }
 
 /// The normal app's way to the vault.
 pub struct Vault<C>(pub C);
 
-/// A session with the vault over the Broker of its device.
-pub struct Session {
-    client: Client,
-    session: u32,
-}
-
-impl Session {
-    /// Opens a session with the vault that is installed as `component`.
-    ///
-    /// # Errors
-    /// If the Broker cannot be reached or there is no such TA.
-    pub fn open(mut client: Client, component: &ComponentId) -> Result<Self> {
-        let session = client.open_session(Target::Component(component.clone()), None, Params::new())?;
-        Ok(Self { client, session })
-    }
-}
-
-impl Carrier for Session {
-    fn invoke(&mut self, command: u32, params: Params) -> Result<Params> {
-        let returned = self.client.invoke(self.session, command, params)?;
-        ensure!(returned.code == 0, "the vault refuses with 0x{:08x}", returned.code);
-        Ok(returned.params)
-    }
-}
-
 impl<C: Carrier> Vault<C> {
+    fn invoke(&mut self, command: u32, params: Params) -> Result<Params> {
+        self.0.invoke(command, params)?.map_err(|code| anyhow::anyhow!("the vault refuses with 0x{code:08x}"))
+    }
+
     /// Evidence over the key service's nonce.
     ///
     /// # Errors
     /// As for all that follow: if the TA could not be asked, or refused.
     pub fn attest(&mut self, nonce: &[u8; 32]) -> Result<Vec<u8>> {
         let room = Param::MemrefOutput { capacity: 8192, data: Vec::new() };
-        memory(self.0.invoke(0, vec![Param::MemrefInput(nonce.to_vec()), room])?, 1)
+        memory(self.invoke(0, vec![Param::MemrefInput(nonce.to_vec()), room])?, 1)
     }
 
     /// Hands over what the key service released.
@@ -227,7 +232,7 @@ impl<C: Carrier> Vault<C> {
     /// # Errors
     /// See [`Vault::attest`].
     pub fn unlock(&mut self, release: &[u8]) -> Result<()> {
-        self.0.invoke(1, vec![Param::MemrefInput(release.to_vec())]).map(drop)
+        self.invoke(1, vec![Param::MemrefInput(release.to_vec())]).map(drop)
     }
 
     /// Hands over a sealed record; gives its number.
@@ -236,7 +241,7 @@ impl<C: Carrier> Vault<C> {
     /// See [`Vault::attest`].
     pub fn add(&mut self, record: &[u8]) -> Result<u32> {
         let params = vec![Param::MemrefInput(record.to_vec()), Param::ValueOutput(0, 0)];
-        match self.0.invoke(2, params)?.as_slice() {
+        match self.invoke(2, params)?.as_slice() {
             [_, Param::ValueOutput(number, _)] => Ok(*number),
             other => bail!("the vault answered {other:?}"),
         }
@@ -247,7 +252,7 @@ impl<C: Carrier> Vault<C> {
     /// # Errors
     /// See [`Vault::attest`].
     pub fn total(&mut self) -> Result<Vec<u8>> {
-        memory(self.0.invoke(3, vec![Param::MemrefOutput { capacity: 64, data: Vec::new() }])?, 0)
+        memory(self.invoke(3, vec![Param::MemrefOutput { capacity: 64, data: Vec::new() }])?, 0)
     }
 
     /// Whether it has a data key, and how many records.
@@ -255,16 +260,9 @@ impl<C: Carrier> Vault<C> {
     /// # Errors
     /// See [`Vault::attest`].
     pub fn status(&mut self) -> Result<(bool, u32)> {
-        match self.0.invoke(4, vec![Param::ValueOutput(0, 0)])?.as_slice() {
+        match self.invoke(4, vec![Param::ValueOutput(0, 0)])?.as_slice() {
             [Param::ValueOutput(unlocked, records)] => Ok((*unlocked == 1, *records)),
             other => bail!("the vault answered {other:?}"),
         }
-    }
-}
-
-fn memory(params: Params, index: usize) -> Result<Vec<u8>> {
-    match params.into_iter().nth(index) {
-        Some(Param::MemrefOutput { data, .. }) => Ok(data),
-        other => bail!("the vault answered {other:?}"),
     }
 }

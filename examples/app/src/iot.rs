@@ -2,22 +2,24 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-use tamarack_broker::{Client, SOCKET_NAME, Target};
+use anyhow::{Context, Result, bail};
+use tamarack_broker::{Client, SOCKET_NAME};
 use tamarack_model::ComponentId;
 use tamarack_tee::Param;
+
+use crate::Carrier;
 
 /// UUID of the valve TA (`examples/ta/valve`).
 pub const VALVE: [u8; 16] = *b"\x51\x0b\x1e\x5c\x0f\x5a\x4b\x0a\x8a\x7e\x4e\x6b\x0c\x7d\x11\x02";
 
 /// Commands of the valve TA (`examples/ta/valve/valve.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Command {
-    /// Opens the valve.
+    /// Open the valve
     Open = 1,
-    /// Closes it.
+    /// Close it
     Close = 2,
-    /// Asks where it is.
+    /// Ask where it is
     Status = 3,
 }
 
@@ -30,26 +32,36 @@ pub struct Position {
     pub moved: u32,
 }
 
-/// `[domain, uuid, kind]` of the valve TA; an error if the domain is not one segment.
-pub fn valve(domain: &str, kind: &str) -> Result<ComponentId> {
-    ComponentId::tamarack(domain, VALVE, kind).map_err(|e| anyhow::anyhow!("domain {domain}: {e}"))
+/// The component id of the valve TA in the domain of its provider.
+///
+/// # Panics
+/// If `domain` is empty or longer than 64 bytes.
+pub fn valve(domain: &str) -> ComponentId {
+    ComponentId::tamarack(domain, VALVE, "ta").expect("a domain of 1 to 64 bytes")
 }
 
-/// The controller: one command in a session of its own.
-pub fn command(device: &Path, domain: &str, command: Command) -> Result<Position> {
-    let mut app = Client::connect(device.join(SOCKET_NAME))?;
-    let session = app.open_session(Target::Component(valve(domain, "ta")?), None, Vec::new())?;
-    let returned = app.invoke(session, command as u32, vec![Param::ValueOutput(0, 0)]);
-    app.close_session(session)?;
-    let returned = returned?;
-    ensure!(returned.code == 0, "the valve TA returned {:#010x}", returned.code);
-    match returned.params.as_slice() {
-        [Param::ValueOutput(open, moved)] => Ok(Position { open: *open == 1, moved: *moved }),
-        other => bail!("the valve TA answered {other:?}"),
+/// The controller's way to the valve.
+pub struct Controller<C>(pub C);
+
+impl<C: Carrier> Controller<C> {
+    /// One command.
+    ///
+    /// # Errors
+    /// If the TA could not be asked, or refused.
+    pub fn command(&mut self, command: Command) -> Result<Position> {
+        let returned = self.0.invoke(command as u32, vec![Param::ValueOutput(0, 0)])?;
+        match returned.as_deref() {
+            Ok([Param::ValueOutput(open, moved)]) => Ok(Position { open: *open == 1, moved: *moved }),
+            Ok(other) => bail!("the valve TA answered {other:?}"),
+            Err(code) => bail!("the valve TA returned {code:#010x}"),
+        }
     }
 }
 
 /// Where the valve is, as the device's own status says: whoever answers for the TA.
+///
+/// # Errors
+/// If the device cannot be asked, or has no valve.
 pub fn position(device: &Path) -> Result<Vec<u8>> {
     let status = Client::connect(device.join(SOCKET_NAME))?.status()?;
     let found = status.peripherals.into_iter().find(|(name, _)| name == "valve");

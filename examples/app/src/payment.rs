@@ -15,11 +15,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
-use tamarack_broker::{Client, Target};
 use tamarack_cbor::{Decoder, Encoder, Limits};
 use tamarack_crypto::{Provider, Secret};
 use tamarack_model::ComponentId;
-use tamarack_tee::{Param, Params};
+use tamarack_tee::Param;
+
+use crate::Carrier;
+use crate::session::memory;
 
 /// The UUID of the wallet: 8d82573a-926d-4754-9353-32dc29997f74.
 pub const WALLET: [u8; 16] = *b"\x8d\x82\x57\x3a\x92\x6d\x47\x54\x93\x53\x32\xdc\x29\x99\x7f\x74";
@@ -29,6 +31,8 @@ pub const CARD: u32 = 5;
 pub const CHARGE: u32 = 6;
 /// What the wallet returns if the person says no.
 pub const NOT_CONFIRMED: u32 = 0x0001_0002;
+/// What the wallet returns if there is nobody to ask.
+pub const NOT_SUPPORTED: u32 = 0xffff_000a;
 /// What a charge is sealed for.
 const SEALED_FOR: &[u8] = b"tamarack-wallet-charge";
 
@@ -153,15 +157,6 @@ fn masked(pan: &str) -> String {
     format!("**** {}", &pan[pan.len().saturating_sub(4)..])
 }
 
-/// A way to the wallet.
-pub trait Carrier {
-    /// Invokes a command; gives its parameters afterwards, or what the wallet returned instead of success.
-    ///
-    /// # Errors
-    /// If the wallet could not be asked.
-    fn invoke(&mut self, command: u32, params: Params) -> Result<Result<Params, u32>>;
-}
-
 /// The wallet, as its normal app has it.
 pub struct Wallet<C>(pub C);
 
@@ -189,36 +184,5 @@ impl<C: Carrier> Wallet<C> {
             Param::MemrefOutput { capacity: 320, data: Vec::new() },
         ];
         self.0.invoke(CHARGE, params)?.map_or_else(|code| Ok(Err(code)), |params| memory(params, 3).map(Ok))
-    }
-}
-
-fn memory(params: Params, index: usize) -> Result<Vec<u8>> {
-    match params.into_iter().nth(index) {
-        Some(Param::MemrefOutput { data, .. }) => Ok(data),
-        other => bail!("the wallet answered {other:?}"),
-    }
-}
-
-/// A session through the device's Broker.
-pub struct Session {
-    client: Client,
-    session: u32,
-}
-
-impl Session {
-    /// Opens a session with the wallet.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn open(mut client: Client, wallet: ComponentId) -> Result<Self> {
-        let session = client.open_session(Target::Component(wallet), None, Vec::new())?;
-        Ok(Self { client, session })
-    }
-}
-
-impl Carrier for Session {
-    fn invoke(&mut self, command: u32, params: Params) -> Result<Result<Params, u32>> {
-        let returned = self.client.invoke(self.session, command, params)?;
-        Ok(if returned.code == 0 { Ok(returned.params) } else { Err(returned.code) })
     }
 }

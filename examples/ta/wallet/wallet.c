@@ -84,24 +84,34 @@ static TEE_Result write_receipt(const wallet_state *state, uint32_t amount, TEE_
     return receipt->overflow ? TEE_ERROR_GENERIC : TEE_SUCCESS;
 }
 
-static TEE_Result pay(uint32_t types, TEE_Param params[4]) {
+/* Checks amount, payee and the merchant's reference, and makes ready to write what comes of them. */
+static TEE_Result take_order(uint32_t types, TEE_Param params[4], uint32_t room, cbor_writer *out) {
     if (types != TEE_PARAM_TYPES(TEE_PARAM_TYPE_VALUE_INPUT, TEE_PARAM_TYPE_MEMREF_INPUT,
                                  TEE_PARAM_TYPE_MEMREF_INPUT, TEE_PARAM_TYPE_MEMREF_OUTPUT))
         return TEE_ERROR_BAD_PARAMETERS;
-    uint32_t amount = params[0].value.a;
     TEE_Param payee = params[1], reference = params[2];
-    if (amount == 0 || payee.memref.size < 1 || payee.memref.size > 64 || reference.memref.size < 8 ||
-        reference.memref.size > 64 || !printable(payee.memref.buffer, payee.memref.size))
+    if (params[0].value.a == 0 || payee.memref.size < 1 || payee.memref.size > 64 ||
+        reference.memref.size < 8 || reference.memref.size > 64 ||
+        !printable(payee.memref.buffer, payee.memref.size))
         return TEE_ERROR_BAD_PARAMETERS;
-    if (params[3].memref.size < WALLET_RECEIPT_MAX) {
-        params[3].memref.size = WALLET_RECEIPT_MAX;
+    if (params[3].memref.size < room) {
+        params[3].memref.size = room;
         return TEE_ERROR_SHORT_BUFFER;
     }
-    cbor_writer receipt = {params[3].memref.buffer, params[3].memref.size, 0, false};
+    *out = (cbor_writer){params[3].memref.buffer, params[3].memref.size, 0, false};
     params[3].memref.size = 0;
+    return TEE_SUCCESS;
+}
+
+static TEE_Result pay(uint32_t types, TEE_Param params[4]) {
+    cbor_writer receipt;
+    TEE_Result result = take_order(types, params, WALLET_RECEIPT_MAX, &receipt);
+    if (result != TEE_SUCCESS) return result;
+    uint32_t amount = params[0].value.a;
+    TEE_Param payee = params[1], reference = params[2];
 
     wallet_state state;
-    TEE_Result result = load(&state);
+    result = load(&state);
     if (result != TEE_SUCCESS) return result;
     if (state.spent > WALLET_LIMIT || amount > WALLET_LIMIT - state.spent) return WALLET_ERROR_OVER_LIMIT;
     state.spent += amount;
@@ -152,6 +162,12 @@ typedef struct {
     const uint8_t *pan, *expiry, *key;
     uint32_t pan_length;
 } wallet_card;
+
+/* What was charged to the card that is in. */
+typedef struct {
+    uint32_t number;
+    uint32_t unconfirmed; /* since a person last said yes; at most WALLET_CONFIRM_ABOVE */
+} wallet_charges;
 
 /* Takes a byte or text string of a CBOR item off `*at`; its length must lie between least and most. */
 static const uint8_t *take(const uint8_t **at, const uint8_t *end, uint8_t major, uint32_t least, uint32_t most,
@@ -237,48 +253,50 @@ static TEE_Result confirm(uint32_t amount, TEE_Param payee, const char masked[9]
     return answer == 1 ? TEE_SUCCESS : WALLET_ERROR_NOT_CONFIRMED;
 }
 
+/* What was charged to this card; another card than the last one charged, by its key, counts from 1 again. */
+static TEE_Result load_charges(const wallet_card *card, wallet_charges *charges, bool *same) {
+    uint8_t key[32];
+    uint32_t size = sizeof key;
+    TEE_Result result = TEE_ReadObjectData(CARD_KEY, key, &size);
+    if (result != TEE_SUCCESS && result != TEE_ERROR_ITEM_NOT_FOUND) return result;
+    *same = result == TEE_SUCCESS && size == sizeof key && TEE_MemCompare(key, card->key, sizeof key) == 0;
+    *charges = (wallet_charges){0, 0};
+    if (!*same) return TEE_SUCCESS;
+    size = sizeof *charges;
+    result = TEE_ReadObjectData(CHARGES, charges, &size);
+    if (result != TEE_SUCCESS || size != sizeof *charges || charges->unconfirmed > WALLET_CONFIRM_ABOVE)
+        return TEE_ERROR_BAD_STATE;
+    return TEE_SUCCESS;
+}
+
 static TEE_Result charge(uint32_t types, TEE_Param params[4]) {
-    if (types != TEE_PARAM_TYPES(TEE_PARAM_TYPE_VALUE_INPUT, TEE_PARAM_TYPE_MEMREF_INPUT,
-                                 TEE_PARAM_TYPE_MEMREF_INPUT, TEE_PARAM_TYPE_MEMREF_OUTPUT))
-        return TEE_ERROR_BAD_PARAMETERS;
+    cbor_writer out;
+    TEE_Result result = take_order(types, params, WALLET_CHARGE_MAX, &out);
+    if (result != TEE_SUCCESS) return result;
     uint32_t amount = params[0].value.a;
     TEE_Param payee = params[1], reference = params[2];
-    if (amount == 0 || payee.memref.size < 1 || payee.memref.size > 64 || reference.memref.size < 8 ||
-        reference.memref.size > 64 || !printable(payee.memref.buffer, payee.memref.size))
-        return TEE_ERROR_BAD_PARAMETERS;
-    if (params[3].memref.size < WALLET_CHARGE_MAX) {
-        params[3].memref.size = WALLET_CHARGE_MAX;
-        return TEE_ERROR_SHORT_BUFFER;
-    }
-    cbor_writer out = {params[3].memref.buffer, params[3].memref.size, 0, false};
-    params[3].memref.size = 0;
     if (amount > WALLET_CHARGE_LIMIT) return WALLET_ERROR_OVER_LIMIT;
 
     wallet_card card;
     char masked[9];
-    TEE_Result result = load_card(&card);
+    result = load_card(&card);
     if (result != TEE_SUCCESS) return result;
     mask(&card, masked);
-    uint32_t confirmed = amount > WALLET_CONFIRM_ABOVE;
+    wallet_charges charges;
+    bool same;
+    result = load_charges(&card, &charges, &same);
+    if (result != TEE_SUCCESS) return result;
+    /* Many small charges are one large one. */
+    uint32_t confirmed = amount > WALLET_CONFIRM_ABOVE - charges.unconfirmed;
     if (confirmed && (result = confirm(amount, payee, masked)) != TEE_SUCCESS) return result;
 
-    /* Another card counts from 1 again. */
-    uint32_t number = 0, size = sizeof number, same = 0;
-    uint8_t key[32];
-    size = sizeof key;
-    if (TEE_ReadObjectData(CARD_KEY, key, &size) == TEE_SUCCESS && size == sizeof key) {
-        uint8_t other = 0;
-        for (uint32_t i = 0; i < sizeof key; i++) other |= key[i] ^ card.key[i];
-        same = other == 0;
-    }
-    size = sizeof number;
-    if (same && TEE_ReadObjectData(CHARGES, &number, &size) != TEE_SUCCESS) return TEE_ERROR_BAD_STATE;
     if (!same) {
         result = TEE_CreatePersistentObject(CARD_KEY, card.key, 32, TEE_DATA_FLAG_OVERWRITE);
         if (result != TEE_SUCCESS) return result;
     }
-    number += 1;
-    result = TEE_CreatePersistentObject(CHARGES, &number, sizeof number, TEE_DATA_FLAG_OVERWRITE);
+    charges.number += 1;
+    charges.unconfirmed = confirmed ? 0 : charges.unconfirmed + amount;
+    result = TEE_CreatePersistentObject(CHARGES, &charges, sizeof charges, TEE_DATA_FLAG_OVERWRITE);
     if (result != TEE_SUCCESS) return result;
 
     uint8_t inside[256], sealed[288];
@@ -288,18 +306,18 @@ static TEE_Result charge(uint32_t types, TEE_Param params[4]) {
     cbor_uint(&plain, 1);
     cbor_text(&plain, card.pan, card.pan_length);
     cbor_text(&plain, card.expiry, 5);
-    cbor_uint(&plain, number);
+    cbor_uint(&plain, charges.number);
     cbor_uint(&plain, amount);
     cbor_text(&plain, payee.memref.buffer, payee.memref.size);
     cbor_bytes(&plain, reference.memref.buffer, reference.memref.size);
     cbor_uint(&plain, confirmed);
     if (plain.overflow) return TEE_ERROR_GENERIC;
-    size = sizeof sealed;
+    uint32_t size = sizeof sealed;
     result = TEE_AEEncrypt(CARD_KEY, CHARGE, inside, plain.length, sealed, &size);
     if (result != TEE_SUCCESS) return result;
     cbor_array(&out, 3);
     cbor_text(&out, masked, 9);
-    cbor_uint(&out, number);
+    cbor_uint(&out, charges.number);
     cbor_bytes(&out, sealed, size);
     if (out.overflow) return TEE_ERROR_GENERIC;
     params[3].memref.size = out.length;

@@ -13,7 +13,8 @@
  * From version 2 it also charges a card, if the bank has put one in: its personalization is deterministic CBOR,
  *   [ "tamarack-wallet-card", 1, pan: tstr of 12 to 19 digits, expiry: tstr of 5 (MM/YY), key: bstr of 32 bytes ]
  * encrypted by the bank to this device (tamarack ta personalize). Neither number nor key ever leave the TEE in the clear.
- * For more than WALLET_CONFIRM_ABOVE it asks the person at the device, on the device's own panel.
+ * For more than WALLET_CONFIRM_ABOVE since a person last said yes, in one charge or in many, it asks the person at the
+ * device, on the device's own panel.
  *
  * A charge is deterministic CBOR: [ card: tstr, number: uint, sealed: bstr ]. card is what people may see, such as
  * "**** 1881"; number counts the charges of this card from 1; sealed is AES-256-GCM under the card's key, with
@@ -47,7 +48,7 @@
 #define WALLET_RECEIPT_MAX 320u
 #define WALLET_CHARGE_MAX 320u
 
-/* Largest charge that no person is asked about, in minor units. */
+/* Most that may be charged without asking a person, in minor units. */
 #define WALLET_CONFIRM_ABOVE 2000u
 /* Largest charge. */
 #define WALLET_CHARGE_LIMIT 100000u

@@ -4,7 +4,7 @@ use tamarack_cose::{Recipient, To, thumbprint};
 use tamarack_crypto::PublicKey;
 use tamarack_model::{ComponentId, codes};
 use tamarack_suit::author::{Builder, Component, Payload};
-use tamarack_suit::{Reason, ReportResult};
+use tamarack_suit::{Envelope, Limits, Reason, ReportResult};
 use tamarack_tee::{Param, Persona, Platform};
 use tamarack_teep::ErrCode;
 
@@ -190,6 +190,33 @@ fn an_encrypted_ta_is_installed_as_its_plaintext() {
     let foreign =
         Builder::new(wallet("suit"), 2).encrypted(component, wallet("sealed"), &to, &provider()).unwrap();
     world.refused(Script::install(sign_manifest(1, foreign)), FAILED, codes::COSE_DECRYPT);
+}
+
+/// Who relays an Update has the envelope in his hands, and the content itself where it leaked once.
+#[test]
+fn a_plain_payload_in_the_place_of_an_encrypted_one_is_refused() {
+    let mut world = World::new();
+    let key = decryption_key(&world);
+    let content = b"a secret program";
+    let payload = Payload::integrated("#ta", content.to_vec(), &provider());
+    let to = [To::Key(Recipient { key: &key, kid: None })];
+    let encrypted = Builder::new(wallet("suit"), 1)
+        .encrypted(Component::new(wallet("ta"), payload), wallet("sealed"), &to, &provider())
+        .unwrap();
+    let envelope = sign_manifest(1, encrypted);
+    let parsed = Envelope::parse(&envelope, &Limits::default()).unwrap();
+    let ciphertext = parsed.integrated_payloads().next().unwrap().1.to_vec();
+    let at = envelope.windows(ciphertext.len()).position(|window| window == ciphertext).unwrap();
+    let mut altered = ciphertext.clone();
+    altered[0] ^= 1;
+    for replaced in [[&content[..], content].concat(), altered] {
+        assert_eq!(replaced.len(), ciphertext.len());
+        let mut changed = envelope.clone();
+        changed[at..at + replaced.len()].copy_from_slice(&replaced);
+        world.refused(Script::install(changed), FAILED, codes::SUIT_CONDITION);
+        assert_eq!(world.storage().blobs(), 0);
+    }
+    world.exchange(Script::install(envelope)).expect_success();
 }
 
 #[test]

@@ -17,7 +17,8 @@ pub(super) const ROW: Command = Command {
 /// With an encryption-info, of the component that is copied to, what is copied is a ciphertext and is decrypted on the way
 /// (draft-ietf-suit-firmware-encryption-24, "Directive Copy"). Authenticated encryption to one recipient vouches for the
 /// plaintext and so for the ciphertext: only who made the signed encryption-info and this device have the key. With several
-/// recipients each could have made another payload, and the manifest must demand digests.
+/// recipients each could have made another payload, and the manifest must demand a digest: of the plaintext, or of the
+/// ciphertext before it is decrypted ("Image Match before Decryption").
 fn run(cx: &mut Context<'_>, _: &Argument) -> Result<Flow, Fault> {
     let Value::Uint(source) = *cx.required(SOURCE_COMPONENT)? else { return Err(cx.mistyped()) };
     let (from, to) = (cx.component_at(source)?, cx.component()?);
@@ -36,7 +37,7 @@ fn run(cx: &mut Context<'_>, _: &Argument) -> Result<Flow, Fault> {
         _ => None,
     };
     cx.effects.decrypt(&info, Ciphertext::Component(from), to, max_size)?;
-    if info.recipients().count() == 1 {
+    if info.recipients().count() == 1 || cx.is_source_verified(source) {
         cx.mark_verified();
         cx.mark_source_verified(source);
     }

@@ -20,8 +20,19 @@ pub(crate) struct Store {
 #[derive(Debug, Default)]
 struct Component {
     parameters: Vec<(i64, Value)>,
-    /// Brought or copied here, and not matched since.
-    unverified: bool,
+    content: Content,
+}
+
+/// What stands behind the content of a component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Content {
+    /// It was there before this procedure.
+    #[default]
+    Found,
+    /// It was brought or copied, and not matched since.
+    Unverified,
+    /// The signed manifest.
+    Verified,
 }
 
 impl Store {
@@ -30,7 +41,13 @@ impl Store {
     }
 
     pub fn is_unverified(&self, index: usize) -> bool {
-        self.components.get(index).is_some_and(|component| component.unverified)
+        self.components.get(index).is_some_and(|component| component.content == Content::Unverified)
+    }
+
+    fn mark(&mut self, index: usize, content: Content) {
+        if let Some(component) = self.components.get_mut(index) {
+            component.content = content;
+        }
     }
 }
 
@@ -218,24 +235,25 @@ impl<'a> Context<'a> {
 
     /// The component now holds what nothing has vouched for yet.
     pub fn mark_unverified(&mut self) {
-        if let Some(component) = self.store.components.get_mut(self.index) {
-            component.unverified = true;
-        }
+        self.store.mark(self.index, Content::Unverified);
     }
 
     /// The component holds what the signed manifest says.
     pub fn mark_verified(&mut self) {
-        if let Some(component) = self.store.components.get_mut(self.index) {
-            component.unverified = false;
-        }
+        self.store.mark(self.index, Content::Verified);
     }
 
     /// What the component of this index holds needs no digest any more: it was the ciphertext of what another holds.
     pub fn mark_source_verified(&mut self, index: u64) {
-        let component = usize::try_from(index).ok().and_then(|index| self.store.components.get_mut(index));
-        if let Some(component) = component {
-            component.unverified = false;
+        if let Ok(index) = usize::try_from(index) {
+            self.store.mark(index, Content::Verified);
         }
+    }
+
+    /// Whether the signed manifest has vouched, in this procedure, for what the component of this index holds.
+    pub fn is_source_verified(&self, index: u64) -> bool {
+        let component = usize::try_from(index).ok().and_then(|index| self.store.components.get(index));
+        component.is_some_and(|component| component.content == Content::Verified)
     }
 
     /// Fails if the component holds what nothing has vouched for yet.

@@ -241,14 +241,14 @@ fn charges_a_card_that_only_its_bank_can_read() {
     let mut wallet = with_card(None);
     assert_eq!(wallet.memory(CARD).unwrap(), b"**** 1881");
     for number in 1..=3 {
-        let charge = wallet.charge(2_000).unwrap();
+        let charge = wallet.charge(600).unwrap();
         let expected = [
             Value::Text("tamarack-wallet-charge".into()),
             Value::Uint(1),
             Value::Text(PAN.into()),
             Value::Text("12/29".into()),
             Value::Uint(number),
-            Value::Uint(2_000),
+            Value::Uint(600),
             Value::Text("Cafe Esplanade".into()),
             Value::Bytes(b"reference".to_vec()),
             Value::Uint(0),
@@ -266,7 +266,10 @@ fn asks_the_person_for_more_than_a_little() {
     let mut wallet = with_card(Some(true));
     let charge = wallet.charge(2_001).unwrap();
     assert_eq!(wallet.services.asked, ["Pay 20.01 to Cafe Esplanade with card **** 1881?"]);
-    assert_eq!(open_charge(&charge)[8], Value::Uint(1));
+    // What was shown is what is charged.
+    let inside = open_charge(&charge);
+    assert_eq!(inside[5..7], [Value::Uint(2_001), Value::Text("Cafe Esplanade".into())]);
+    assert_eq!(inside[8], Value::Uint(1));
     wallet.charge(100_000).unwrap();
     assert_eq!(wallet.services.asked[1], "Pay 1000.00 to Cafe Esplanade with card **** 1881?");
     assert_eq!(wallet.charge(100_001), Err(TaError::Returned(OVER_LIMIT)));
@@ -277,6 +280,32 @@ fn asks_the_person_for_more_than_a_little() {
         // Nothing was counted.
         assert_eq!(items(&wallet.charge(1).unwrap())[1], Value::Uint(1));
     }
+}
+
+#[test]
+fn many_small_charges_are_one_large_one() {
+    let mut wallet = with_card(Some(false));
+    for amount in [900, 900] {
+        wallet.charge(amount).unwrap();
+    }
+    assert_eq!(wallet.charge(201), Err(TaError::Returned(NOT_CONFIRMED)));
+    let third = items(&wallet.charge(200).unwrap());
+    assert_eq!(third[1], Value::Uint(3), "what was refused has no number");
+    assert_eq!(wallet.charge(1), Err(TaError::Returned(NOT_CONFIRMED)));
+    assert_eq!(wallet.services.asked.len(), 2);
+    // A yes begins anew; so does another card.
+    wallet.services.answer = Some(true);
+    assert_eq!(open_charge(&wallet.charge(1).unwrap())[8], Value::Uint(1));
+    assert_eq!(open_charge(&wallet.charge(2_000).unwrap())[8], Value::Uint(0));
+    assert_eq!(open_charge(&wallet.charge(1).unwrap())[8], Value::Uint(1));
+    wallet.services.answer = None;
+    wallet.charge(2_000).unwrap();
+    wallet.services.objects.insert(b"personalization".to_vec(), card(PAN, &[7; 32]));
+    wallet.charge(2_000).unwrap();
+    assert_eq!(wallet.charge(1), Err(TaError::Returned(TaReturn::NOT_SUPPORTED)));
+    // A state that this wallet did not write is not charged on.
+    wallet.services.objects.insert(b"charges".to_vec(), vec![0; 4]);
+    assert_eq!(wallet.charge(1), Err(TaError::Returned(TaReturn(0xFFFF_0007))));
 }
 
 #[test]

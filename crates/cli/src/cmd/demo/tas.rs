@@ -1,7 +1,7 @@
 //! The TAs of the demo, who ships them, and how they are called.
 
 use anyhow::{Context, Result, bail, ensure};
-use tamarack_cbor::{Decoder, Encoder, Limits};
+use tamarack_cbor::{Decoder, Limits};
 use tamarack_cose::{Recipient, SignOptions, To};
 use tamarack_crypto::{Provider, PublicKey, Sign};
 use tamarack_model::ComponentId;
@@ -58,17 +58,10 @@ pub struct Ta {
 }
 
 /// Pays up to a limit and signs receipts.
-pub const WALLET: Ta = Ta {
-    name: "wallet",
-    uuid: *b"\x8d\x82\x57\x3a\x92\x6d\x47\x54\x93\x53\x32\xdc\x29\x99\x7f\x74",
-    versions: &[WALLET_V1, WALLET_V2],
-};
+pub const WALLET: Ta =
+    Ta { name: "wallet", uuid: example_apps::payment::WALLET, versions: &[WALLET_V1, WALLET_V2] };
 /// Moves the valve.
-pub const VALVE: Ta = Ta {
-    name: "valve",
-    uuid: *b"\x51\x0b\x1e\x5c\x0f\x5a\x4b\x0a\x8a\x7e\x4e\x6b\x0c\x7d\x11\x02",
-    versions: &[VALVE_V1],
-};
+pub const VALVE: Ta = Ta { name: "valve", uuid: example_apps::iot::VALVE, versions: &[VALVE_V1] };
 /// Says hello.
 pub const HELLO: Ta = Ta {
     name: "hello",
@@ -197,13 +190,6 @@ pub fn pay(device: &Device, amount: u32, payee: &str, reference: &[u8]) -> Resul
     memory(device.invoke(&WALLET.component(), 2, params)?, 3)
 }
 
-/// What a bank puts into a wallet.
-pub fn card(pan: &str, key: &[u8]) -> Vec<u8> {
-    let mut e = Encoder::new();
-    e.array(5).text("tamarack-wallet-card").uint(1).text(pan).text("12/29").bytes(key);
-    e.into_bytes()
-}
-
 /// A manifest with data for the TA on one device, encrypted to its `key`; in the clear without one.
 pub fn personalization(
     ta: &Ta,
@@ -226,31 +212,6 @@ pub fn personalization(
     let unsigned = builder.build(crypto).map_err(|e| anyhow::anyhow!("{e}"))?;
     let signed = unsigned.sign(&*signer.key, &signer.options()).map_err(|e| anyhow::anyhow!("{e}"))?;
     Ok(signed.envelope())
-}
-
-/// What people may see of the wallet's card.
-pub fn wallet_card(device: &Device) -> Result<String> {
-    let params = vec![Param::MemrefOutput { capacity: 16, data: Vec::new() }];
-    Ok(String::from_utf8(memory(device.invoke(&WALLET.component(), 5, params)?, 0)?)?)
-}
-
-/// Charges the wallet's card; gives the charge for the bank, or what the wallet returns instead.
-pub fn charge(
-    device: &Device,
-    amount: u32,
-    payee: &str,
-    reference: &[u8],
-) -> Result<std::result::Result<Vec<u8>, u32>> {
-    let params = vec![
-        Param::ValueInput(amount, 0),
-        Param::MemrefInput(payee.into()),
-        Param::MemrefInput(reference.into()),
-        Param::MemrefOutput { capacity: 320, data: Vec::new() },
-    ];
-    match device.try_invoke(&WALLET.component(), 6, params)? {
-        Ok(params) => memory(params, 3).map(Ok),
-        Err(code) => Ok(Err(code)),
-    }
 }
 
 /// What the wallet has done so far.

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use tamarack_broker::{Client, Error as BrokerError, SOCKET_NAME, Status, Target};
+use example_apps::{Carrier, Session};
+use tamarack_broker::{Client, Error as BrokerError, SOCKET_NAME, Status};
 use tamarack_crypto::{Provider, PublicKey};
 use tamarack_model::{Code, ComponentId, Protocol};
 use tamarack_tee::Params;
@@ -495,19 +496,8 @@ impl Device {
 
     /// Invokes one command in a session of its own.
     pub fn invoke(&self, ta: &ComponentId, command: u32, params: Params) -> Result<Params> {
-        match self.try_invoke(ta, command, params)? {
-            Ok(params) => Ok(params),
-            Err(code) => anyhow::bail!("the TA returned {code:#010x}"),
-        }
-    }
-
-    /// The same, of which the TA may return something else than success.
-    pub fn try_invoke(&self, ta: &ComponentId, command: u32, params: Params) -> Result<Result<Params, u32>> {
-        let mut app = self.app()?;
-        let session = app.open_session(Target::Component(ta.clone()), None, Vec::new())?;
-        let returned = app.invoke(session, command, params)?;
-        app.close_session(session)?;
-        Ok(if returned.code == 0 { Ok(returned.params) } else { Err(returned.code) })
+        let returned = Session::open(&self.dir, ta)?.invoke(command, params)?;
+        returned.map_err(|code| anyhow::anyhow!("the TA returned {code:#010x}"))
     }
 
     /// Sequence number of an installed manifest.

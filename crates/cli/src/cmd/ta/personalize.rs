@@ -1,19 +1,23 @@
 //! `tamarack ta personalize`: data for one TA on one device, readable by that TA alone.
 //!
 //! The data is encrypted here to a key of the device, signed as a SUIT manifest and handed to the TAM, which carries it. The
-//! TAM names the key; with `--tee-ca` its word is not taken, but the device's Evidence is verified.
+//! TAM names the key; with `--tee-ca` its word is not taken, but the device's Evidence is verified, and with `--maker` what
+//! the device runs.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tamarack_cbor::Limits;
+use tamarack_attest::{
+    Expectations, Grade, Policy, ProviderRole, ReferenceProvider, References, TeeCa, appraise,
+    hints_unverified,
+};
+use tamarack_corim::Environment;
 use tamarack_cose::{Purpose, Recipient, To, VerificationKey, thumbprint};
 use tamarack_crypto::{Provider, PublicKey, Secret};
-use tamarack_eat::Token;
 use tamarack_model::{ComponentId, codes};
 use tamarack_suit::author::{Builder, Component, Payload};
-use tamarack_x509::{Anchor, Role};
+use tamarack_x509::Anchor;
 
 use crate::fail::{self, Fail, Outcome};
 use crate::rest::{Connection, Rest, encode};
@@ -50,6 +54,10 @@ pub struct Args {
     /// word; repeatable
     #[arg(long = "tee-ca")]
     tee_cas: Vec<PathBuf>,
+    /// The device maker's key for reference values, PEM, and its signed CoRIM: the device must have shown that it runs what
+    /// they release; repeatable
+    #[arg(long = "maker", num_args = 2, value_names = ["KEY", "CORIM"], requires = "tee_cas")]
+    makers: Vec<PathBuf>,
     /// Sequence number of the manifest; the time in seconds since 1970 without it
     #[arg(long)]
     sequence: Option<u64>,
@@ -70,10 +78,7 @@ pub fn run(args: Args) -> Outcome {
     let rest = Rest::new(&args.connection)?;
     let path = format!("/devices/{}", encode(&args.device));
     let shown = rest.get(&format!("{path}/decryption-key"))?;
-    let key = match args.tee_cas.as_slice() {
-        [] => told(&shown)?,
-        anchors => proved(&shown, anchors, &provider)?,
-    };
+    let key = if args.tee_cas.is_empty() { told(&shown)? } else { proved(&shown, &args, &provider)? };
     let sequence = args.sequence.unwrap_or_else(keys::now);
     let envelope = seal(&ta, &data, &key, sequence, &args, &provider)?;
     drop(data);
@@ -159,35 +164,63 @@ fn told(shown: &Value) -> Outcome<PublicKey> {
     tamarack_pki::public_key_from_pem(pem).map_err(crate::cmd::pki::pki)
 }
 
-/// The key in the device's Evidence, which a TEE CA vouches for. That it is fresh only the TAM has checked; a key that was
-/// the device's is still no one else's.
-fn proved(shown: &Value, anchors: &[PathBuf], provider: &Provider) -> Outcome<PublicKey> {
-    let refused = |e: &dyn std::fmt::Display| {
-        Fail::new(codes::EVIDENCE_KEY_BINDING, format_args!("the Evidence that the TAM gave: {e}"))
+/// The key in the Evidence of the device that is meant, which a TEE CA vouches for; with reference values also what the
+/// device runs, by its maker's word. That the Evidence is fresh only the TAM has checked; a key that was the device's is
+/// still no one else's.
+fn proved(shown: &Value, args: &Args, provider: &Provider) -> Outcome<PublicKey> {
+    let refused = |code, e: &dyn std::fmt::Display| {
+        Fail::new(code, format_args!("the Evidence that the TAM gave: {e}"))
     };
+    let unbound = |e: &str| refused(codes::EVIDENCE_KEY_BINDING, &e);
     let payload = shown["evidence"]["payload"].as_str();
     let payload = payload.and_then(|text| hex::decode(text).ok());
-    let payload = payload.ok_or_else(|| refused(&"there is none, or it is not kept"))?;
-    let mut trusted = Vec::new();
-    for path in anchors {
+    let payload = payload.ok_or_else(|| unbound("there is none, or it is not kept"))?;
+    let format = shown["evidence"]["format"].as_str();
+    let policy = policy(args, provider)?;
+    let asked = hints_unverified(format, &payload).map_err(|e| refused(e.code, &e.reason))?.nonce;
+    let expected = Expectations { nonce: &asked, teep_key: None, now: keys::now() };
+    let appraisal = appraise(format, &payload, &expected, &policy, provider);
+    let appraisal = appraisal.map_err(|e| refused(e.code, &e.reason))?;
+    if !appraisal.device.to_string().eq_ignore_ascii_case(&args.device) {
+        return Err(unbound("it is another device's"));
+    }
+    let key = appraisal.claims.platform.as_ref().and_then(|platform| platform.decryption_key);
+    key.ok_or_else(|| unbound("it shows no key to encrypt to"))
+}
+
+/// Whose devices are good enough for the data, whatever their grade.
+fn policy(args: &Args, provider: &Provider) -> Outcome<Policy> {
+    let mut tee_cas = Vec::new();
+    for path in &args.tee_cas {
         for der in
             tamarack_pki::certificates_from_pem(&keys::read_text(path)?).map_err(crate::cmd::pki::pki)?
         {
-            trusted.push(Anchor::from_der(&der).map_err(|e| Fail::input(e.code(), e))?);
+            let anchor = Anchor::from_der(&der).map_err(|e| Fail::input(e.code(), e))?;
+            tee_cas.push(TeeCa { anchor, cap: Grade::Hardware });
         }
     }
-    let token = Token::parse(&payload, &Limits::default()).map_err(|e| refused(&e))?;
-    let at = shown["evidence"]["at"].as_u64().unwrap_or_default();
-    let chain = tamarack_x509::validate(token.x5chain(), &trusted, Role::Tee, at, provider)
-        .map_err(|e| refused(&e))?;
-    let trusted = VerificationKey::new(*chain.leaf_key(), Purpose::Evidence, provider);
-    let claims = token.verify(&[trusted], Purpose::Evidence, provider).map_err(|e| refused(&e))?;
-    let device = thumbprint(chain.leaf_key(), provider).to_string();
-    if shown["device"].as_str() != Some(&device) {
-        return Err(refused(&"it is another device's"));
+    let mut policy = Policy::new(tee_cas, Grade::None);
+    let mut makers = Vec::new();
+    for pair in args.makers.chunks(2) {
+        let key = VerificationKey::new(keys::public_key(&pair[0])?, Purpose::ReferenceValues, provider);
+        makers.push(ReferenceProvider {
+            name: pair[0].display().to_string(),
+            role: ProviderRole::Maker,
+            keys: vec![key],
+            scope: vec![Environment::default()],
+            elements: None,
+            cap: Grade::Hardware,
+        });
     }
-    let key = claims.value().platform.as_ref().and_then(|platform| platform.decryption_key);
-    key.ok_or_else(|| refused(&"it shows no key to encrypt to"))
+    if !makers.is_empty() {
+        let mut references = References::new(makers);
+        for pair in args.makers.chunks(2) {
+            let added = references.add(&fail::read(&pair[1])?, keys::now(), provider);
+            added.map_err(|e| Fail::input(e.code, format_args!("{}: {}", pair[1].display(), e.reason)))?;
+        }
+        policy.references = Some(references);
+    }
+    Ok(policy)
 }
 
 /// Until the device has it.

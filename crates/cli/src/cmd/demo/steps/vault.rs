@@ -1,12 +1,10 @@
 //! Confidential cloud: a tenant's key service gives the data key to the vault that proves itself, and to nobody else; then the
 //! host looks for it everywhere.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
-use example_apps::cloud::{KeyService, Session, Tenant, Total, Vault};
+use example_apps::Session;
+use example_apps::cloud::{KeyService, Tenant, Total, VAULT as VAULT_UUID, Vault};
+use example_apps::search::{Looked, Piece, Search, files, memory};
 use tamarack_attest::{Grade, Policy, ProviderRole, ReferenceProvider, References, Refusal, TeeCa};
 use tamarack_corim::{Class, ClassId, Environment};
 use tamarack_cose::{Purpose, VerificationKey};
@@ -34,7 +32,7 @@ pub fn release(world: &mut World, story: &mut Story) -> Result<()> {
     let tenant = Tenant::generate(world.crypto)?;
     let mut service = key_service(world, &tenant)?;
 
-    let mut vault = Vault(Session::open(world.device('a')?.app()?, &VAULT.component())?);
+    let mut vault = Vault(Session::open(&world.device('a')?.dir, &VAULT.component())?);
     let nonce = service.challenge(now())?;
     let evidence = vault.attest(&nonce)?;
     let release = service.release(now(), &evidence).map_err(anyhow::Error::msg)?;
@@ -42,6 +40,8 @@ pub fn release(world: &mut World, story: &mut Story) -> Result<()> {
     story.say("vault -> Evidence over the key service's nonce, with a key that it has just made");
     story.say("key service: fresh, TEE CA known, launcher, Agent, configuration and vault as released -> data key, to that key");
     let mut secrets = vec![("the data key", tenant.key().expose().to_vec())];
+    let mut carried: Vec<Piece> =
+        vec![("Evidence".into(), evidence.clone()), ("the release".into(), release)];
     let mut sum = 0;
     for number in 1..=RECORDS {
         let mut amount = [0; 4];
@@ -49,9 +49,13 @@ pub fn release(world: &mut World, story: &mut Story) -> Result<()> {
         secrets.push(("a record", [number.to_le_bytes(), amount].concat()));
         let amount = u32::from_le_bytes(amount);
         sum += u64::from(amount);
-        ensure!(vault.add(&tenant.seal(number, amount)?)? == number, "the vault counts otherwise");
+        let record = tenant.seal(number, amount)?;
+        ensure!(vault.add(&record)? == number, "the vault counts otherwise");
+        carried.push(("a sealed record".into(), record));
     }
-    let total = tenant.open(&vault.total()?)?;
+    let sealed = vault.total()?;
+    let total = tenant.open(&sealed)?;
+    carried.push(("the sealed sum".into(), sealed));
     ensure!(total == Total { records: RECORDS, sum }, "the vault says {total:?}, it is {sum}");
     secrets.push(("the sum", [&RECORDS.to_le_bytes()[..], &sum.to_le_bytes()].concat()));
     story.say(format!(
@@ -63,7 +67,7 @@ pub fn release(world: &mut World, story: &mut Story) -> Result<()> {
     refused(world, story, attempt, service.release(now(), &evidence), codes::EVIDENCE_STALE, &before)?;
     drop(vault);
     changed_vault(world, story, &mut service)?;
-    search(world, story, &secrets)
+    search(world, story, &secrets, carried)
 }
 
 /// acme's key signs a vault that nobody released: the TAM installs it, and the tenant's key service does not know it.
@@ -73,7 +77,7 @@ fn changed_vault(world: &World, story: &mut Story, service: &mut KeyService) -> 
     world.rest()?.publish(&world.tokens[0], &envelope)?;
     ensure!(device.policy_check()?.is_none(), "the policy check failed");
     ensure!(device.sequence(&VAULT.manifest())? == Some(2), "the changed vault is not installed");
-    let mut vault = Vault(Session::open(device.app()?, &VAULT.component())?);
+    let mut vault = Vault(Session::open(&device.dir, &VAULT.component())?);
     let evidence = vault.attest(&service.challenge(now())?)?;
     let before = world.digests()?;
     let attempt = "a vault that is another in four bytes, signed by acme, asks for the key";
@@ -183,90 +187,30 @@ fn values(
     Ok((provider, signed.map_err(|e| anyhow::anyhow!("{e}"))?))
 }
 
-/// Looks for the secrets where the host can look: every file, everything that went over the wire, the Broker's memory.
-fn search(world: &World, story: &mut Story, secrets: &[(&str, Vec<u8>)]) -> Result<()> {
-    let mut files = Vec::new();
-    read_all(&world.dir, &mut files)?;
-    let wire: Vec<u8> = world.relay.records().into_iter().flat_map(|record| record.bytes).collect();
-    let broker = world.device('a')?.broker.pid();
-    let memory = read_memory(broker);
-    let mut places = vec![("its files", files), ("the traffic", wire)];
-    match memory {
-        Ok(memory) => {
-            // What must be there is found: the folder of the device, which the Broker was started with.
-            let folder = world.device('a')?.dir.display().to_string();
-            ensure!(holds(&memory, folder.as_bytes()), "the Broker's memory was not read");
-            places.push(("the Broker's memory", memory));
+/// Looks for the secrets where the host can look: every file, everything that went over the wire and through the app, the
+/// Broker's memory.
+fn search(world: &World, story: &mut Story, secrets: &[(&str, Vec<u8>)], carried: Vec<Piece>) -> Result<()> {
+    let secrets: Vec<_> = secrets.iter().map(|(what, secret)| (*what, &secret[..])).collect();
+    let search = Search::new(&secrets);
+    let records =
+        world.relay.records().into_iter().map(|record| (format!("of {}", record.step), record.bytes));
+    let device = world.device('a')?;
+    // What must be there is found: the vault's name, and the folder that the Broker was started with.
+    let mut places = vec![
+        ("its files", search.through("its files", &VAULT_UUID, files(&world.dir))?),
+        ("the traffic", search.through("the traffic", &VAULT_UUID, records.chain(carried))?),
+    ];
+    match memory(device.broker.pid()) {
+        Ok(regions) => {
+            let folder = device.dir.display().to_string();
+            let place = "the Broker's memory";
+            places.push((place, search.through(place, folder.as_bytes(), regions)?));
         }
         Err(error) => story.say(format!("the Broker's memory cannot be read here: {error}")),
     }
-    for (place, bytes) in &places {
-        for (what, secret) in secrets {
-            ensure!(!holds(bytes, secret), "{what} is in {place}");
-        }
-    }
-    let size = |(place, bytes): &(&str, Vec<u8>)| format!("{place} ({} KiB)", bytes.len() / 1024);
+    let size = |(place, looked): &(&str, Looked)| format!("{place} ({} KiB)", looked.bytes / 1024);
     let searched = places.iter().map(size).collect::<Vec<_>>().join(", ");
     story.say(format!("searched: {searched}: neither the key nor a record nor the sum is there"));
     story.fact("searched", places.iter().map(|(place, _)| *place).collect::<Vec<_>>());
     Ok(())
-}
-
-fn holds(bytes: &[u8], secret: &[u8]) -> bool {
-    let Some((first, rest)) = secret.split_first() else { return true };
-    let mut from = 0;
-    while let Some(at) = bytes[from..].iter().position(|byte| byte == first) {
-        from += at + 1;
-        if bytes[from..].starts_with(rest) {
-            return true;
-        }
-    }
-    false
-}
-
-/// Begins every program. The demo keeps a copy of this one, which was made before there was a secret.
-const PROGRAM: &[u8] = b"\x7fELF";
-
-/// Everything under a folder that is no program.
-fn read_all(folder: &Path, content: &mut Vec<u8>) -> Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let kind = std::fs::symlink_metadata(&path)?.file_type();
-        if kind.is_dir() {
-            read_all(&path, content)?;
-        } else if kind.is_file() {
-            let mut file = File::open(&path)?;
-            let mut first = Vec::new();
-            (&mut file).take(PROGRAM.len() as u64).read_to_end(&mut first)?;
-            if first != PROGRAM {
-                content.append(&mut first);
-                file.read_to_end(content)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// All that a process can write to: heap, stacks, and what it has mapped.
-fn read_memory(pid: u32) -> std::io::Result<Vec<u8>> {
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
-    let mut memory = File::open(format!("/proc/{pid}/mem"))?;
-    let mut content = Vec::new();
-    for line in maps.lines() {
-        let mut words = line.split_ascii_whitespace();
-        let (Some(range), Some(rights)) = (words.next(), words.next()) else { continue };
-        let bound = |text: &str| u64::from_str_radix(text, 16).ok();
-        let Some((Some(start), Some(end))) = range.split_once('-').map(|(a, b)| (bound(a), bound(b))) else {
-            continue;
-        };
-        // Reserved and never touched is not readable as a whole.
-        if !rights.starts_with("rw") || end - start > 256 << 20 {
-            continue;
-        }
-        let begun = content.len();
-        content.resize(begun + (end - start) as usize, 0);
-        let read = memory.seek(SeekFrom::Start(start)).and_then(|_| memory.read(&mut content[begun..]));
-        content.truncate(begun + read.unwrap_or(0));
-    }
-    Ok(content)
 }
