@@ -71,7 +71,7 @@ impl Verifier {
         let mut folder = Folder::open(&document.path(&config.references), providers, &crypto)?;
         folder.look(clock.now(), &crypto)?;
         let mut policy = Policy::new(cas, rules.minimum.into());
-        policy.crls = lists.current();
+        policy.crls = lists.current().into();
         policy.references = looks.then(|| folder.references.clone());
         let challenges = Challenges::new(*rules.challenge_ttl.get_ref(), clock.now(), &crypto)
             .map_err(|e| Error::new(codes::INTERNAL, format_args!("no random bytes: {e:?}")))?;
@@ -165,7 +165,7 @@ impl Verifier {
             Ok(None) => {}
             Ok(Some(lists)) => {
                 tracing::info!("took new revocation lists of CAs");
-                self.renew(|policy| policy.crls = lists);
+                self.renew(|policy| policy.crls = lists.into());
             }
             Err(e) => tracing::error!(code = %e.code(), error = %e, "no new revocation lists of CAs"),
         }
