@@ -156,11 +156,10 @@ impl Verifier {
         *held = Arc::new(policy);
     }
 
-    /// Looks for new reference values and revocation lists. What cannot be read leaves what was read before.
-    pub(crate) fn housekeeping(&self) {
-        if let Err(e) = self.change(|folder| folder.look(self.now(), &self.crypto)) {
-            tracing::error!(code = %e.code(), error = %e, "no new reference values");
-        }
+    /// Looks for new reference values and revocation lists. What cannot be read leaves what was read before, and does not
+    /// keep the other from being read.
+    pub(crate) fn housekeeping(&self) -> Result<(), Error> {
+        let references = self.change(|folder| folder.look(self.now(), &self.crypto));
         match self.lists.reread() {
             Ok(None) => {}
             Ok(Some(lists)) => {
@@ -169,5 +168,6 @@ impl Verifier {
             }
             Err(e) => tracing::error!(code = %e.code(), error = %e, "no new revocation lists of CAs"),
         }
+        references
     }
 }
