@@ -18,7 +18,7 @@ use crate::reference::component;
 use crate::{EvidenceFormat, Expectations, Genuine, Grade, Hints, Policy, Refusal, ShownTa};
 
 /// Largest Evidence that is read, in bytes.
-pub(super) const LIMITS: Limits = Limits { bytes: 16 << 10, depth: 12, items: 1024 };
+const LIMITS: Limits = Limits { bytes: 16 << 10, depth: 12, items: 1024 };
 
 /// Evidence of the software TEE (security rule E2): a CWT signed by the attestation key, whose certificates in the
 /// protected header lead to a TEE CA.
@@ -30,8 +30,7 @@ impl EvidenceFormat for SoftwareTee {
     }
 
     fn hints_unverified(&self, evidence: &[u8]) -> Result<Hints, Refusal> {
-        let claims =
-            Token::parse(evidence, &LIMITS).and_then(|token| token.unverified()).map_err(malformed)?;
+        let claims = claims_unverified(evidence)?;
         let teep_key = match claims.cnf {
             Some(Confirmation::Key(key)) => Some(key),
             Some(Confirmation::Kid(_) | Confirmation::Thumbprint(_)) | None => None,
@@ -62,6 +61,11 @@ impl EvidenceFormat for SoftwareTee {
         let tas = measured_tas(&claims)?;
         Ok(Genuine { device, grade, claims, reasons, shown, tas })
     }
+}
+
+/// The claims of a token, for which nobody vouches.
+pub(super) fn claims_unverified(evidence: &[u8]) -> Result<Claims, Refusal> {
+    Token::parse(evidence, &LIMITS).and_then(|token| token.unverified()).map_err(malformed)
 }
 
 /// Claims that a TEE signed whose maker is trusted.
@@ -221,7 +225,7 @@ pub(super) fn refusal(code: Code, reason: String) -> Refusal {
     Refusal { code, reason }
 }
 
-pub(super) fn malformed(error: tamarack_eat::Error) -> Refusal {
+fn malformed(error: tamarack_eat::Error) -> Refusal {
     refusal(codes::EAT_MALFORMED, error.to_string())
 }
 
