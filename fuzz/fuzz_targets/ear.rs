@@ -26,7 +26,8 @@ fn examples() -> Vec<Vec<u8>> {
             reasons: vec!["released".into()],
             platform,
             code: Some(3111),
-            shown: None,
+            debug: claims.dbgstat,
+            ..Details::default()
         }),
         ..EarAppraisal::new(Tier::Affirming)
     };

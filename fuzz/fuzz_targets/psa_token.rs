@@ -34,7 +34,7 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| {
     let corim = Corim::new(Id::Text("maker".into()), tag);
     let signed = tamarack_corim::sign(&corim, &Signer::new("maker"), &*key("maker"), None).expect("a CoRIM");
     references.add(&signed, NOW, &provider()).expect("a good CoRIM");
-    Policy { references: Some(references), ..Policy::new(Vec::new(), Grade::None) }
+    Policy { references: Some(references.into()), ..Policy::new(Vec::new(), Grade::None) }
 });
 
 fn claims() -> Vec<u8> {

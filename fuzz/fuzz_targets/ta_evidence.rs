@@ -24,7 +24,7 @@ static WORLD: LazyLock<(Policy, Vec<Vec<u8>>)> = LazyLock::new(|| {
     let anchor = Anchor::from_der(authority.cert_der()).expect("an authority is an anchor");
     let policy = Policy::new(vec![TeeCa { anchor, cap: Grade::Software }], Grade::Software);
     // Nobody released anything, so nothing may be affirmed.
-    (Policy { references: Some(References::new(Vec::new())), ..policy }, chain)
+    (Policy { references: Some(References::new(Vec::new()).into()), ..policy }, chain)
 });
 
 fn sign(claims: &[u8]) -> Vec<u8> {

@@ -34,6 +34,7 @@ mod wrapped;
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -106,7 +107,7 @@ pub struct Policy {
     pub tee_cas: Vec<TeeCa>,
     /// For each of them, in the same order, revocation lists, DER, of it and of those under it. Where there are any, one in
     /// force must speak for each certificate of the path; a CA without an entry has none.
-    pub crls: Vec<Vec<Vec<u8>>>,
+    pub crls: Arc<[Vec<Vec<u8>>]>,
     /// The lowest grade that is accepted.
     pub minimum: Grade,
     /// The layers (bits of [`tamarack_eat::layer`]) without which a software TEE has [`Grade::None`].
@@ -114,7 +115,7 @@ pub struct Policy {
     /// The lowest debug status that is accepted.
     pub debug: DebugStatus,
     /// What devices should run. None means that nobody looks; references without values mean that nothing is accepted.
-    pub references: Option<References>,
+    pub references: Option<Arc<References>>,
 }
 
 impl Policy {
@@ -127,7 +128,7 @@ impl Policy {
     pub fn new(tee_cas: Vec<TeeCa>, minimum: Grade) -> Self {
         Self {
             tee_cas,
-            crls: Vec::new(),
+            crls: Arc::default(),
             minimum,
             software_layers: Self::SOFTWARE_LAYERS,
             debug: DebugStatus::Disabled,
@@ -173,15 +174,20 @@ pub struct Appraisal {
 
 impl Appraisal {
     /// The same after comparing what it shows with more reference values, such as a tenant's when somebody else appraised.
-    /// Refused if they do not all match.
+    /// Refused if they do not all match; a TA is then what the worse of both says.
     pub fn compared(self, references: &References, now: UnixTime) -> Result<Self, Refusal> {
-        let mut components = references.compare(&self.shown, now);
+        let components = references.compare(&self.shown, now);
         if let Some(refusal) = platform_refusal(&components, &self.result) {
             return Err(refusal);
         }
         let mut appraisal = self;
         appraisal.reasons.extend(components.iter().map(|component| format!("{component}")));
-        appraisal.components.append(&mut components);
+        // One finding for each component, the tenant's before the verifier's.
+        let new =
+            |known: &ComponentFinding| components.iter().all(|found| found.component != known.component);
+        appraisal.components.retain(new);
+        appraisal.components.extend(components);
+        appraisal.tas = appraisal.tas.into_iter().map(|ta| ta.compared(references, now)).collect();
         Ok(appraisal)
     }
 }
@@ -307,7 +313,7 @@ fn compare(genuine: Genuine, policy: &Policy, now: UnixTime) -> Assessment {
     let tas: Vec<TaAppraisal> = genuine
         .tas
         .iter()
-        .map(|ta| TaAppraisal::new(ta, result.status, policy.references.as_ref(), now))
+        .map(|ta| TaAppraisal::new(ta, result.status, policy.references.as_deref(), now))
         .collect();
     let refusal = match &policy.references {
         None => None,

@@ -7,12 +7,13 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind};
 use tamarack_eat::{DebugStatus, OemId};
 use tamarack_model::{Code, ComponentId, DeviceId, Hex, Protocol, UnixTime};
 
-use crate::{Appraisal, Finding, Grade, Refusal, Tier, TrustVector};
+use crate::{Appraisal, Grade, Refusal, TaAppraisal, Tier, TrustVector};
 
 /// Most entries of each list of facts; what is beyond is left out, and [`Shown::cut`] says so.
 pub const MOST_ENTRIES: usize = 64;
@@ -62,7 +63,8 @@ pub struct Shown {
     pub status: Tier,
     /// By aspect.
     pub vector: TrustVector,
-    /// Parts of the device that were appraised for themselves, by name.
+    /// Parts of the device that were appraised for themselves, the worst first. What is left out is no worse than what is
+    /// there, and of two whose names are cut to the same the first counts.
     pub submodules: Vec<Submodule>,
     /// Measured components.
     pub components: Vec<ShownComponent>,
@@ -197,11 +199,14 @@ impl Shown {
         };
         let components = bounds.list(&appraisal.components, |bounds, component| ShownComponent {
             name: bounds.text(&component.component),
-            finding: finding_name(&component.finding).into(),
-            svn: svn(&component.finding),
+            finding: component.finding.name().into(),
+            svn: component.finding.svn(),
         });
         let reasons = bounds.list(&appraisal.reasons, |bounds, reason| bounds.text(reason));
-        let submodules = bounds.list(&appraisal.tas, |bounds, ta| Submodule {
+        // Whatever is left out, the worst is shown.
+        let mut tas: Vec<&TaAppraisal> = appraisal.tas.iter().collect();
+        tas.sort_by_key(|ta| Reverse(ta.result.status));
+        let submodules = bounds.list(&tas, |bounds, ta| Submodule {
             name: bounds.text(&ta.shown.measured.component.to_string()),
             status: ta.result.status,
             vector: ta.result.vector,
@@ -280,27 +285,6 @@ fn debug_name(status: DebugStatus) -> &'static str {
         DebugStatus::DisabledSinceBoot => "disabled-since-boot",
         DebugStatus::DisabledPermanently => "disabled-permanently",
         DebugStatus::DisabledFullyAndPermanently => "disabled-fully-and-permanently",
-    }
-}
-
-fn finding_name(finding: &Finding) -> &'static str {
-    match finding {
-        Finding::Match { .. } => "released",
-        Finding::NoMatch => "not-released",
-        Finding::NotShown => "not-shown",
-        Finding::Outdated { .. } => "outdated",
-        Finding::Conflicting => "conflicting",
-        Finding::Expired => "expired",
-        Finding::Unknown => "unknown",
-    }
-}
-
-fn svn(finding: &Finding) -> Option<u64> {
-    match finding {
-        Finding::Match { svn, .. } | Finding::Outdated { svn, .. } => *svn,
-        Finding::NoMatch | Finding::NotShown | Finding::Conflicting | Finding::Expired | Finding::Unknown => {
-            None
-        }
     }
 }
 

@@ -54,6 +54,10 @@ impl ShownTa {
         measurement.values.version = Some(Version { version: sequence.to_string(), scheme: None });
         Triple { environment: ta_environment(id), measurements: alloc::vec![measurement] }
     }
+
+    fn compare(&self, references: &References, now: UnixTime) -> Option<ComponentFinding> {
+        references.compare(&self.triple(), now).into_iter().next()
+    }
 }
 
 /// The environment of the TA whose code is this component, the same on all devices:
@@ -89,12 +93,29 @@ impl TaAppraisal {
             vector.instance_identity = Some(claim::NO_ASSERTION);
             reasons.push(format!("the TEE that measured it is {tee}"));
         }
-        let finding =
-            references.and_then(|references| references.compare(&shown.triple(), now).into_iter().next());
+        let finding = references.and_then(|references| shown.compare(references, now));
         vector.executables = finding.as_ref().map(|found| found.finding.executables());
         reasons.extend(finding.as_ref().map(|found| format!("{found}")));
         let policies: Vec<String> = references.map(|_| REFERENCE_PROFILE.into()).into_iter().collect();
         Self { shown: shown.clone(), finding, result: TrustResult::new(vector, policies, reasons) }
+    }
+
+    /// The same after comparing it with more reference values; where both say something, the worse counts.
+    pub(crate) fn compared(self, references: &References, now: UnixTime) -> Self {
+        let Some(found) = self.shown.compare(references, now) else { return self };
+        let Self { shown, mut finding, mut result } = self;
+        let claim = found.finding.executables();
+        let tier = Tier::of_claim(claim);
+        result.status = result.status.max(tier);
+        result.reasons.push(format!("{found}"));
+        if !result.policies.iter().any(|policy| policy == REFERENCE_PROFILE) {
+            result.policies.push(REFERENCE_PROFILE.into());
+        }
+        if result.vector.executables.is_none_or(|known| Tier::of_claim(known) <= tier) {
+            result.vector.executables = Some(claim);
+            finding = Some(found);
+        }
+        Self { shown, finding, result }
     }
 
     /// Why it is not affirmed; none if it is.
@@ -109,4 +130,4 @@ impl TaAppraisal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

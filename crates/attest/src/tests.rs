@@ -14,7 +14,7 @@ use tamarack_model::{Code, codes};
 use tamarack_pki::{Authority, Reason, Revocations, Subject, Validity, certificates_from_pem};
 use tamarack_x509::{Anchor, Role};
 
-use crate::{Appraisal, Expectations, Grade, Policy, Refusal, TeeCa, appraise, hints_unverified};
+use crate::{Appraisal, Expectations, Grade, Policy, Refusal, TeeCa, appraise, assess, hints_unverified};
 
 pub(crate) const NOW: u64 = 1_750_000_000;
 pub(crate) const NONCE: [u8; 32] = [7; 32];
@@ -136,7 +136,7 @@ fn k4_an_attestation_key_can_be_revoked() {
         (alloc::vec![foreign], Some("is not signed by its issuer")),
         (alloc::vec![b"x".to_vec()], Some("cannot be read")),
     ] {
-        world.policy.crls = alloc::vec![lists];
+        world.policy.crls = [lists].into();
         match (world.appraise(&evidence), why) {
             (Ok(_), None) => {}
             (Err(refusal), Some(why)) => {
@@ -144,6 +144,30 @@ fn k4_an_attestation_key_can_be_revoked() {
                 assert!(refusal.reason.contains(why), "{why}: {}", refusal.reason);
             }
             (result, why) => panic!("{why:?}: {result:?}"),
+        }
+    }
+}
+
+/// A clock that is wrong in either direction puts the device's certificate, or what its maker released, outside of its validity.
+#[test]
+fn a_wrong_clock_trusts_nothing() {
+    let mut world = World::new(Grade::Software);
+    let evidence = world.evidence(&world.claims());
+    let teep_key = Some(thumbprint(&world.teep_key, &world.provider));
+    for references in [None, Some(crate::reference::tests::released().into())] {
+        world.policy.references = references;
+        let assessed = |now| {
+            let expected = Expectations { nonce: &NONCE, teep_key, now };
+            assess(Some(SOFTWARE_TEE_FORMAT), &evidence, &expected, &world.policy, &world.provider)
+        };
+        for now in [NOW - 10, NOW + 1000] {
+            assert!(assessed(now).outcome.is_ok(), "{now}");
+        }
+        for now in [0, NOW - 11, NOW + 1001, NOW + 400 * 86_400, u64::MAX] {
+            let assessment = assessed(now);
+            let refusal = assessment.outcome.unwrap_err();
+            assert_eq!(refusal.code, codes::EVIDENCE_UNTRUSTED, "{now}: {refusal}");
+            assert_ne!(assessment.result.status, crate::Tier::Affirming, "{now}");
         }
     }
 }

@@ -10,18 +10,24 @@
 //!
 //! What the root of trust signs is the SHA-256 of these claims without the submods: that ties challenge and key to it.
 
+use alloc::format;
 use alloc::vec::Vec;
 
 use tamarack_cbor::{Decode, Decoder, Encoder, Error as CborError, ErrorKind, Limits};
-use tamarack_cose::CoseKey;
-use tamarack_crypto::{Provider, PublicKey};
+use tamarack_cose::{CoseKey, KeyId, thumbprint};
+use tamarack_crypto::{ConstantTimeEq, Provider, PublicKey};
 use tamarack_eat::{Confirmation, label};
+use tamarack_model::codes;
+
+use crate::{Expectations, Hints, Refusal};
 
 /// CBOR tag of unsigned claims.
 const TAG_UCCS: u64 = 601;
 
 /// One kind of such claims.
 pub(crate) struct Wrapping {
+    /// What errors call it.
+    pub name: &'static str,
     /// Its eat_profile.
     pub profile: &'static str,
     /// Name of its only submodule.
@@ -29,6 +35,7 @@ pub(crate) struct Wrapping {
 }
 
 /// What [`Wrapping::wrap`] writes.
+#[derive(Clone, Copy)]
 pub(crate) struct Wrapped<'b> {
     pub challenge: &'b [u8],
     pub teep_key: PublicKey,
@@ -59,6 +66,39 @@ impl Wrapping {
                 });
         });
         e.into_bytes()
+    }
+
+    /// What it says of its nonce and key.
+    pub fn hints(&self, evidence: &[u8], limits: &Limits) -> Result<Hints, Refusal> {
+        let wrapped = self.read(evidence, limits).map_err(|e| self.malformed(e))?;
+        Ok(Hints { nonce: wrapped.challenge.to_vec(), teep_key: Some(wrapped.teep_key) })
+    }
+
+    /// Reads it, and holds it to the nonce that was asked for and the key that signed the message around it. Gives the
+    /// thumbprint of its key too. Whether the root of trust vouches for them, [`Wrapping::binding`] shows.
+    pub fn expect<'b>(
+        &self,
+        evidence: &'b [u8],
+        expected: &Expectations<'_>,
+        limits: &Limits,
+        provider: &Provider,
+    ) -> Result<(Wrapped<'b>, KeyId), Refusal> {
+        let wrapped = self.read(evidence, limits).map_err(|e| self.malformed(e))?;
+        if !bool::from(wrapped.challenge.ct_eq(expected.nonce)) {
+            let reason = "the nonce is not the one that was asked for".into();
+            return Err(Refusal { code: codes::EVIDENCE_STALE, reason });
+        }
+        let teep_key = thumbprint(&wrapped.teep_key, provider);
+        if let Some(expected) = expected.teep_key.filter(|expected| *expected != teep_key) {
+            let reason = format!("the Evidence vouches for another key than {expected}");
+            return Err(Refusal { code: codes::EVIDENCE_KEY_BINDING, reason });
+        }
+        Ok((wrapped, teep_key))
+    }
+
+    /// The refusal of what cannot be read.
+    pub fn malformed(&self, error: CborError) -> Refusal {
+        Refusal { code: codes::EAT_MALFORMED, reason: format!("{}: {error}", self.name) }
     }
 
     /// Reads what [`Wrapping::wrap`] writes, with or without the tag of unsigned claims.

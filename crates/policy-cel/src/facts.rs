@@ -250,14 +250,12 @@ pub(crate) fn of_device(device: &DeviceFacts, now: UnixTime) -> Vec<(&'static st
         ShownBy::Result => ("result", None),
         ShownBy::Certificates => ("certificates", None),
     };
-    let submods: HashMap<String, Value> = submodules
-        .iter()
-        .map(|Submodule { name, status, vector }| {
-            let value =
-                Record::default().with("status", status.to_string()).with("vector", of_vector(vector));
-            (name.clone(), value.into())
-        })
-        .collect();
+    let mut submods: HashMap<String, Value> = HashMap::new();
+    for Submodule { name, status, vector } in submodules {
+        let value = Record::default().with("status", status.to_string()).with("vector", of_vector(vector));
+        // Names that are too long may have become the same; the worst comes first.
+        submods.entry(name.clone()).or_insert_with(|| value.into());
+    }
     let components: Vec<Value> = components
         .iter()
         .map(|ShownComponent { name, finding, svn }| {

@@ -110,6 +110,17 @@ fn a_policy_sees_the_device_and_what_it_would_be_given() {
     }
 }
 
+/// Names that are too long may have become the same.
+#[test]
+fn of_two_tas_of_one_name_the_first_and_worse_one_counts() {
+    let mut device = device();
+    let worse = Submodule { status: Tier::Contraindicated, ..device.shown.submodules[0].clone() };
+    device.shown.submodules.insert(0, worse);
+    let policy = "appraisal.submods.all(ta_id, appraisal.submods[ta_id].status != 'contraindicated')";
+    let decision = CelRules::default().decide(policy, &device, &[release()], NOW).remove(0);
+    assert_eq!(decision.code, Some(codes::RELEASE_DENIED), "{decision:?}");
+}
+
 #[test]
 fn a_denial_says_what_was_not_so() {
     for (policy, reason) in [

@@ -2,8 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,6 +20,8 @@ use crate::listener::{Connections, Peer, bind};
 
 /// Requests that have begun may take so long once the server is told to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// Between two rounds of housekeeping.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// What is served, and where.
 pub struct Service {
@@ -32,8 +33,9 @@ pub struct Service {
     pub tls: Option<TlsAcceptor>,
     /// Most connections at a time.
     pub connections: usize,
-    /// What else runs as long as it is served.
-    pub housekeeping: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// What is done at once and then every minute for as long as it is served, on a thread of its own. What fails is logged
+    /// and tried again.
+    pub housekeeping: Arc<dyn Fn() -> Result<(), Error> + Send + Sync>,
     /// The paths.
     pub router: Router,
 }
@@ -52,7 +54,7 @@ impl Service {
         let with_tls = tls.is_some();
         let connections = Connections::start(listener, tls, connections).map_err(failed)?;
 
-        let housekeeping = housekeeping.map(tokio::spawn);
+        let housekeeping = tokio::spawn(housekeep(housekeeping));
         let (stopping, told) = oneshot::channel::<()>();
         let service = router.into_make_service_with_connect_info::<Peer>();
         let server = axum::serve(connections, service).with_graceful_shutdown(async move {
@@ -72,11 +74,22 @@ impl Service {
                 }
             },
         };
-        if let Some(housekeeping) = housekeeping {
-            housekeeping.abort();
-        }
+        housekeeping.abort();
         tracing::info!("the {name} has stopped");
         outcome.map_err(failed)
+    }
+}
+
+async fn housekeep(round: Arc<dyn Fn() -> Result<(), Error> + Send + Sync>) {
+    let mut due = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        due.tick().await;
+        let round = round.clone();
+        match tokio::task::spawn_blocking(move || round()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => tracing::error!(code = %e.code(), error = %e, "housekeeping failed"),
+            Err(_) => tracing::error!("housekeeping ended abnormally"),
+        }
     }
 }
 

@@ -9,22 +9,22 @@ use crate::Error;
 
 /// Writes a new file with mode 0600, refusing to replace one.
 pub fn create(path: &Path, text: &str) -> Result<(), Error> {
-    write(path, text).map_err(|e| Error::unwritable(path, &e))
+    write(path, text.as_bytes()).map_err(|e| Error::unwritable(path, &e))
 }
 
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
+fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(content)?;
     file.sync_all()
 }
 
 /// Replaces a file as a whole: after a power cut there is the old one or the new one.
-pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
+pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Error> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = Path::new(&name);
     let _ = fs::remove_file(new);
-    write(new, text)
+    write(new, content.as_ref())
         .and_then(|()| fs::rename(new, path))
         .and_then(|()| {
             let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -247,8 +247,8 @@ fn policy(config: &Config) -> Result<(Policy, Vec<TeeRules>, Lists), Error> {
     let TeeCas { cas, draft, lists } =
         tee_cas(config.document(), &config.tee_cas, config.profile, allow_software)?;
     let mut policy = Policy::new(cas, config.minimum().into());
-    policy.crls = lists.current();
-    let rules = draft.into_iter().zip(&policy.crls);
+    policy.crls = lists.current().into();
+    let rules = draft.into_iter().zip(policy.crls.iter());
     let tee_rules = rules.map(|(draft, crls)| TeeRules { draft, crls: crls.clone() }).collect();
     Ok((policy, tee_rules, lists))
 }

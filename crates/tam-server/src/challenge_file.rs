@@ -135,7 +135,7 @@ impl ChallengeFile {
         }
         let next = Dated::generate((self.current.generation + 1) % GENERATIONS, now, crypto)?;
         self.previous = Some(std::mem::replace(&mut self.current, next));
-        secret_file::replace(path, &self.text())?;
+        secret_file::replace(path, self.text())?;
         Ok(Some(self.current.to_key()))
     }
 }

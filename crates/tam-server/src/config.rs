@@ -291,6 +291,13 @@ impl Config {
     }
 
     fn check_otrp(&self) -> Result<(), Error> {
+        if let (Some(_), Some(service)) = (&self.otrp, &self.verifier)
+            && !service.teep_only
+        {
+            let message = "is not asked about Evidence over OTrP, which the TAM appraises itself, by [[tee_ca]] and the tenants' \
+                           reference values; set verifier.teep_only = true if that is meant";
+            return Err(self.wrong(service.url.span(), "verifier", message));
+        }
         let Some(otrp) = &self.otrp else {
             return match self.firmware_cas.first() {
                 Some(ca) => {

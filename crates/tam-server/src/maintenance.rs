@@ -54,7 +54,7 @@ pub fn restore(config: &Config, from: &Path) -> Result<Summary, Error> {
     copy_folder(from, &data)?;
     let summary = check(&data, crypto)?;
     let keys = ChallengeFile::generate(system_time(), &crypto)?;
-    secret_file::replace(&config.path(&config.challenge_key), &keys.text())?;
+    secret_file::replace(&config.path(&config.challenge_key), keys.text())?;
     Ok(summary)
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tamarack_attest::result::LARGEST;
 use tamarack_attest::{Grade, Policy, ReferenceProvider, Refusal, ResultPolicy, Verifier};
 use tamarack_cose::{Purpose, VerificationKey};
 use tamarack_crypto::{Provider, PublicKey};
@@ -19,7 +20,10 @@ use ureq::Agent;
 use crate::{Config, Error, reference};
 
 /// Largest answer that is read, in bytes.
-const ANSWER: u64 = 64 << 10;
+const ANSWER: u64 = LARGEST as u64;
+
+/// Longest reason of a verifier that is handed on, in characters.
+const MOST_DETAIL: usize = 240;
 
 /// A verifier whose results are believed.
 #[derive(Clone, Debug, Deserialize)]
@@ -49,6 +53,9 @@ pub struct VerifierService {
     /// How many questions may wait for it at the same time.
     #[serde(default = "sixty_four")]
     pub in_flight: usize,
+    /// Says that Evidence over OTrP is appraised by the TAM itself; needed beside `[otrp]`.
+    #[serde(default)]
+    pub teep_only: bool,
     /// Ask over plain HTTP on another machine. The result is signed; the Evidence is shown to whoever listens.
     #[serde(default)]
     pub allow_plain_http: bool,
@@ -198,6 +205,7 @@ impl Remote {
                 let code = code.filter(|code| (3000..3200).contains(&code.0));
                 match (code, json["detail"].as_str()) {
                     (Some(code), Some(detail)) => {
+                        let detail: String = detail.chars().take(MOST_DETAIL).collect();
                         let reason = format!("the verifier: {}", detail.escape_debug());
                         Err(Refusal { code, reason })
                     }

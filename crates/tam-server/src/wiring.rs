@@ -2,15 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tamarack_service::{Running, Service};
 
 use crate::app::App;
 use crate::{Config, Error, http, listener};
-
-/// Between two rounds of housekeeping.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// Serves until SIGTERM or SIGINT, then ends what has begun. `ready` is told the address once connections are accepted.
 pub fn run(config: &Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Error> {
@@ -27,25 +23,13 @@ fn service(config: &Config) -> Result<Service, Error> {
     config.check_plain_http(config.listen)?;
     let tls = listener::tls(config.document(), config.tls.as_ref(), config.profile)?;
     let app = Arc::new(App::open(config)?);
+    let keeper = app.clone();
     Ok(Service {
         name: "TAM",
         listen: config.listen,
         tls,
         connections: config.limits.connections,
-        housekeeping: Some(Box::pin(housekeep(app.clone()))),
+        housekeeping: Arc::new(move || keeper.housekeeping()),
         router: http::router(app),
     })
-}
-
-async fn housekeep(app: Arc<App>) {
-    let mut due = tokio::time::interval(HOUSEKEEPING);
-    loop {
-        due.tick().await;
-        let app = app.clone();
-        match tokio::task::spawn_blocking(move || app.housekeeping()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => tracing::error!(code = %e.code(), error = %e, "housekeeping failed"),
-            Err(_) => tracing::error!("housekeeping ended abnormally"),
-        }
-    }
 }

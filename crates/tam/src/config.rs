@@ -23,7 +23,7 @@ pub struct TamConfig {
     /// Whose Attestation Results are accepted; without it none is, and all Evidence is appraised here.
     pub results: Option<ResultPolicy>,
     /// Ask a verifier about Evidence in TEEP instead of appraising it here: an output of the engine, whose answer must be by
-    /// one of [`TamConfig::results`].
+    /// one of [`TamConfig::results`]. Evidence in OTrP is appraised here all the same.
     pub remote_verifier: bool,
     /// Who may give reference values. Each tenant has its own values; these are the operator's.
     pub reference_providers: Vec<ReferenceProvider>,

@@ -185,7 +185,7 @@ impl Tam {
                 rules.crls.clone_from(lists);
             }
         }
-        self.config.evidence.crls = lists;
+        self.config.evidence.crls = lists.into();
     }
 
     /// The same for the CAs of trusted firmware.

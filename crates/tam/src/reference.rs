@@ -53,7 +53,7 @@ pub trait ReferenceMemo: Send + Sync {
 impl Tam {
     /// Who may give reference values to a tenant: the operator's providers, then the tenant's own. Nobody else's devices
     /// see what those say, and their attest keys raise no grade beyond what the operator allows tenants (security rule K7).
-    /// One that has a name or a key of the operator's, which may have come later, does not count.
+    /// One that has a name of the operator's, or a key that serves him, which may have come later, does not count.
     pub fn reference_providers(
         &self,
         read: &dyn Read,
@@ -61,8 +61,9 @@ impl Tam {
     ) -> Result<Vec<ReferenceProvider>, StoreError> {
         let mut providers = self.config.reference_providers.clone();
         for row in read.reference_providers(tenant)? {
+            let serves_otherwise = row.keys.iter().any(|key| self.serves_otherwise(key));
             let provider = self.tenant_provider(row);
-            if collision(&provider, &providers).is_none() {
+            if !serves_otherwise && collision(&provider, &providers).is_none() {
                 providers.push(provider);
             }
         }
@@ -95,13 +96,22 @@ impl Tam {
         }
         let signers = read.providers(&row.tenant).map_err(failed)?;
         let signs = |key: &PublicKey| signers.iter().any(|provider| provider.signers.contains(key));
-        let own = |key: &PublicKey| self.config.signers.iter().any(|signer| signer.key.public_key() == *key);
-        if row.keys.iter().any(|key| signs(key) || own(key)) {
+        if row.keys.iter().any(|key| signs(key) || self.serves_otherwise(key)) {
             return Err(refuse(
                 "keys: one of them signs something else too; reference values need one of their own",
             ));
         }
         Ok(())
+    }
+
+    /// Whether the operator has this key for something else: the TAM's own messages, results of a verifier, a TEE CA.
+    fn serves_otherwise(&self, key: &PublicKey) -> bool {
+        let config = &self.config;
+        let verifiers = config.results.iter().flat_map(|results| &results.verifiers);
+        config.signers.iter().any(|signer| signer.key.public_key() == *key)
+            || config.otrp.iter().any(|otrp| otrp.signer.key().public_key() == *key)
+            || verifiers.flat_map(|verifier| &verifier.keys).any(|known| known.public() == key)
+            || config.evidence.tee_cas.iter().any(|ca| ca.anchor.key() == Some(key))
     }
 
     /// Whether the operator has a provider of this name.
@@ -210,10 +220,7 @@ impl Tam {
     ) -> Result<Cow<'_, Policy>, StoreError> {
         Ok(match self.references(read, tenant)? {
             None => Cow::Borrowed(&self.config.evidence),
-            Some(references) => {
-                let references = Some(References::clone(&references));
-                Cow::Owned(Policy { references, ..self.config.evidence.clone() })
-            }
+            references => Cow::Owned(Policy { references, ..self.config.evidence.clone() }),
         })
     }
 }

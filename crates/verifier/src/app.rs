@@ -71,7 +71,7 @@ impl Verifier {
         let mut folder = Folder::open(&document.path(&config.references), providers, &crypto)?;
         folder.look(clock.now(), &crypto)?;
         let mut policy = Policy::new(cas, rules.minimum.into());
-        policy.crls = lists.current();
+        policy.crls = lists.current().into();
         policy.references = looks.then(|| folder.references.clone());
         let challenges = Challenges::new(*rules.challenge_ttl.get_ref(), clock.now(), &crypto)
             .map_err(|e| Error::new(codes::INTERNAL, format_args!("no random bytes: {e:?}")))?;
@@ -156,18 +156,18 @@ impl Verifier {
         *held = Arc::new(policy);
     }
 
-    /// Looks for new reference values and revocation lists. What cannot be read leaves what was read before.
-    pub(crate) fn housekeeping(&self) {
-        if let Err(e) = self.change(|folder| folder.look(self.now(), &self.crypto)) {
-            tracing::error!(code = %e.code(), error = %e, "no new reference values");
-        }
+    /// Looks for new reference values and revocation lists. What cannot be read leaves what was read before, and does not
+    /// keep the other from being read.
+    pub(crate) fn housekeeping(&self) -> Result<(), Error> {
+        let references = self.change(|folder| folder.look(self.now(), &self.crypto));
         match self.lists.reread() {
             Ok(None) => {}
             Ok(Some(lists)) => {
                 tracing::info!("took new revocation lists of CAs");
-                self.renew(|policy| policy.crls = lists);
+                self.renew(|policy| policy.crls = lists.into());
             }
             Err(e) => tracing::error!(code = %e.code(), error = %e, "no new revocation lists of CAs"),
         }
+        references
     }
 }

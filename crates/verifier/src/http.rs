@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -118,12 +119,15 @@ async fn key(State(app): State<Arc<App>>) -> Response {
 async fn appraise(
     State(app): State<Arc<App>>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
-    Query(asked): Query<Asked>,
+    asked: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let begin = Instant::now();
-    let outcome = appraised(&app, peer.ip(), &asked, &headers, body).await;
+    let outcome = match asked {
+        Ok(Query(asked)) => appraised(&app, peer.ip(), &asked, &headers, body).await,
+        Err(e) => Err(Problem::new(400, codes::API_INVALID, e.body_text())),
+    };
     let micros = begin.elapsed().as_micros() as u64;
     match outcome {
         Ok(appraised) => {

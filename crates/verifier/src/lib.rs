@@ -27,7 +27,6 @@ mod references;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tamarack_service::{Service, listener};
 
@@ -35,9 +34,6 @@ pub use app::{Appraised, Verifier};
 pub use config::{Config, EvidenceRules, Limits, ResultRules};
 pub use init::{InitOptions, Initialised, init};
 pub use tamarack_service::{Error, GradeName, Profile, Running};
-
-/// Between two looks at the folder of reference values and the revocation lists.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// Serves until SIGTERM or SIGINT, then ends what has begun. `ready` is told the address once connections are accepted.
 pub fn run(config: &Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Error> {
@@ -54,23 +50,13 @@ fn service(config: &Config) -> Result<Service, Error> {
     config.check_plain_http(config.listen)?;
     let tls = listener::tls(config.document(), config.tls.as_ref(), config.profile)?;
     let verifier = Arc::new(Verifier::open(config)?);
+    let keeper = verifier.clone();
     Ok(Service {
         name: "verifier",
         listen: config.listen,
         tls,
         connections: config.limits.connections,
-        housekeeping: Some(Box::pin(housekeep(verifier.clone()))),
+        housekeeping: Arc::new(move || keeper.housekeeping()),
         router: http::router(verifier, config),
     })
-}
-
-async fn housekeep(verifier: Arc<Verifier>) {
-    let mut due = tokio::time::interval(HOUSEKEEPING);
-    loop {
-        due.tick().await;
-        let verifier = verifier.clone();
-        if tokio::task::spawn_blocking(move || verifier.housekeeping()).await.is_err() {
-            tracing::error!("housekeeping ended abnormally");
-        }
-    }
 }

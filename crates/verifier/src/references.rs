@@ -1,8 +1,10 @@
 //! The folder of reference values: signed CoRIMs as `*.corim` files, dropped there or added over REST, and `known.toml` with what
 //! must not be forgotten even if files are: floors, and what was taken out of force.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tamarack_attest::{Added, ReferenceProvider, References, Refusal, StoredReference};
@@ -53,7 +55,8 @@ pub(crate) struct Folder {
     known: Known,
     /// Files that were refused, so that they are not tried, and logged, every minute.
     refused: Vec<[u8; 32]>,
-    pub references: References,
+    /// Shared with the appraisals that are under way.
+    pub references: Arc<References>,
 }
 
 impl Folder {
@@ -79,18 +82,26 @@ impl Folder {
             Ok((floor.provider.clone(), tag, floor.version))
         });
         let floors = floors.collect::<Result<Vec<_>, Error>>()?;
+        let mut there = BTreeSet::new();
         let stored: Vec<StoredReference> = read_files(folder)?
             .into_iter()
             .filter_map(|signed| {
                 let id = hex::encode(crypto.sha256(&signed));
                 let entry = known.entry.iter().find(|entry| entry.id == id)?;
+                there.insert(id);
                 Some(StoredReference { active: entry.deactivated.is_none(), signed })
             })
             .collect();
+        // What it permitted is gone with it, and what it forbade too.
+        for Entry { id, provider, name, .. } in known.entry.iter().filter(|entry| !there.contains(&entry.id))
+        {
+            tracing::warn!(id, provider, "reference values are lost: {name}");
+        }
         let (references, left_out) = References::restore(providers, &stored, floors, crypto);
         for refusal in left_out {
             tracing::warn!(code = %refusal.code, "reference values that nobody vouches for any more: {refusal}");
         }
+        let references = Arc::new(references);
         Ok(Self { folder: folder.into(), known, refused: Vec::new(), references })
     }
 
@@ -109,7 +120,10 @@ impl Folder {
                 ),
                 Err(refusal) => {
                     tracing::warn!(id = hex::encode(id), code = %refusal.code, "refused reference values: {refusal}");
-                    self.refused.push(id);
+                    // A disk that is full says nothing about the values.
+                    if refusal.code != codes::FILE_UNWRITABLE {
+                        self.refused.push(id);
+                    }
                 }
             }
         }
@@ -118,7 +132,7 @@ impl Folder {
 
     /// Adds a signed CoRIM; it counts once it is on disk.
     pub fn add(&mut self, signed: &[u8], now: UnixTime, crypto: &Provider) -> Result<Added, Refusal> {
-        let mut next = self.references.clone();
+        let mut next = References::clone(&self.references);
         let added = next.add(signed, now, crypto)?;
         let id = hex::encode(added.id);
         if added.known && self.known.entry.iter().any(|entry| entry.id == id) {
@@ -142,10 +156,10 @@ impl Folder {
         let there = read_files(&self.folder).is_ok_and(|files| files.iter().any(|file| file == signed));
         let written = match there {
             true => Ok(()),
-            false => fs::write(&path, signed).map_err(|e| Error::unwritable(&path, &e)),
+            false => secret_file::replace(&path, signed),
         };
         written.and_then(|()| self.write(&known)).map_err(failed)?;
-        (self.references, self.known) = (next, known);
+        (self.references, self.known) = (Arc::new(next), known);
         Ok(added)
     }
 
@@ -159,7 +173,7 @@ impl Folder {
         }
         entry.deactivated = Some(now);
         self.write(&known).map_err(failed)?;
-        self.references.deactivate(id);
+        Arc::make_mut(&mut self.references).deactivate(id);
         self.known = known;
         Ok(Some(true))
     }
@@ -178,7 +192,7 @@ impl Folder {
         let path = self.folder.join("known.toml");
         let text = toml::to_string(known).map_err(|e| Error::new(codes::INTERNAL, e))?;
         let head = "# Which reference values were added, which are out of force, and below what nothing comes back.\n";
-        secret_file::replace(&path, &format!("{head}{text}"))
+        secret_file::replace(&path, format!("{head}{text}"))
     }
 }
 

@@ -57,7 +57,7 @@ impl KeyService {
     /// Gives the key of `tenant` to the TA `component` if `policy` and `references` accept it and what it runs on.
     pub fn new(tenant: Tenant, policy: Policy, references: References, component: ComponentId) -> Self {
         // Without reference values nobody would look at what runs there.
-        let policy = Policy { references: Some(references), ..policy };
+        let policy = Policy { references: Some(references.into()), ..policy };
         Self { tenant, policy, component, challenges: VecDeque::new() }
     }
 

@@ -23,7 +23,7 @@ use tamarack_corim::{
     Class, ClassId, CryptoKey, Digest, DigestAlgorithm, Environment, Instance, MeasuredElement, Measurement,
     MeasurementValues, Triple, Version,
 };
-use tamarack_cose::{Purpose, Sign1, TAG_MAC0, TAG_SIGN1, VerificationKey, thumbprint};
+use tamarack_cose::{Purpose, Sign1, TAG_MAC0, TAG_SIGN1, VerificationKey};
 use tamarack_crypto::{ConstantTimeEq, Provider, PublicKey};
 use tamarack_eat::{Claims, Confirmation, DebugStatus, Profile, TAG_CWT};
 use tamarack_model::{Code, DeviceId, codes};
@@ -43,7 +43,7 @@ pub const FORMAT: &str = "application/eat-ucs+cbor; eat_profile=\"urn:x-tamarack
 pub const SOFTWARE_COMPONENT: &str = "psa.software-component";
 
 /// What is around the token.
-const WRAPPING: Wrapping = Wrapping { profile: PROFILE, submodule: "psa" };
+const WRAPPING: Wrapping = Wrapping { name: "PSA token", profile: PROFILE, submodule: "psa" };
 /// Largest Evidence that is read, in bytes.
 const LIMITS: Limits = Limits { bytes: 16 << 10, depth: 12, items: 1024 };
 
@@ -66,8 +66,7 @@ impl EvidenceFormat for PsaToken {
     }
 
     fn hints_unverified(&self, evidence: &[u8]) -> Result<Hints, Refusal> {
-        let wrapped = WRAPPING.read(evidence, &LIMITS).map_err(malformed)?;
-        Ok(Hints { nonce: wrapped.challenge.to_vec(), teep_key: Some(wrapped.teep_key) })
+        WRAPPING.hints(evidence, &LIMITS)
     }
 
     fn verify(
@@ -77,15 +76,7 @@ impl EvidenceFormat for PsaToken {
         policy: &Policy,
         provider: &Provider,
     ) -> Result<Genuine, Refusal> {
-        let wrapped = WRAPPING.read(evidence, &LIMITS).map_err(malformed)?;
-        if !bool::from(wrapped.challenge.ct_eq(expected.nonce)) {
-            return Err(refusal(codes::EVIDENCE_STALE, "the nonce is not the one that was asked for"));
-        }
-        let teep_key = thumbprint(&wrapped.teep_key, provider);
-        if let Some(expected) = expected.teep_key.filter(|expected| *expected != teep_key) {
-            let reason = format!("the Evidence vouches for another key than {expected}");
-            return Err(refusal(codes::EVIDENCE_KEY_BINDING, reason));
-        }
+        let (wrapped, teep_key) = WRAPPING.expect(evidence, expected, &LIMITS, provider)?;
         let signed = verify_token(wrapped.evidence, expected, policy, provider)?;
         let SignedClaims { claims, device, cap } = signed;
         let mut reasons =
@@ -258,7 +249,7 @@ fn refusal(code: Code, reason: impl Into<String>) -> Refusal {
 }
 
 fn malformed(error: CborError) -> Refusal {
-    refusal(codes::EAT_MALFORMED, format!("PSA token: {error}"))
+    WRAPPING.malformed(error)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::{EvidenceFormat, Expectations, Genuine, Grade, Hints, Policy, Refusal
 
 /// Largest Evidence that is read. A TA that runs takes up to 200 bytes and a dozen items of it, so there is room for a
 /// thousand: a device that has too many could not even be told to remove one.
-pub(super) const LIMITS: Limits = Limits { bytes: 256 << 10, depth: 12, items: 1 << 14 };
+const LIMITS: Limits = Limits { bytes: 256 << 10, depth: 12, items: 1 << 14 };
 
 /// Evidence of the software TEE (security rule E2): a CWT signed by the attestation key, whose certificates in the
 /// protected header lead to a TEE CA.
@@ -31,8 +31,7 @@ impl EvidenceFormat for SoftwareTee {
     }
 
     fn hints_unverified(&self, evidence: &[u8]) -> Result<Hints, Refusal> {
-        let claims =
-            Token::parse(evidence, &LIMITS).and_then(|token| token.unverified()).map_err(malformed)?;
+        let claims = claims_unverified(evidence)?;
         let teep_key = match claims.cnf {
             Some(Confirmation::Key(key)) => Some(key),
             Some(Confirmation::Kid(_) | Confirmation::Thumbprint(_)) | None => None,
@@ -63,6 +62,11 @@ impl EvidenceFormat for SoftwareTee {
         let tas = measured_tas(&claims)?;
         Ok(Genuine { device, grade, claims, reasons, shown, tas })
     }
+}
+
+/// The claims of a token, for which nobody vouches.
+pub(super) fn claims_unverified(evidence: &[u8]) -> Result<Claims, Refusal> {
+    Token::parse(evidence, &LIMITS).and_then(|token| token.unverified()).map_err(malformed)
 }
 
 /// Claims that a TEE signed whose maker is trusted.
@@ -222,7 +226,7 @@ pub(super) fn refusal(code: Code, reason: String) -> Refusal {
     Refusal { code, reason }
 }
 
-pub(super) fn malformed(error: tamarack_eat::Error) -> Refusal {
+fn malformed(error: tamarack_eat::Error) -> Refusal {
     refusal(codes::EAT_MALFORMED, error.to_string())
 }
 

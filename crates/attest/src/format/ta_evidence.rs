@@ -3,11 +3,11 @@ use alloc::string::ToString;
 
 use tamarack_cbor::{Decode, Limits};
 use tamarack_crypto::Provider;
-use tamarack_eat::{MeasuredTa, TA_FORMAT, TaClaims, TaEvidenceError, TaIdentity, Token};
+use tamarack_eat::{MeasuredTa, TA_FORMAT, TaClaims, TaEvidenceError, TaIdentity};
 use tamarack_model::codes;
 
 use super::software_tee::{
-    Attested, LIMITS, authenticate, check_debug, check_expiry, check_nonce, grade, malformed, measured_tas,
+    Attested, authenticate, check_debug, check_expiry, check_nonce, claims_unverified, grade, measured_tas,
     platform, refusal, shown,
 };
 use super::tpm;
@@ -24,8 +24,7 @@ impl EvidenceFormat for TaEvidence {
     }
 
     fn hints_unverified(&self, evidence: &[u8]) -> Result<Hints, Refusal> {
-        let claims =
-            Token::parse(evidence, &LIMITS).and_then(|token| token.unverified()).map_err(malformed)?;
+        let claims = claims_unverified(evidence)?;
         let submodule = claims.submods.get(TaClaims::SUBMODULE);
         let submodule =
             submodule.ok_or_else(|| refusal(codes::EAT_MALFORMED, TaEvidenceError::Submodule.to_string()))?;

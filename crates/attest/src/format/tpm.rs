@@ -46,7 +46,7 @@ pub const PROFILE: &str = "urn:x-tamarack:eat:tpm-quote:1";
 pub const FORMAT: &str = "application/eat-ucs+cbor; eat_profile=\"urn:x-tamarack:eat:tpm-quote:1\"";
 
 /// What is around the quote.
-const WRAPPING: Wrapping = Wrapping { profile: PROFILE, submodule: "tpm" };
+const WRAPPING: Wrapping = Wrapping { name: "TPM quote", profile: PROFILE, submodule: "tpm" };
 /// Largest Evidence that is read, in bytes.
 const LIMITS: Limits = Limits { bytes: 16 << 10, depth: 8, items: 256 };
 
@@ -105,8 +105,7 @@ impl EvidenceFormat for TpmQuotes {
     }
 
     fn hints_unverified(&self, evidence: &[u8]) -> Result<Hints, Refusal> {
-        let wrapped = WRAPPING.read(evidence, &LIMITS).map_err(malformed)?;
-        Ok(Hints { nonce: wrapped.challenge.to_vec(), teep_key: Some(wrapped.teep_key) })
+        WRAPPING.hints(evidence, &LIMITS)
     }
 
     fn verify(
@@ -116,15 +115,7 @@ impl EvidenceFormat for TpmQuotes {
         policy: &Policy,
         provider: &Provider,
     ) -> Result<Genuine, Refusal> {
-        let wrapped = WRAPPING.read(evidence, &LIMITS).map_err(malformed)?;
-        if !bool::from(wrapped.challenge.ct_eq(expected.nonce)) {
-            return Err(refusal(codes::EVIDENCE_STALE, "the nonce is not the one that was asked for"));
-        }
-        let teep_key = thumbprint(&wrapped.teep_key, provider);
-        if let Some(expected) = expected.teep_key.filter(|expected| *expected != teep_key) {
-            let reason = format!("the Evidence vouches for another key than {expected}");
-            return Err(refusal(codes::EVIDENCE_KEY_BINDING, reason));
-        }
+        let (wrapped, teep_key) = WRAPPING.expect(evidence, expected, &LIMITS, provider)?;
         let quoted = Quoted::from_cbor(wrapped.evidence, &LIMITS).map_err(malformed)?;
         // The key counts only once its chain does (security rule K4).
         let certified = certify(&quoted.chain, expected.now, policy, provider)?;
@@ -282,7 +273,7 @@ fn refusal(code: Code, reason: impl Into<String>) -> Refusal {
 }
 
 fn malformed(error: CborError) -> Refusal {
-    refusal(codes::EAT_MALFORMED, format!("TPM quote: {error}"))
+    WRAPPING.malformed(error)
 }
 
 #[cfg(test)]

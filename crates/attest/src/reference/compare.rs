@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind, Kind};
 use tamarack_corim::{ClassId, Comid, Digest, Environment, MeasuredElement, Measurement, Svn, Triple};
 use tamarack_model::{Code, Hex, UnixTime, codes};
 
@@ -51,6 +52,27 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// What release policies and results call it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Match { .. } => "released",
+            Self::NoMatch => "not-released",
+            Self::NotShown => "not-shown",
+            Self::Outdated { .. } => "outdated",
+            Self::Conflicting => "conflicting",
+            Self::Expired => "expired",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Its security version, if somebody gives one.
+    pub fn svn(&self) -> Option<u64> {
+        match self {
+            Self::Match { svn, .. } | Self::Outdated { svn, .. } => *svn,
+            Self::NoMatch | Self::NotShown | Self::Conflicting | Self::Expired | Self::Unknown => None,
+        }
+    }
+
     /// The code to refuse with; none for a match.
     pub fn code(&self) -> Option<Code> {
         match self {
@@ -94,6 +116,58 @@ impl fmt::Display for ComponentFinding {
             Finding::Expired => f.write_str("released by reference values that are outside their validity"),
             Finding::Unknown => f.write_str("there are no reference values for it"),
         }
+    }
+}
+
+// How a result tells it: [component, name of the finding, svn or null, by or least], the last two only where there is such.
+
+impl Encode for ComponentFinding {
+    fn encode(&self, e: &mut Encoder) {
+        let Self { component, finding } = self;
+        let told = matches!(finding, Finding::Match { .. } | Finding::Outdated { .. });
+        e.array(if told { 4 } else { 2 }).text(component).text(finding.name());
+        if told {
+            match finding.svn() {
+                Some(svn) => e.uint(svn),
+                None => e.null(),
+            };
+        }
+        match finding {
+            Finding::Match { by, .. } => e.text(by),
+            Finding::Outdated { least, .. } => e.uint(*least),
+            Finding::NoMatch
+            | Finding::NotShown
+            | Finding::Conflicting
+            | Finding::Expired
+            | Finding::Unknown => e,
+        };
+    }
+}
+
+impl<'b> Decode<'b> for ComponentFinding {
+    fn decode(d: &mut Decoder<'b>) -> Result<Self, Error> {
+        let at = d.position();
+        let count = d.array()?;
+        let wrong = || Error::new(at, ErrorKind::Value("[component, finding], and what belongs to it"));
+        if count < 2 {
+            return Err(wrong());
+        }
+        let component = d.text()?.into();
+        let svn = |d: &mut Decoder<'b>| match d.peek() {
+            Kind::Null => d.null().map(|()| None),
+            _ => d.uint().map(Some),
+        };
+        let finding = match (d.text()?, count) {
+            ("released", 4) => Finding::Match { svn: svn(d)?, by: d.text()?.into() },
+            ("outdated", 4) => Finding::Outdated { svn: svn(d)?, least: d.uint()? },
+            ("not-released", 2) => Finding::NoMatch,
+            ("not-shown", 2) => Finding::NotShown,
+            ("conflicting", 2) => Finding::Conflicting,
+            ("expired", 2) => Finding::Expired,
+            ("unknown", 2) => Finding::Unknown,
+            _ => return Err(wrong()),
+        };
+        Ok(Self { component, finding })
     }
 }
 

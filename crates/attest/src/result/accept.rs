@@ -1,17 +1,19 @@
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use tamarack_cbor::Decode;
+use tamarack_cbor::{Decode, Decoder, Error as CborError, ErrorKind};
 use tamarack_corim::{Environment, Triple};
 use tamarack_cose::{KeyId, VerificationKey};
 use tamarack_crypto::{ConstantTimeEq, Provider};
 use tamarack_eat::ear::{Details, Ear, EarAppraisal, LIMITS, SignedEar, Tier};
-use tamarack_eat::{Claims, Confirmation, Error as EatError};
+use tamarack_eat::{Claims, Confirmation, Error as EatError, MeasuredComponent, MeasuredTa};
 use tamarack_model::{Code, DeviceId, UnixTime, codes};
 
-use super::TEE;
-use crate::{Appraisal, Grade, Refusal, TrustResult};
+use super::issue::label;
+use super::{TA, TEE};
+use crate::{Appraisal, ComponentFinding, Grade, Refusal, ShownTa, TaAppraisal, TrustResult};
 
 /// A verifier that is believed, and about what (security rule E3).
 #[derive(Clone, Debug)]
@@ -156,8 +158,9 @@ fn check_scope(verifier: &Verifier, ear: &Ear) -> Result<(), Refusal> {
 }
 
 impl AcceptedResult {
-    /// What the result says of the TEE, as if it had been appraised here; refused unless it is affirming and of at least
-    /// grade `minimum`. The grade is the lower of what the result says and what the verifier is capped at (security rule E1).
+    /// What the result says of the TEE and of each TA that it measured, as if it had been appraised here; refused unless the
+    /// TEE is affirmed and of at least grade `minimum`. The grade is the lower of what the result says and what the verifier is
+    /// capped at (security rule E1).
     pub fn appraisal(self, minimum: Grade) -> Result<Appraisal, Refusal> {
         let missing = |what| refuse(codes::RESULT_MALFORMED, format!("it says nothing of {what}"));
         let Self { verifier, key, cap, ear } = self;
@@ -165,8 +168,13 @@ impl AcceptedResult {
         let shown = shown(&ear);
         let Ear { mut submods, eat_nonce, .. } = ear;
         let tee = submods.remove(TEE).ok_or_else(|| missing("a TEE"))?;
+        if submods.contains_key(TA) {
+            // As the Evidence that it was made from (security rule L4).
+            return Err(refuse(codes::RESULT_BINDING, "it is about a TA that proves itself, and no device"));
+        }
         let EarAppraisal { status, vector, policies, teep, details, .. } = tee;
-        let Details { device, grade, reasons: found, platform, code, .. } = details.unwrap_or_default();
+        let Details { device, grade, reasons: found, platform, code, findings, debug, .. } =
+            details.unwrap_or_default();
         if status != Tier::Affirming {
             let code = code.map(|code| format!(", {}", Code(code))).unwrap_or_default();
             let reason = format!("{verifier} says {status}{code}: {}", found.join("; "));
@@ -180,22 +188,55 @@ impl AcceptedResult {
                 format!("grade {grade} is below the minimum {minimum}: {verifier} is capped at {cap}");
             return Err(refuse(codes::RESULT_STATUS, reason));
         }
-        let claims = Claims { eat_nonce, cnf, platform, ..teep.unwrap_or_default() };
+        let claims = Claims { eat_nonce, cnf, platform, dbgstat: debug, ..teep.unwrap_or_default() };
         let shown = shown.ok_or_else(|| missing("what was measured"))?;
+        let components = read_findings(findings.as_deref()).map_err(|e| unreadable(TEE, &e))?;
+        let tas = measured_tas(submods)?;
         let mut reasons = alloc::vec![format!("affirmed by {verifier} with key {key}")];
         reasons.extend(found);
         let result =
             TrustResult { status, vector: vector.unwrap_or_default(), policies, reasons: reasons.clone() };
-        Ok(Appraisal {
-            device,
-            grade,
-            claims,
-            reasons,
-            shown,
-            components: Vec::new(),
-            endorsed: Vec::new(),
-            tas: Vec::new(),
-            result,
-        })
+        Ok(Appraisal { device, grade, claims, reasons, shown, components, endorsed: Vec::new(), tas, result })
+    }
+}
+
+fn unreadable(name: &str, why: &dyn core::fmt::Display) -> Refusal {
+    refuse(codes::RESULT_MALFORMED, format!("submodule {name:?}: {why}"))
+}
+
+/// The TAs that a result tells of. Whatever calls itself one and cannot be read, or says that it is another, makes the whole
+/// result worthless: a TA that is stepped over would run unseen. Submodules of other names are nobody's that is known here.
+fn measured_tas(submods: BTreeMap<String, EarAppraisal>) -> Result<Vec<TaAppraisal>, Refusal> {
+    let is_ta = |name: &str| name.strip_prefix(TA).is_some_and(|rest| rest.starts_with(':'));
+    let tas = submods.into_iter().filter(|(name, _)| is_ta(name));
+    tas.map(|(name, appraisal)| measured_ta(&name, appraisal)).collect()
+}
+
+fn measured_ta(name: &str, appraisal: EarAppraisal) -> Result<TaAppraisal, Refusal> {
+    let EarAppraisal { status, vector, policies, details, .. } = appraisal;
+    let Details { reasons, shown, findings, .. } = details.unwrap_or_default();
+    let missing = || unreadable(name, &"it says nothing of what was measured");
+    let measured = MeasuredComponent::from_cbor(&shown.ok_or_else(missing)?, &LIMITS);
+    let measured = measured.map_err(|e| unreadable(name, &e))?;
+    let measured = MeasuredTa::try_from(&measured).map_err(|e| unreadable(name, &e))?;
+    let shown = ShownTa { measured, proof: None };
+    if label(&shown) != name {
+        return Err(unreadable(name, &format_args!("it is about {}", label(&shown))));
+    }
+    let mut findings = read_findings(findings.as_deref()).map_err(|e| unreadable(name, &e))?.into_iter();
+    let finding = findings.next();
+    if findings.next().is_some() {
+        return Err(unreadable(name, &"several findings about one component"));
+    }
+    let result = TrustResult { status, vector: vector.unwrap_or_default(), policies, reasons };
+    Ok(TaAppraisal { shown, finding, result })
+}
+
+fn read_findings(item: Option<&[u8]>) -> Result<Vec<ComponentFinding>, CborError> {
+    let Some(item) = item else { return Ok(Vec::new()) };
+    let d = &mut Decoder::new(item, &LIMITS)?;
+    match d.array()? {
+        0 => Err(d.error(ErrorKind::Value("at least one finding"))),
+        count => (0..count).map(|_| ComponentFinding::decode(d)).collect(),
     }
 }

@@ -1,13 +1,13 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use tamarack_cbor::Encode;
+use tamarack_cbor::{Encode, Encoder};
 use tamarack_eat::ear::{Details, Ear, EarAppraisal, Tier, TrustVector, VerifierId};
-use tamarack_eat::{Claims, Confirmation, Profile};
+use tamarack_eat::{Claims, Confirmation, MeasuredComponent, Profile};
 use tamarack_model::{Code, UnixTime};
 
 use super::{PROFILE, TA, TEE};
-use crate::{Assessment, Genuine, TaAppraisal, TrustResult};
+use crate::{Assessment, ComponentFinding, Genuine, ShownTa, TaAppraisal, TrustResult};
 
 impl Assessment {
     /// What it comes to as an EAR that ends `lifetime` seconds after `now`. None for Evidence that is not genuine, fresh and
@@ -19,7 +19,7 @@ impl Assessment {
             Some(proof) => alloc::vec![proof.nonce.clone()],
             None => genuine.claims.eat_nonce.clone(),
         };
-        let tas = self.tas.iter().map(|ta| (label(ta), about_ta(ta)));
+        let tas = self.tas.iter().map(|ta| (label(&ta.shown), about_ta(ta)));
         let submods = tas.chain([(TEE.to_string(), self.about_tee(genuine))]).collect();
         let mut ear = Ear {
             iat: now,
@@ -36,8 +36,10 @@ impl Assessment {
     }
 
     fn about_tee(&self, genuine: &Genuine) -> EarAppraisal {
-        let Claims { eat_nonce, ueid, oemid, hwmodel, hwversion, manifests, platform, .. } =
+        let Claims { eat_nonce, ueid, oemid, hwmodel, hwversion, dbgstat, manifests, platform, .. } =
             genuine.claims.clone();
+        let accepted = self.outcome.as_ref().ok();
+        let findings = accepted.map_or(&[][..], |appraisal| &appraisal.components);
         let code = self.outcome.as_ref().err().filter(|_| self.result.status != Tier::Affirming);
         EarAppraisal {
             eat_nonce: eat_nonce.clone(),
@@ -47,7 +49,8 @@ impl Assessment {
                 grade: Some(genuine.grade.to_string()),
                 platform,
                 shown: Some(genuine.shown.to_cbor()),
-                ..details(&self.result, code.map(|refusal| refusal.code))
+                debug: dbgstat,
+                ..details(&self.result, findings, code.map(|refusal| refusal.code))
             }),
             ..appraisal(&self.result)
         }
@@ -59,15 +62,18 @@ fn about_ta(ta: &TaAppraisal) -> EarAppraisal {
     EarAppraisal {
         eat_nonce: proof.map(|proof| proof.nonce.clone()).into_iter().collect(),
         cnf: proof.and_then(|proof| proof.key).map(Confirmation::Key),
-        details: Some(details(&ta.result, ta.refusal().map(|refusal| refusal.code))),
+        details: Some(Details {
+            shown: Some(MeasuredComponent::from(&ta.shown.measured).to_cbor()),
+            ..details(&ta.result, ta.finding.as_slice(), ta.refusal().map(|refusal| refusal.code))
+        }),
         ..appraisal(&ta.result)
     }
 }
 
-fn label(ta: &TaAppraisal) -> String {
-    match ta.shown.proof {
+pub(super) fn label(ta: &ShownTa) -> String {
+    match ta.proof {
         Some(_) => TA.into(),
-        None => format!("{TA}:{}", ta.shown.measured.component),
+        None => format!("{TA}:{}", ta.measured.component),
     }
 }
 
@@ -80,6 +86,11 @@ fn appraisal(result: &TrustResult) -> EarAppraisal {
     }
 }
 
-fn details(result: &TrustResult, code: Option<Code>) -> Details {
-    Details { reasons: result.reasons.clone(), code: code.map(|code| code.0), ..Details::default() }
+fn details(result: &TrustResult, findings: &[ComponentFinding], code: Option<Code>) -> Details {
+    let findings = (!findings.is_empty()).then(|| {
+        let mut e = Encoder::new();
+        findings.iter().fold(e.array(findings.len()), |e, finding| e.item(finding));
+        e.into_bytes()
+    });
+    Details { reasons: result.reasons.clone(), code: code.map(|code| code.0), findings, ..Details::default() }
 }

@@ -23,6 +23,9 @@ pub const TA: &str = "ta";
 /// Profile of our extension of an appraisal ([`tamarack_eat::ear::Details`]).
 pub const PROFILE: &str = "urn:x-tamarack:ear:1";
 
+/// Largest result that is read, in bytes.
+pub const LARGEST: usize = tamarack_eat::ear::LIMITS.bytes;
+
 /// Reads nonce and key of a result; nothing about them is proven.
 pub fn hints_unverified(result: &[u8]) -> Result<Hints, Refusal> {
     let ear = SignedEar::parse(result).and_then(|signed| signed.unverified()).map_err(accept::malformed)?;

@@ -1,4 +1,5 @@
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -9,11 +10,13 @@ use tamarack_corim::{Class, ClassId, Environment};
 use tamarack_cose::{Purpose, Sign1, SignOptions, VerificationKey, thumbprint};
 use tamarack_crypto::Sign;
 use tamarack_crypto_rustcrypto::provider;
-use tamarack_eat::SOFTWARE_TEE_FORMAT;
-use tamarack_eat::ear::{Ear, LIMITS, Tier, VerifierId, claim};
+use tamarack_eat::ear::{Details, Ear, EarAppraisal, LIMITS, Tier, VerifierId, claim};
+use tamarack_eat::{MeasuredComponent, SOFTWARE_TEE_FORMAT};
 use tamarack_model::{Code, UnixTime, codes};
 
 use super::{ResultExpectations, ResultPolicy, TEE, Verifier};
+use crate::release::Shown;
+use crate::ta::tests::{measured, with_ta};
 use crate::tests::{NONCE, NOW, World, make};
 use crate::{Appraisal, Expectations, Grade, Refusal, assess};
 
@@ -33,7 +36,7 @@ fn model(model: &str) -> Environment {
 impl Results {
     fn new() -> Self {
         let mut world = World::new(Grade::Hardware);
-        world.policy.references = Some(crate::reference::tests::released());
+        world.policy.references = Some(crate::reference::tests::released().into());
         let key = make(&provider());
         let policy = ResultPolicy::new(vec![Verifier {
             name: "Verity".into(),
@@ -46,10 +49,13 @@ impl Results {
     }
 
     fn issue(world: &World) -> Ear {
+        Self::issue_about(world, &world.evidence(&world.claims()))
+    }
+
+    fn issue_about(world: &World, evidence: &[u8]) -> Ear {
         let teep_key = Some(thumbprint(&world.teep_key, &provider()));
         let expected = Expectations { nonce: &NONCE, teep_key, now: NOW };
-        let evidence = world.evidence(&world.claims());
-        let assessment = assess(Some(SOFTWARE_TEE_FORMAT), &evidence, &expected, &world.policy, &provider());
+        let assessment = assess(Some(SOFTWARE_TEE_FORMAT), evidence, &expected, &world.policy, &provider());
         let verifier = VerifierId { developer: "Verity".into(), build: "1".into() };
         assessment.ear(verifier, NOW, 600).expect("genuine Evidence")
     }
@@ -87,6 +93,132 @@ fn a_result_gives_what_appraisal_here_would_give() {
     // Why, in words: who says so, and what he found.
     assert!(there.reasons[0].starts_with("affirmed by Verity"), "{:?}", there.reasons);
     assert_eq!(there.reasons[1..], here.reasons);
+}
+
+/// About a device with a TA that is released, one that is not, and one that nobody speaks of.
+fn about_tas() -> (Results, Appraisal) {
+    let mut results = Results::new();
+    results.world.policy.references = Some(with_ta([5; 32]).into());
+    let tas = [measured("ta", [5; 32]), measured("other", [6; 32])];
+    let evidence = results.world.measuring(&tas);
+    results.ear = Results::issue_about(&results.world, &evidence);
+    let here = results.world.appraise(&evidence).unwrap();
+    (results, here)
+}
+
+#[test]
+fn a_result_tells_release_policies_what_appraisal_here_would_tell() {
+    let (results, here) = about_tas();
+    let there = results.appraise_at(NOW, &results.sign()).unwrap();
+    // In the order of their names, as far as the order of Evidence is another.
+    let mut tas = here.tas.clone();
+    tas.reverse();
+    assert_eq!(there.tas, tas);
+    let statuses: Vec<Tier> = there.tas.iter().map(|ta| ta.result.status).collect();
+    assert_eq!(statuses, [Tier::Warning, Tier::Affirming]);
+    assert_eq!(there.components, here.components);
+    assert_eq!(there.claims.dbgstat, here.claims.dbgstat);
+    let shown = |appraisal: &Appraisal| Shown::of(appraisal, Some(SOFTWARE_TEE_FORMAT), NOW);
+    let (there, mut here) = (shown(&there), shown(&here));
+    here.reasons.insert(0, there.reasons[0].clone());
+    assert_eq!(there, here);
+}
+
+#[test]
+fn a_ta_that_a_result_tells_badly_is_never_stepped_over() {
+    type Change = fn(&mut Ear, &str);
+    fn details<'e>(ear: &'e mut Ear, name: &str) -> &'e mut Option<Details> {
+        &mut ear.submods.get_mut(name).unwrap().details
+    }
+    let changes: [(&str, Change); 9] = [
+        ("no details", |ear, name| *details(ear, name) = None),
+        ("nothing measured", |ear, name| details(ear, name).as_mut().unwrap().shown = None),
+        ("no measured component", |ear, name| details(ear, name).as_mut().unwrap().shown = Some(vec![0xa0])),
+        ("no TA", |ear, name| {
+            let ta = MeasuredComponent { flags: None, ..MeasuredComponent::from(&measured("ta", [5; 32])) };
+            details(ear, name).as_mut().unwrap().shown = Some(ta.to_cbor());
+        }),
+        ("another TA", |ear, name| {
+            let other = MeasuredComponent::from(&measured("other", [5; 32]));
+            details(ear, name).as_mut().unwrap().shown = Some(other.to_cbor());
+        }),
+        ("another name", |ear, name| {
+            let ta = ear.submods.remove(name).unwrap();
+            ear.submods.insert("ta:".into(), ta);
+        }),
+        ("no finding", |ear, name| details(ear, name).as_mut().unwrap().findings = Some(vec![0x80])),
+        ("an unknown finding", |ear, name| {
+            let finding = [&[0x81, 0x82, 0x61, b'x', 0x66], &b"golden"[..]].concat();
+            details(ear, name).as_mut().unwrap().findings = Some(finding);
+        }),
+        ("two findings", |ear, name| {
+            let finding = [&[0x82][..], &[0x61, b'x', 0x67], b"unknown"].concat();
+            let findings = [&[0x82][..], &finding, &finding].concat();
+            details(ear, name).as_mut().unwrap().findings = Some(findings);
+        }),
+    ];
+    for (what, change) in changes {
+        let (mut results, here) = about_tas();
+        let name = format!("ta:{}", here.tas[0].shown.measured.component);
+        change(&mut results.ear, &name);
+        assert_eq!(results.code(), Some(codes::RESULT_MALFORMED), "{what}");
+    }
+    let (mut results, _) = about_tas();
+    details(&mut results.ear, TEE).as_mut().unwrap().findings = Some(vec![0x81, 0x80]);
+    assert_eq!(results.code(), Some(codes::RESULT_MALFORMED), "a bad finding about the TEE");
+    // l4: what a TA proves of itself makes no device of it.
+    let (mut results, _) = about_tas();
+    let ta = results.ear.submods[TEE].clone();
+    results.ear.submods.insert(super::TA.into(), ta);
+    assert_eq!(results.code(), Some(codes::RESULT_BINDING), "a TA's own");
+    // Submodules of others are theirs.
+    let (mut results, _) = about_tas();
+    results.ear.submods.insert("tango".into(), EarAppraisal::new(Tier::None));
+    results.ear.status = None;
+    assert_eq!(results.appraise_at(NOW, &results.sign()).unwrap().tas.len(), 2);
+}
+
+/// A tenant's own reference values take away and never give.
+#[test]
+fn of_two_that_speak_of_a_ta_the_worse_counts() {
+    let (results, here) = about_tas();
+    let there = || results.appraise_at(NOW, &results.sign()).unwrap();
+    for (references, statuses) in [
+        (with_ta([5; 32]), [Tier::Warning, Tier::Affirming]),
+        (with_ta([9; 32]), [Tier::Warning, Tier::Contraindicated]),
+        (crate::reference::tests::released(), [Tier::Warning, Tier::Warning]),
+    ] {
+        let compared = there().compared(&references, NOW).unwrap();
+        let tas = &compared.tas;
+        assert_eq!([tas[0].result.status, tas[1].result.status], statuses);
+        for ta in tas {
+            assert_eq!(ta.result.vector.worst(), Some(ta.result.status), "{ta:?}");
+            assert_eq!(ta.refusal().is_none(), ta.result.status == Tier::Affirming);
+        }
+        assert_eq!(compared.components.len(), here.components.len(), "one finding for each component");
+    }
+}
+
+/// Whatever Evidence can hold, a result can tell of it.
+#[test]
+fn evidence_full_of_tas_has_a_result() {
+    let mut results = Results::new();
+    results.world.policy.references = Some(with_ta([5; 32]).into());
+    for name in ["", "a component whose name is long, so that fewer fit"] {
+        let tas = |count: usize| -> Vec<_> {
+            (0..count).map(|number| measured(&format!("{name}{number}"), [6; 32])).collect()
+        };
+        let fits = |count: usize| results.world.appraise(&results.world.measuring(&tas(count))).is_ok();
+        let (mut most, mut too_many) = (50, 1000);
+        assert!(fits(most) && !fits(too_many));
+        while too_many - most > 1 {
+            let between = usize::midpoint(most, too_many);
+            *if fits(between) { &mut most } else { &mut too_many } = between;
+        }
+        results.ear = Results::issue_about(&results.world, &results.world.measuring(&tas(most)));
+        let there = results.appraise_at(NOW, &results.sign()).unwrap();
+        assert_eq!(there.tas.len(), most, "{}", results.sign().len());
+    }
 }
 
 #[test]
@@ -200,7 +332,7 @@ fn only_what_is_affirmed_is_accepted() {
 #[test]
 fn a_contraindicated_device_gets_a_result_that_says_so() {
     let mut results = Results::new();
-    results.world.policy.references = Some(crate::reference::tests::other_released());
+    results.world.policy.references = Some(crate::reference::tests::other_released().into());
     results.ear = Results::issue(&results.world);
     assert_eq!(results.ear.status, Some(Tier::Contraindicated));
     let tee = &results.ear.submods[TEE];

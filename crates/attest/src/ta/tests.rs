@@ -17,6 +17,7 @@ use tamarack_eat::{
 use tamarack_model::{Code, ComponentId, codes};
 
 use crate::reference::tests::{other_released, released, released_with_ta};
+use crate::release::{MOST_ENTRIES, Shown};
 use crate::tests::{NONCE, NOW, World, make};
 use crate::{
     Assessment, Expectations, Grade, References, Refusal, appraise, assess, hints_unverified, result,
@@ -28,7 +29,7 @@ fn component(name: &str) -> ComponentId {
     ComponentId::new(vec![b"bank.example".to_vec(), vec![3; 16], name.as_bytes().to_vec()]).unwrap()
 }
 
-fn measured(name: &str, digest: [u8; 32]) -> MeasuredTa {
+pub(crate) fn measured(name: &str, digest: [u8; 32]) -> MeasuredTa {
     MeasuredTa {
         component: component(name),
         manifest: component("suit"),
@@ -54,20 +55,21 @@ fn scope() -> Environment {
     Environment { class, ..Environment::default() }
 }
 
-fn with_ta(digest: [u8; 32]) -> References {
+/// The platform's release, and the TA "ta" with this digest.
+pub(crate) fn with_ta(digest: [u8; 32]) -> References {
     let name = component("ta").to_string();
     released_with_ta(scope(), environment("bank.example"), &name, digest).unwrap()
 }
 
 fn world(references: impl Into<Option<References>>) -> World {
     let mut world = World::new(Grade::Software);
-    world.policy.references = references.into();
+    world.policy.references = references.into().map(Into::into);
     world
 }
 
 impl World {
     /// Platform Evidence with these TAs among the measurements.
-    fn measuring(&self, tas: &[MeasuredTa]) -> Vec<u8> {
+    pub(crate) fn measuring(&self, tas: &[MeasuredTa]) -> Vec<u8> {
         let measurements = tas.iter().map(|ta| Measurement::Component(MeasuredComponent::from(ta))).collect();
         self.evidence(&Claims { measurements, ..self.claims() })
     }
@@ -139,11 +141,26 @@ fn each_measured_ta_is_appraised_apart() {
 }
 
 #[test]
+fn what_a_policy_is_not_shown_is_no_worse_than_what_it_is() {
+    let world = world(with_ta([9; 32]));
+    let mut tas: Vec<MeasuredTa> =
+        (0..MOST_ENTRIES).map(|number| measured(&format!("{number}"), [6; 32])).collect();
+    // The last one is none of those that were released.
+    tas.push(measured("ta", [5; 32]));
+    let appraisal = world.platform(&world.measuring(&tas)).outcome.unwrap();
+    let shown = Shown::of(&appraisal, Some(SOFTWARE_TEE_FORMAT), NOW);
+    let statuses: Vec<Tier> = shown.submodules.iter().map(|submodule| submodule.status).collect();
+    assert_eq!((statuses.len(), shown.cut), (MOST_ENTRIES, true));
+    assert_eq!(statuses[..2], [Tier::Contraindicated, Tier::Warning]);
+    assert_eq!(shown.submodules[0].name, component("ta").to_string());
+}
+
+#[test]
 fn a_tee_that_is_not_affirmed_affirms_no_ta() {
     let name = component("ta").to_string();
     let mut world = world(with_ta([5; 32]));
     let references = released_with_ta(scope(), environment("bank.example"), &name, [5; 32]).unwrap();
-    world.policy.references = Some(references);
+    world.policy.references = Some(references.into());
     let mut claims = world.claims();
     claims.manifests = vec![tamarack_eat::Manifest::sha256("urn:x-tamarack:agent", [1; 32])];
     claims.measurements = vec![Measurement::Component(MeasuredComponent::from(&measured("ta", [5; 32])))];

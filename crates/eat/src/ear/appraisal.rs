@@ -5,7 +5,7 @@ use tamarack_cbor::{Decode, Decoder, Encode, Encoder, Error, ErrorKind, Kind};
 
 use super::{Tier, TrustVector};
 use crate::claims::{decode_nonces, encode_nonces};
-use crate::{Claims, Confirmation, PlatformClaims, Profile, label};
+use crate::{Claims, Confirmation, DebugStatus, PlatformClaims, Profile, label};
 
 const STATUS: i64 = 1000;
 const VECTOR: i64 = 1001;
@@ -59,6 +59,8 @@ pub struct EarAppraisal {
 /// | 4 | `platform` | [`PlatformClaims`] |
 /// | 5 | `code` | unsigned below 10000 |
 /// | 6 | `shown` | any one item |
+/// | 7 | `findings` | any one item |
+/// | 8 | `debug` | unsigned: dbgstat of the Evidence |
 ///
 /// All are optional; other labels are stepped over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,8 +75,13 @@ pub struct Details {
     pub platform: Option<PlatformClaims>,
     /// Why it is refused, as a stable code.
     pub code: Option<u16>,
-    /// Whose measurements it shows, and which, as one encoded item: a triple of CoRIM.
+    /// What it shows, as one encoded item: of a TEE whose measurements and which, a triple of CoRIM; of a TA the
+    /// measured component.
     pub shown: Option<Vec<u8>>,
+    /// How that stands to the reference values, as one encoded item.
+    pub findings: Option<Vec<u8>>,
+    /// Debug status, for which the TEEP extension has no place.
+    pub debug: Option<DebugStatus>,
 }
 
 impl EarAppraisal {
@@ -164,6 +171,8 @@ impl<'b> Decode<'b> for Details {
                     details.code = Some(code.ok_or(wrong)?);
                 }
                 6 => details.shown = Some(d.raw()?.to_vec()),
+                7 => details.findings = Some(d.raw()?.to_vec()),
+                8 => details.debug = Some(DebugStatus::decode(d)?),
                 _ => drop(d.raw()?),
             }
         }
@@ -179,7 +188,9 @@ impl Encode for Details {
                 .optional(3, some(&self.reasons), encode_texts)
                 .optional(4, self.platform.as_ref(), |e, platform| e.item(platform))
                 .optional(5, self.code, |e, code| e.uint(code.into()))
-                .optional(6, self.shown.as_deref(), |e, shown| e.raw(shown));
+                .optional(6, self.shown.as_deref(), |e, shown| e.raw(shown))
+                .optional(7, self.findings.as_deref(), |e, findings| e.raw(findings))
+                .optional(8, self.debug, |e, debug| e.uint(debug.number()));
         });
     }
 }

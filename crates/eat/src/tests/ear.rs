@@ -49,6 +49,8 @@ fn full() -> Ear {
             platform: evidence.platform.clone(),
             code: Some(3111),
             shown: Some(alloc::vec![0x82, 1, 2]),
+            findings: Some(alloc::vec![0x81, 3]),
+            debug: evidence.dbgstat,
         }),
         ..EarAppraisal::new(Tier::Contraindicated)
     };
@@ -219,6 +221,7 @@ fn ears_are_read_strictly() {
             "details with a short device id",
             with(266, |e| submodule(e, -77_062, |e| e.raw(&[0xa1, 1, 0x41, 0]))),
         ),
+        ("details with a debug status of 5", with(266, |e| submodule(e, -77_062, |e| one_claim(e, 8, 5)))),
         ("details with a large code", with(266, |e| submodule(e, -77_062, |e| one_claim(e, 5, 10_000)))),
     ];
     for (what, bytes) in refused {

@@ -47,6 +47,17 @@ fn wrong_keys_are_named_with_their_line() {
 }
 
 #[test]
+fn who_appraises_evidence_over_otrp_is_said_and_not_guessed() {
+    let otrp = "[otrp]\nkey = \"o.key\"\nchain = \"o.pem\"\nocsp_url = \"http://o.example\"\n";
+    let verifier = "[verifier]\nurl = \"https://v.example\"\n";
+    check(&format!("{BASE}{SIGNER}{otrp}{verifier}"), &["tam.toml:12:", "teep_only", "OTrP"]);
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("tam.toml");
+    fs::write(&file, format!("{BASE}{SIGNER}{otrp}{verifier}teep_only = true\n")).unwrap();
+    Config::read(&file).unwrap();
+}
+
+#[test]
 fn plain_http_is_for_loopback() {
     let open = BASE.replace("127.0.0.1:0", "0.0.0.0:0");
     check(&format!("{open}{SIGNER}"), &["listen", "[tls]", "allow_plain_http"]);

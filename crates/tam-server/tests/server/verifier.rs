@@ -5,19 +5,20 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tamarack_attest::Policy;
 use tamarack_cbor::Limits;
+use tamarack_corim::{Comid, Corim, Digest, Id, MeasuredElement, MeasurementValues, Signer, Triple};
 use tamarack_cose::{SignOptions, thumbprint};
 use tamarack_crypto::{KeyType, Sign};
 use tamarack_eat::{
-    Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, OemId, PlatformClaims, SOFTWARE_TEE_FORMAT,
-    SOFTWARE_TEE_PROFILE,
+    Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, MeasuredComponent, MeasuredTa, Measurement,
+    OemId, PlatformClaims, SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE,
 };
 use tamarack_model::{Sha256Digest, TcEntry, codes};
 use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem, public_key_to_pem};
 use tamarack_tam_server::{Config, GradeName, Profile};
-use tamarack_teep::{Message, QueryResponse, SignedMessage, UPDATE_BINDING_EXTENSION};
+use tamarack_teep::{Message, QueryResponse, RequestedTc, SignedMessage, UPDATE_BINDING_EXTENSION};
 use tamarack_x509::Role;
 use tempfile::TempDir;
 
@@ -48,6 +49,11 @@ impl Device {
 
     /// The answer to a QueryRequest.
     fn answer(&self, request: &[u8], agent: [u8; 32]) -> Vec<u8> {
+        self.answer_with(request, agent, None)
+    }
+
+    /// The same of one that holds [`PURSE`] with this digest and asks for the wallet.
+    fn answer_with(&self, request: &[u8], agent: [u8; 32], purse: Option<[u8; 32]>) -> Vec<u8> {
         let request = SignedMessage::parse(request, &Limits::default()).unwrap();
         let Message::QueryRequest(request) = request.unverified().unwrap() else { panic!("no QueryRequest") };
         let claims = Claims {
@@ -71,8 +77,14 @@ impl Device {
                 trust_store_sequence: 1,
                 decryption_key: None,
             }),
+            measurements: purse
+                .map(|digest| Measurement::Component(self.purse(digest)))
+                .into_iter()
+                .collect(),
             ..Claims::default()
         };
+        let wallet =
+            RequestedTc { component_id: id("acme/wallet/ta"), sequence_number: None, have_binary: None };
         let response = QueryResponse {
             attestation_payload_format: Some(SOFTWARE_TEE_FORMAT.into()),
             attestation_payload: Some(tamarack_eat::sign(&claims, &*self.attestation, &self.chain).unwrap()),
@@ -81,6 +93,7 @@ impl Device {
                 digest: Some(Sha256Digest(agent)),
                 size: Some(1),
             }],
+            requested_tc_list: vec![wallet],
             ext_list: vec![UPDATE_BINDING_EXTENSION],
             agent_nonce: Some([7; 16]),
             ..QueryResponse::default()
@@ -89,6 +102,32 @@ impl Device {
         let options = SignOptions { kid: Some(&kid.0), ..SignOptions::default() };
         tamarack_teep::sign(&Message::QueryResponse(response), &*self.teep, &options).unwrap()
     }
+
+    fn purse(&self, digest: [u8; 32]) -> MeasuredComponent {
+        (&MeasuredTa {
+            component: id(PURSE),
+            manifest: id("acme/purse/suit"),
+            provider: "acme".into(),
+            sequence: 1,
+            digest,
+            loaded: true,
+        })
+            .into()
+    }
+}
+
+const PURSE: &str = "acme/purse/ta";
+
+/// What the signer of [`PURSE`] released.
+fn release_purse(key: &dyn Sign, digest: [u8; 32]) -> Vec<u8> {
+    let mut tag = Comid::new(Id::Text("purse".into()), 1);
+    let values = MeasurementValues { digests: vec![Digest::sha256(digest)], ..MeasurementValues::default() };
+    let element = Some(MeasuredElement::Text(PURSE.into()));
+    let measurement = tamarack_corim::Measurement { element, values, authorized_by: Vec::new() };
+    let environment = tamarack_attest::ta_environment(&id(PURSE));
+    tag.reference_values = vec![Triple { environment, measurements: vec![measurement] }];
+    let corim = Corim::new(Id::Text("tas".into()), tag);
+    tamarack_corim::sign(&corim, &Signer::new("Signer"), key, None).unwrap()
 }
 
 const SCOPE: &str = "[[verifier_key.scope]]\nmodel = \"software-tee\"\n";
@@ -168,6 +207,84 @@ fn devices_are_believed_on_the_word_of_a_verifier() {
     let late = device.answer(&post(&world, b"").body, [4; 32]);
     assert_eq!(refusal(&post(&world, &late)), codes::VERIFIER_UNAVAILABLE.to_string());
     assert_eq!(devices(&world).len(), 1);
+}
+
+/// What a device was given, and the code of what it was not.
+fn outcome(reply: &Reply) -> (usize, Option<String>) {
+    let message = SignedMessage::parse(&reply.body, &Limits::default()).unwrap();
+    let Message::Update(update) = message.unverified().unwrap() else { panic!("no Update") };
+    (update.manifest_list.len(), update.err_msg.map(|text| text[..8].into()))
+}
+
+/// A policy on what a TA comes to, and on all else that appraisal finds, decides the same whoever appraises.
+#[test]
+fn a_release_policy_sees_the_same_through_a_verifier() {
+    let policy = format!(
+        "appraisal.submods['{PURSE}'].status == 'affirming' && appraisal.submods['{PURSE}'].vector.executables == 3 \
+         && appraisal.components.exists_one(c, c.name == 'urn:x-tamarack:agent' && c.finding == 'released' && c.svn == 1) \
+         && appraisal.status == 'affirming' && appraisal.proof == 'evidence' && claims.debug == 'disabled-since-boot' \
+         && claims.class == 'software-tee' && claims.hwversion == '1'"
+    );
+    let folder = TempDir::new().unwrap();
+    let authority =
+        Authority::create(Role::Tee, "Maker", KeyType::P256, Validity::days(now() - 86_400, 365)).unwrap();
+    let ca = folder.path().join("tee.pem");
+    fs::write(&ca, authority.cert_pem()).unwrap();
+    let (maker, signer) = (key(), key());
+    for (name, key) in [("maker.pub", &maker), ("signer.pub", &signer)] {
+        fs::write(folder.path().join(name), public_key_to_pem(&key.public_key()).unwrap()).unwrap();
+    }
+    let at = folder.path().display();
+    let providers = format!(
+        "[[reference_provider]]\nname = \"Maker\"\nrole = \"maker\"\nkeys = [\"{at}/maker.pub\"]\n\
+         [[reference_provider.scope]]\nmodel = \"software-tee\"\n\
+         [[reference_provider.scope]]\nclass_id = \"02020202020202020202020202020202\"\n\
+         [[reference_provider]]\nname = \"Signer\"\nrole = \"ta-signer\"\nkeys = [\"{at}/signer.pub\"]\n\
+         [[reference_provider.scope]]\nvendor = \"acme\"\nmodel = \"trusted-application\"\n"
+    );
+    let references = [crate::references::release(&*maker, [4; 32]), release_purse(&*signer, [5; 32])];
+
+    let made = tamarack_verifier::init(&tamarack_verifier::InitOptions {
+        folder: folder.path().join("verifier"),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        profile: Profile::Development,
+        tee_cas: vec![(ca.clone(), GradeName::Software)],
+        minimum: None,
+    })
+    .unwrap();
+    fs::write(&made.config, format!("{}\n{providers}", fs::read_to_string(&made.config).unwrap())).unwrap();
+    for (index, signed) in references.iter().enumerate() {
+        fs::write(folder.path().join(format!("verifier/references/{index}.corim")), signed).unwrap();
+    }
+    let verifier = tamarack_verifier::start(&tamarack_verifier::Config::read(&made.config).unwrap()).unwrap();
+    let asked =
+        format!("[verifier]\nurl = \"http://{}\"\n{}", verifier.address(), verifier_key(&made.public_key));
+    let remote = tam(TempDir::new().unwrap(), &asked);
+    let appraises = format!("[[tee_ca]]\nfile = \"{}\"\ncap = \"software\"\n{providers}", ca.display());
+    let own = tam(TempDir::new().unwrap(), &appraises);
+    for signed in &references {
+        let added = own.api(&own.operator, "POST", "/references", signed);
+        assert_eq!(added.status, 201, "{added:?}");
+    }
+    for world in [&own, &remote] {
+        let developer = crate::support::signer();
+        world.provider("acme", "acme", &*developer);
+        let envelope = crate::support::envelope("acme", 1, &*developer);
+        assert_eq!(world.api(&world.operator, "POST", "/components?provider=acme", &envelope).status, 201);
+        let put = json!({ "policy": policy });
+        assert_eq!(world.api_json(&world.operator, "PUT", "/release-policy", &put).status, 200);
+    }
+    for (what, purse, expected) in [
+        ("released", Some([5; 32]), (1, None)),
+        ("changed", Some([6; 32]), (0, Some(codes::RELEASE_DENIED.to_string()))),
+        ("not there", None, (0, Some(codes::RELEASE_POLICY_FAILED.to_string()))),
+    ] {
+        for (who, world) in [("own", &own), ("remote", &remote)] {
+            let device = Device::new(&authority);
+            let answer = device.answer_with(&post(world, b"").body, [4; 32], purse);
+            assert_eq!(outcome(&post(world, &answer)), expected, "{what}, {who} verifier");
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,9 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec;
 
-use tamarack_attest::{Grade as TeeGrade, ProviderRole, ReferenceProvider, References};
+use tamarack_attest::{
+    Grade as TeeGrade, ProviderRole, ReferenceProvider, References, ResultPolicy, Verifier,
+};
 use tamarack_corim::{
     Class, ClassId, Comid, Corim, Digest, Environment, Id, MeasuredElement, Measurement, MeasurementValues,
     Signer, Triple, Validity,
@@ -218,6 +220,16 @@ fn k7_a_tenants_provider_speaks_for_that_tenant_within_its_scope_and_raises_no_g
     assert_eq!(cap(&world), TeeGrade::Software);
 }
 
+/// Believes one verifier.
+fn believing(key: &dyn Sign) -> ResultPolicy {
+    ResultPolicy::new(vec![Verifier {
+        name: "Verity".into(),
+        keys: vec![VerificationKey::new(key.public_key(), Purpose::AttestationResult, &crypto())],
+        scope: None,
+        cap: TeeGrade::Software,
+    }])
+}
+
 #[test]
 fn k5_a_tenants_provider_takes_nobodys_name_or_key() {
     let mut world = World::new();
@@ -226,6 +238,9 @@ fn k5_a_tenants_provider_takes_nobodys_name_or_key() {
     world.apply([StoreOp::PutReferenceProvider(tenants("First", &*own))]);
     let fresh = key(KeyType::Ed25519);
     let signer = &*world.signer;
+    let verifiers = key(KeyType::P256);
+    world.tam.config.results = Some(believing(&*verifiers));
+    let tee_ca = *world.tam.config.evidence.tee_cas[0].anchor.key().unwrap();
     let tams = &*world.tam.config.signers[0].key;
     let good = tenants("New", &*fresh);
     let nothing = ReferenceScope { class_id: None, vendor: None, model: None };
@@ -239,6 +254,8 @@ fn k5_a_tenants_provider_takes_nobodys_name_or_key() {
         (tenants("New", &*own), "keys: another provider has one of them"),
         (tenants("New", signer), "signs something else too"),
         (tenants("New", tams), "signs something else too"),
+        (tenants("New", &*verifiers), "signs something else too"),
+        (TenantReferenceProvider { keys: vec![tee_ca], ..good.clone() }, "signs something else too"),
     ] {
         let refusal = world.tam.check_reference_provider(&world.store, &row).unwrap_err();
         assert_eq!(refusal.code, codes::REFERENCE_PROVIDER);
@@ -247,6 +264,14 @@ fn k5_a_tenants_provider_takes_nobodys_name_or_key() {
     world.tam.check_reference_provider(&world.store, &good).unwrap();
     // It may change its own.
     world.tam.check_reference_provider(&world.store, &tenants("First", &*own)).unwrap();
+    // A verifier that comes later with that key: one of the two must go, and it is not the operator's.
+    let names = |world: &World| -> Vec<String> {
+        let providers = world.tam.reference_providers(&world.store, &TenantId::default()).unwrap();
+        providers.into_iter().map(|provider| provider.name).collect()
+    };
+    assert_eq!(names(&world), ["Acme", "First"]);
+    world.tam.config.results = Some(believing(&*own));
+    assert_eq!(names(&world), ["Acme"]);
     // The operator's provider of that name or key, which comes later, is the one that counts.
     world.tam.config.reference_providers[0].name = "First".into();
     let providers = world.tam.reference_providers(&world.store, &TenantId::default()).unwrap();

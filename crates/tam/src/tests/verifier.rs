@@ -70,7 +70,7 @@ impl Remote {
     /// What it says about Evidence, by the TEE CAs of `world` and its own reference values.
     fn ear(&self, world: &World, request: &AppraisalRequest, now: u64) -> Result<Vec<u8>, Refusal> {
         let policy = tamarack_attest::Policy {
-            references: Some(self.references.clone()),
+            references: Some(self.references.clone().into()),
             ..world.tam.config.evidence.clone()
         };
         let expected = Expectations { nonce: &request.nonce, teep_key: None, now };

@@ -229,7 +229,7 @@ fn refusal(token: &[u8], endorsed: &PublicKey) -> tamarack_attest::Refusal {
     let evidence = wrap(&challenge, &teep_key, token);
     let teep_key = Some(thumbprint(&teep_key, &provider));
     let expected = Expectations { nonce: &challenge, teep_key, now: NOW };
-    let references = Some(Keys::endorsed(endorsed));
+    let references = Some(Keys::endorsed(endorsed).into());
     let policy = Policy { references, ..Policy::new(Vec::new(), Grade::Hardware) };
     appraise(Some(psa_token::FORMAT), &evidence, &expected, &policy, &provider).expect_err("not bound")
 }

@@ -86,6 +86,9 @@ fn what_is_not_genuine_fresh_and_bound_gets_a_reason_and_no_result() {
         let reply = world.appraise(format, nonce, evidence);
         assert_eq!(reply.problem(), (status, code.to_string()), "{what}");
     }
+    let twice = "/appraise?nonce=0707070707070707&nonce=0707070707070707";
+    let reply = world.request("POST", twice, &[("content-type", tee)], &good);
+    assert_eq!(reply.problem(), (400, codes::API_INVALID.to_string()), "two nonces");
     assert_eq!(world.request("GET", "/nothing", &[], &[]).problem().0, 404);
     assert_eq!(world.request("POST", "/appraise", &[], &good).problem().0, 415);
 }

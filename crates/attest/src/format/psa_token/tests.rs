@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tamarack_cbor::{Decode, Encoder, Limits};
 use tamarack_corim::{
     AttestKeys, Class, ClassId, Comid, Corim, CryptoKey, Digest, Environment, Id, Instance, MeasuredElement,
-    Measurement, MeasurementValues, Signer, Triple,
+    Measurement, MeasurementValues, Signer, Triple, Validity,
 };
 use tamarack_cose::{Purpose, Sign1, SignOptions, VerificationKey, thumbprint};
 use tamarack_crypto::{PublicKey, Sign};
@@ -81,6 +81,10 @@ impl Device {
     }
 
     fn under(cap: Grade, endorsed: Option<[u8; 33]>) -> Self {
+        Self::endorsed(cap, endorsed, None)
+    }
+
+    fn endorsed(cap: Grade, endorsed: Option<[u8; 33]>, validity: Option<Validity>) -> Self {
         let (root, maker) = (make(&provider()), make(&provider()));
         let mut references = References::new(vec![ReferenceProvider {
             name: "Acme".into(),
@@ -107,10 +111,11 @@ impl Device {
         let measurement = Measurement { element, values, authorized_by: Vec::new() };
         tag.reference_values =
             vec![Triple { environment: environment(None), measurements: vec![measurement] }];
-        let corim = Corim::new(Id::Text("acme".into()), tag);
+        let corim = Corim { validity, ..Corim::new(Id::Text("acme".into()), tag) };
         let signed = tamarack_corim::sign(&corim, &Signer::new("Acme"), &*maker, None).unwrap();
         references.add(&signed, NOW, &provider()).unwrap();
-        let policy = Policy { references: Some(references), ..Policy::new(Vec::new(), Grade::Hardware) };
+        let policy =
+            Policy { references: Some(references.into()), ..Policy::new(Vec::new(), Grade::Hardware) };
         let teep_key = make(&provider()).public_key();
         Self { root, teep_key, policy }
     }
@@ -217,8 +222,28 @@ fn only_keys_that_a_maker_endorses_for_this_device_count() {
     let mut deactivated = device.policy.clone();
     let references = deactivated.references.as_mut().unwrap();
     let id = references.entries()[0].id;
-    references.deactivate(&id);
+    alloc::sync::Arc::make_mut(references).deactivate(&id);
     assert_eq!(code(deactivated, &token), Err(codes::EVIDENCE_UNTRUSTED));
+}
+
+#[test]
+fn an_endorsement_outside_its_validity_vouches_for_no_key() {
+    let validity = Some(Validity { not_before: Some(NOW), not_after: NOW + 10 });
+    let device = Device::endorsed(Grade::Hardware, Some(instance()), validity);
+    let evidence = device.evidence(&device.token());
+    let appraised = |now| {
+        let teep_key = Some(thumbprint(&device.teep_key, &provider()));
+        let expected = Expectations { nonce: &NONCE, teep_key, now };
+        appraise(Some(FORMAT), &evidence, &expected, &device.policy, &provider())
+    };
+    for now in [NOW, NOW + 10] {
+        assert_eq!(appraised(now).unwrap().grade, Grade::Hardware);
+    }
+    for now in [0, NOW - 1, NOW + 11, u64::MAX] {
+        let refusal = appraised(now).unwrap_err();
+        assert_eq!(refusal.code, codes::EVIDENCE_UNTRUSTED, "{now}");
+        assert!(refusal.reason.contains("no maker endorses a key"), "{refusal}");
+    }
 }
 
 #[test]

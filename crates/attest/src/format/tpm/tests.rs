@@ -267,7 +267,7 @@ fn with_references(world: &mut World, values: &[(u8, [u8; 32])]) {
     let corim = Corim::new(Id::Text("maker".into()), tag);
     let signed = tamarack_corim::sign(&corim, &Signer::new("maker"), &*maker, None).unwrap();
     references.add(&signed, NOW, &provider()).unwrap();
-    world.policy.references = Some(references);
+    world.policy.references = Some(references.into());
 }
 
 #[test]

@@ -3,7 +3,7 @@ use super::*;
 /// A device of [`World`] whose Evidence shows an Agent and a launcher.
 fn device(references: Option<References>) -> (World, Claims) {
     let mut world = World::new(Grade::Software);
-    world.policy = Policy { references, ..world.policy };
+    world.policy = Policy { references: references.map(Into::into), ..world.policy };
     let mut claims = world.claims();
     claims.manifests = vec![Manifest::sha256(AGENT, [4; 32]), Manifest::sha256(LAUNCHER, [5; 32])];
     (world, claims)

@@ -183,7 +183,7 @@ impl Offline {
         }
         let mut policy = Policy::new(tee_cas, grade(&self.minimum)?);
         if !self.references.is_empty() {
-            policy.references = Some(self.references()?);
+            policy.references = Some(self.references()?.into());
         }
         Ok(Some(policy))
     }
