@@ -14,7 +14,9 @@ use tamarack_teep::{CipherSuite, DataItems, Message, QueryRequest, SignedMessage
 use tamarack_testkit::memory_platform::{MemoryPlatform, ed25519};
 use tamarack_testkit::otrp_pki::OtrpPki;
 
-use crate::world::{self, NOW, envelope, policy, publish, teep_anchor, wallet_module};
+use crate::world::publish::{envelope, publish};
+use crate::world::setup::{self, policy, teep_anchor};
+use crate::world::{NOW, wallet_module};
 
 const TAMS: usize = 3;
 const PROVIDERS: usize = 100;
@@ -76,7 +78,7 @@ impl Crowd {
         let signers = developers.iter().enumerate().map(|(n, key)| SignerAnchor {
             provider: domain(n),
             prefixes: vec![vec![domain(n).into_bytes()]],
-            ..world::signer_anchor(key.public_key())
+            ..setup::signer_anchor(key.public_key())
         });
         let seed = Seed {
             tams: anchors,
@@ -85,7 +87,7 @@ impl Crowd {
             device_authority: None,
             device_owner: None,
         };
-        let agent = world::device(&pki, tamarack_crypto_rustcrypto::provider(), 1, &seed);
+        let agent = setup::device(&pki, tamarack_crypto_rustcrypto::provider(), 1, &seed);
         Self { agent, offices, developers, crypto, updates: 0 }
     }
 

@@ -218,7 +218,7 @@ fn policy(args: &Args, provider: &Provider) -> Outcome<Policy> {
             let added = references.add(&fail::read(&pair[1])?, keys::now(), provider);
             added.map_err(|e| Fail::input(e.code, format_args!("{}: {}", pair[1].display(), e.reason)))?;
         }
-        policy.references = Some(references);
+        policy.references = Some(references.into());
     }
     Ok(policy)
 }

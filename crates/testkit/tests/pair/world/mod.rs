@@ -3,8 +3,8 @@
 mod app;
 pub mod link;
 mod others;
-mod publish;
-mod setup;
+pub mod publish;
+pub mod setup;
 
 use tamarack_agent::{
     Agent, BUNDLE_SCHEME, Finished, Input, Output, Peripheral, Seed, SignerAnchor, TamAnchor,
@@ -22,9 +22,8 @@ use tamarack_testkit::otrp_pki::OtrpPki;
 
 pub use link::Delivery;
 use link::{Link, honest};
-pub use publish::{envelope, publish};
-pub use setup::{authority, developer, device, device_owner, policy, signer_anchor, teep_anchor};
-use setup::{maker, otrp_config, principal, tam_keys};
+pub use setup::{authority, developer, device_owner, policy};
+use setup::{device, maker, otrp_config, principal, signer_anchor, tam_keys, teep_anchor};
 
 pub const NOW: UnixTime = 1_800_000_000;
 pub const TAM_URI: &str = "https://tam.example/tam";
