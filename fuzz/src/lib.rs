@@ -9,10 +9,7 @@ use std::io::{self, Read, Write};
 use tamarack_cbor::{Encode, Limits};
 use tamarack_cose::{MacKey, Purpose, SignOptions, VerificationKey, thumbprint};
 use tamarack_crypto::{KeyAgree, Provider, Secret, Sign};
-use tamarack_eat::{
-    Claims, Confirmation, DebugStatus, HardwareVersion, LAYERS, Manifest, OemId, PlatformClaims, Profile,
-    SOFTWARE_TEE_PROFILE,
-};
+use tamarack_eat::Claims;
 use tamarack_jose::{Jwk, jwe, jws};
 use tamarack_model::{ComponentId, UnixTime};
 use tamarack_otrp::ta_package::{self, Protection, TaPackage};
@@ -175,29 +172,7 @@ pub const NONCE: [u8; 32] = [7; 32];
 
 /// The claims of a good device.
 pub fn evidence_claims() -> Claims {
-    Claims {
-        eat_nonce: vec![NONCE.to_vec()],
-        ueid: Some([&[1], &[9; 16][..]].concat()),
-        oemid: Some(OemId::Random([2; 16])),
-        hwmodel: Some(b"software-tee".to_vec()),
-        hwversion: Some(HardwareVersion { version: "1".into(), scheme: None }),
-        eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
-        dbgstat: Some(DebugStatus::DisabledSinceBoot),
-        cnf: Some(Confirmation::Key(key("teep").public_key())),
-        manifests: vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
-        platform: Some(PlatformClaims {
-            class: PlatformClaims::SOFTWARE_TEE.into(),
-            layers: LAYERS.iter().fold(0, |layers, (bit, _)| layers | bit),
-            root_secret: "file".into(),
-            counter_quality: "file".into(),
-            time_quality: "untrusted".into(),
-            state_epoch: 5,
-            state_root: [6; 32],
-            trust_store_sequence: 1,
-            decryption_key: None,
-        }),
-        ..Claims::default()
-    }
+    tamarack_testkit::evidence::claims(&NONCE, key("teep").public_key(), [4; 32])
 }
 
 /// A QueryRequest that asks for everything.

@@ -6,10 +6,7 @@ use proptest::prelude::*;
 use tamarack_cose::{Sign1, SignOptions, thumbprint};
 use tamarack_crypto::{KeyType, Provider, PublicKey, Sign};
 use tamarack_crypto_rustcrypto::provider;
-use tamarack_eat::{
-    Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, OemId, PlatformClaims, Profile,
-    SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE, layer, sign,
-};
+use tamarack_eat::{Claims, Confirmation, DebugStatus, Profile, SOFTWARE_TEE_FORMAT, layer, sign};
 use tamarack_model::{Code, codes};
 use tamarack_pki::{Authority, Reason, Revocations, Subject, Validity, certificates_from_pem};
 use tamarack_x509::{Anchor, Role};
@@ -42,29 +39,7 @@ impl World {
     }
 
     pub(crate) fn claims(&self) -> Claims {
-        Claims {
-            eat_nonce: alloc::vec![NONCE.to_vec()],
-            ueid: Some(alloc::vec![1; 17]),
-            oemid: Some(OemId::Random([2; 16])),
-            hwmodel: Some(b"software-tee".to_vec()),
-            hwversion: Some(HardwareVersion { version: "1".into(), scheme: None }),
-            eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
-            dbgstat: Some(DebugStatus::DisabledSinceBoot),
-            cnf: Some(Confirmation::Key(self.teep_key)),
-            manifests: alloc::vec![Manifest::sha256("urn:x-tamarack:agent", [4; 32])],
-            platform: Some(PlatformClaims {
-                class: PlatformClaims::SOFTWARE_TEE.into(),
-                layers: Policy::SOFTWARE_LAYERS,
-                root_secret: "file".into(),
-                counter_quality: "file".into(),
-                time_quality: "untrusted".into(),
-                state_epoch: 5,
-                state_root: [6; 32],
-                trust_store_sequence: 1,
-                decryption_key: None,
-            }),
-            ..Claims::default()
-        }
+        tamarack_testkit::evidence::claims(&NONCE, self.teep_key, [4; 32])
     }
 
     pub(crate) fn evidence(&self, claims: &Claims) -> Vec<u8> {

@@ -3,6 +3,7 @@
 
 pub mod cddl;
 pub mod crypto_suite;
+pub mod evidence;
 pub mod memory_platform;
 pub mod otrp_pki;
 pub mod platform_suite;

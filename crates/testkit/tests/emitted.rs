@@ -2,10 +2,7 @@
 
 use tamarack_cbor::{Decode, Encode, Encoder, Limits, Value};
 use tamarack_crypto::{KeyType, PublicKey};
-use tamarack_eat::{
-    Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, OemId, PlatformClaims, Profile,
-    SOFTWARE_TEE_PROFILE,
-};
+use tamarack_eat::{Claims, Confirmation, HardwareVersion, Manifest};
 use tamarack_model::{ComponentId, Sha256Digest, TcEntry};
 use tamarack_teep::{
     CipherSuite, DataItems, ErrCode, ErrorMessage, Message, QueryRequest, QueryResponse, RequestedTc,
@@ -153,33 +150,16 @@ fn signed_messages_validate() {
 }
 
 fn evidence(cnf: Confirmation) -> Claims {
+    let claims = tamarack_testkit::evidence::claims(&[7; 32], PublicKey::Ed25519([3; 32]), [4; 32]);
+    let mut manifests = claims.manifests.clone();
+    manifests.push(Manifest::sha256("urn:x-tamarack:launcher", [5; 32]));
     Claims {
-        eat_nonce: vec![vec![7; 32]],
-        ueid: Some(vec![1; 17]),
-        oemid: Some(OemId::Random([2; 16])),
-        hwmodel: Some(b"software-tee".to_vec()),
         hwversion: Some(HardwareVersion { version: "1.0".into(), scheme: Some(1) }),
-        eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
-        dbgstat: Some(DebugStatus::DisabledSinceBoot),
         cnf: Some(cnf),
-        manifests: vec![
-            Manifest::sha256("urn:x-tamarack:agent", [4; 32]),
-            Manifest::sha256("urn:x-tamarack:launcher", [5; 32]),
-        ],
+        manifests,
         iat: Some(1_700_000_000),
         exp: Some(1_800_000_000),
-        platform: Some(PlatformClaims {
-            class: PlatformClaims::SOFTWARE_TEE.into(),
-            layers: 63,
-            root_secret: "file".into(),
-            counter_quality: "file".into(),
-            time_quality: "untrusted".into(),
-            state_epoch: 5,
-            state_root: [6; 32],
-            trust_store_sequence: 1,
-            decryption_key: None,
-        }),
-        ..Claims::default()
+        ..claims
     }
 }
 

@@ -6,19 +6,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tamarack_attest::Policy;
 use tamarack_cbor::Limits;
 use tamarack_corim::{Comid, Corim, Digest, Id, MeasuredElement, MeasurementValues, Signer, Triple};
 use tamarack_cose::{SignOptions, thumbprint};
 use tamarack_crypto::{KeyType, Sign};
-use tamarack_eat::{
-    Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, MeasuredComponent, MeasuredTa, Measurement,
-    OemId, PlatformClaims, SOFTWARE_TEE_FORMAT, SOFTWARE_TEE_PROFILE,
-};
+use tamarack_eat::{Claims, MeasuredComponent, MeasuredTa, Measurement, SOFTWARE_TEE_FORMAT};
 use tamarack_model::{Sha256Digest, TcEntry, codes};
 use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem, public_key_to_pem};
 use tamarack_tam_server::{Config, GradeName, Profile};
 use tamarack_teep::{Message, QueryResponse, RequestedTc, SignedMessage, UPDATE_BINDING_EXTENSION};
+use tamarack_testkit::evidence::claims;
 use tamarack_x509::Role;
 use tempfile::TempDir;
 
@@ -56,32 +53,13 @@ impl Device {
     fn answer_with(&self, request: &[u8], agent: [u8; 32], purse: Option<[u8; 32]>) -> Vec<u8> {
         let request = SignedMessage::parse(request, &Limits::default()).unwrap();
         let Message::QueryRequest(request) = request.unverified().unwrap() else { panic!("no QueryRequest") };
+        let challenge = request.challenge.unwrap();
         let claims = Claims {
-            eat_nonce: vec![request.challenge.unwrap()],
-            ueid: Some(vec![1; 17]),
-            oemid: Some(OemId::Random([2; 16])),
-            hwmodel: Some(b"software-tee".to_vec()),
-            hwversion: Some(HardwareVersion { version: "1".into(), scheme: None }),
-            eat_profile: Some(tamarack_eat::Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
-            dbgstat: Some(DebugStatus::DisabledSinceBoot),
-            cnf: Some(Confirmation::Key(self.teep.public_key())),
-            manifests: vec![Manifest::sha256("urn:x-tamarack:agent", agent)],
-            platform: Some(PlatformClaims {
-                class: PlatformClaims::SOFTWARE_TEE.into(),
-                layers: Policy::SOFTWARE_LAYERS,
-                root_secret: "file".into(),
-                counter_quality: "file".into(),
-                time_quality: "untrusted".into(),
-                state_epoch: 5,
-                state_root: [6; 32],
-                trust_store_sequence: 1,
-                decryption_key: None,
-            }),
             measurements: purse
                 .map(|digest| Measurement::Component(self.purse(digest)))
                 .into_iter()
                 .collect(),
-            ..Claims::default()
+            ..claims(&challenge, self.teep.public_key(), agent)
         };
         let wallet =
             RequestedTc { component_id: id("acme/wallet/ta"), sequence_number: None, have_binary: None };

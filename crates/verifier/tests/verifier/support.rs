@@ -2,18 +2,15 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use tamarack_attest::{Policy, ResultExpectations, ResultPolicy};
+use tamarack_attest::{ResultExpectations, ResultPolicy};
 use tamarack_corim::{
     Class, ClassId, Comid, Corim, Digest, Environment, Id, MeasuredElement, Measurement, MeasurementValues,
     Signer, Svn, Triple,
 };
 use tamarack_cose::{Purpose, VerificationKey, thumbprint};
 use tamarack_crypto::{KeyType, Provider, Sign};
+use tamarack_eat::Claims;
 use tamarack_eat::ear::Ear;
-use tamarack_eat::{
-    Claims, Confirmation, DebugStatus, HardwareVersion, Manifest, OemId, PlatformClaims, Profile,
-    SOFTWARE_TEE_PROFILE,
-};
 use tamarack_pki::{Authority, Subject, Validity, certificates_from_pem};
 use tamarack_verifier::{Config, GradeName, InitOptions, Initialised, Running};
 use tamarack_x509::Role;
@@ -56,29 +53,7 @@ impl Device {
     }
 
     pub fn claims(&self, nonce: &[u8], agent: [u8; 32]) -> Claims {
-        Claims {
-            eat_nonce: vec![nonce.to_vec()],
-            ueid: Some(vec![1; 17]),
-            oemid: Some(OemId::Random([2; 16])),
-            hwmodel: Some(b"software-tee".to_vec()),
-            hwversion: Some(HardwareVersion { version: "1".into(), scheme: None }),
-            eat_profile: Some(Profile::Uri(SOFTWARE_TEE_PROFILE.into())),
-            dbgstat: Some(DebugStatus::DisabledSinceBoot),
-            cnf: Some(Confirmation::Key(self.teep.public_key())),
-            manifests: vec![Manifest::sha256(AGENT, agent)],
-            platform: Some(PlatformClaims {
-                class: PlatformClaims::SOFTWARE_TEE.into(),
-                layers: Policy::SOFTWARE_LAYERS,
-                root_secret: "file".into(),
-                counter_quality: "file".into(),
-                time_quality: "untrusted".into(),
-                state_epoch: 5,
-                state_root: [6; 32],
-                trust_store_sequence: 1,
-                decryption_key: None,
-            }),
-            ..Claims::default()
-        }
+        tamarack_testkit::evidence::claims(nonce, self.teep.public_key(), agent)
     }
 
     pub fn sign(&self, claims: &Claims) -> Vec<u8> {
