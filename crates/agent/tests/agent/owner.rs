@@ -261,6 +261,27 @@ fn consent_defers_until_the_owner_approves_this_very_manifest() {
 }
 
 #[test]
+fn an_approval_is_used_up_by_one_installation() {
+    let mut world = World::owned();
+    world.order(vec![consent_for_acme()]).unwrap();
+    let first = wallet_envelope(1);
+    world.exchange(Script::install(first.clone()));
+    world.approve(wallet("suit"), digest_of(&first)).unwrap();
+    world.exchange(Script::install(first.clone())).expect_success();
+    // The very same manifest again, after its TAM removed it: nobody has consented to that.
+    world.exchange(Script::remove(wallet("suit"))).expect_success();
+    let reply = world.exchange(Script::install(first.clone()));
+    assert_eq!(reply.outcome(), Some(&Outcome::Deferred));
+    assert!(!world.show().waiting[0].approved);
+    // An approval that was not used up yet does not outlive a denial either: what is denied is denied.
+    world.approve(wallet("suit"), digest_of(&first)).unwrap();
+    world.order(vec![deny_acme()]).unwrap();
+    let reply = world.exchange(Script::install(first));
+    assert_eq!(reply.outcome(), Some(&Outcome::RefusedByOwner));
+    assert!(world.agent.status().unwrap().components.is_empty());
+}
+
+#[test]
 fn only_what_waits_can_be_approved() {
     let mut world = World::owned();
     world.order(vec![consent_for_acme()]).unwrap();

@@ -148,3 +148,50 @@ fn f14_a_granted_bundle_is_installed_without_a_byte_of_the_ta_from_the_tam() {
     assert_eq!(finished.outcome, Outcome::Refused(codes::SUIT_CONDITION), "{finished:?}");
     assert_eq!(pair.installed(), Some(1));
 }
+
+/// Where a TAM of the device is reached as well, or somebody else is.
+const ELSEWHERE: &str = "https://elsewhere.example/tam";
+
+/// What a package says, which nobody has signed: who is to be asked, and that the content is there already.
+fn ask_at(uri: &str) -> Input {
+    Input::EnsureTa { component: wallet("ta"), tam_uri: Some(uri.into()), minimum: Some(1), bundled: true }
+}
+
+#[test]
+fn f14_whom_a_package_names_grants_nothing_unless_the_device_knows_it() {
+    let crypto = tamarack_crypto_aws_lc::provider();
+    for uri in [crate::world::TAM_URI, ELSEWHERE] {
+        let mut pair = Pair::new();
+        // The manifest is genuine, and so is the content; it is the TAM that is not.
+        pair.publish(1, 1);
+        pair.bundle = Some(crate::world::wallet_module(1));
+        let stranger = tamarack_testkit::memory_platform::ed25519(&crypto, 77, b"stranger");
+        pair.usurp(vec![stranger], None);
+        let before = pair.digests();
+        pair.play(ask_at(uri));
+        assert_eq!((pair.installed(), pair.digests().1), (None, before.1), "{uri}");
+        assert!(!pair.sent.iter().any(|message| is_evidence(message)), "{uri}");
+    }
+}
+
+#[test]
+fn another_address_is_no_way_around_what_the_owner_denies() {
+    let mut pair = Pair::new();
+    pair.publish(1, 1);
+    pair.bundle = Some(crate::world::wallet_module(1));
+    pair.rule(Selector::Tam(Some(crate::world::TAM_URI.into())), Some(Effect::Deny));
+    pair.play(ask_at(ELSEWHERE));
+    assert_eq!(pair.installed(), None);
+    assert!(!pair.sent.iter().any(|message| is_evidence(message)), "the same TAM, whatever its address");
+    // Without the rule it is the TAM that the device knows.
+    pair.rule(Selector::Tam(Some(crate::world::TAM_URI.into())), None);
+    pair.now += 60;
+    pair.play(ask_at(ELSEWHERE));
+    assert_eq!(pair.installed(), Some(1));
+}
+
+fn is_evidence(message: &[u8]) -> bool {
+    let signed = tamarack_teep::SignedMessage::parse(message, &tamarack_cbor::Limits::default());
+    let read = signed.ok().and_then(|signed| signed.unverified().ok());
+    matches!(read, Some(tamarack_teep::Message::QueryResponse(response)) if response.attestation_payload.is_some())
+}

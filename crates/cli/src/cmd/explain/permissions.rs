@@ -85,7 +85,7 @@ fn document() -> String {
         "# Who may do what\n\n\
          Made by `tamarack explain permissions --markdown` from `crates/model/src/permission`, which is also what dispatchers decide by; a test\n\
          keeps the two the same, and another tries every cell against the real parts: the TAM's REST interface with tokens of every role, the\n\
-         Broker's socket, the TEE's channel, and an Agent and a TAM that are given objects signed with every role's key.\n\n\
+         Broker's socket, the TEE's channel, the device's panel, and an Agent and a TAM that are given objects signed with every role's key.\n\n\
          `yes` is allowed, `own` is allowed for what is the caller's own, an empty cell is denied. What is refused to a valid token is in the\n\
          tenant's audit log (action `refused`), once a minute for each token and action.\n\n\
          | role | holds |\n|---|---|\n",
