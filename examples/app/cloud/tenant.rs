@@ -130,7 +130,9 @@ fn run(tenant: Tenant, args: &Serve, crypto: Provider) -> Result<()> {
         provider("ta-signer", ProviderRole::TaSigner, vault_only, &args.ta_signer[0])?,
     ]);
     for file in [&args.maker[1], &args.ta_signer[1]] {
-        references.add(&fs::read(file)?, now(), &crypto).with_context(|| file.display().to_string())?;
+        let signed = fs::read(file).with_context(|| file.display().to_string())?;
+        let added = references.add(&signed, now(), &crypto);
+        added.map_err(|refusal| anyhow::anyhow!("{}: {refusal}", file.display()))?;
     }
     let policy = Policy::new(tee_cas, args.minimum);
     let service = KeyService::new(tenant, policy, references, component);
