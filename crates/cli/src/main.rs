@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod cmd;
+#[cfg(test)]
+mod documents;
 mod fail;
 mod inspect;
 mod keys;
