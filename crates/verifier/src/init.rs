@@ -9,6 +9,8 @@ use tamarack_crypto::KeyType;
 use tamarack_model::codes;
 use tamarack_service::{Error, GradeName, Profile, secret_file};
 
+use crate::references::Folder;
+
 /// What a new verifier is to be like.
 #[derive(Clone, Debug)]
 pub struct InitOptions {
@@ -44,8 +46,7 @@ pub fn init(options: &InitOptions) -> Result<Initialised, Error> {
         let message = format_args!("{} exists already; nothing was changed", config.display());
         return Err(Error::new(codes::FILE_UNWRITABLE, message));
     }
-    let references = folder.join("references");
-    fs::create_dir_all(&references).map_err(|e| Error::unwritable(&references, &e))?;
+    Folder::make(&folder.join("references"))?;
     let pki = |e: tamarack_pki::Error| Error::new(e.code(), e);
     let pem = tamarack_pki::generate_key(KeyType::P256).map_err(pki)?;
     secret_file::create(&folder.join("verifier.key"), &pem)?;
