@@ -9,6 +9,8 @@ use tamarack_crypto::KeyType;
 use tamarack_model::codes;
 use tamarack_service::{Error, GradeName, Profile, secret_file};
 
+use crate::references::Folder;
+
 /// What a new verifier is to be like.
 #[derive(Clone, Debug)]
 pub struct InitOptions {
@@ -46,8 +48,7 @@ pub fn init(options: &InitOptions) -> Result<Initialised, Error> {
     }
     // A file that is missing is missed before anything is made.
     config_text(options, "")?;
-    let references = folder.join("references");
-    fs::create_dir_all(&references).map_err(|e| Error::unwritable(&references, &e))?;
+    Folder::make(&folder.join("references"))?;
     let pki = |e: tamarack_pki::Error| Error::new(e.code(), e);
     let pem = tamarack_pki::generate_key(KeyType::P256).map_err(pki)?;
     secret_file::create(&folder.join("verifier.key"), &pem)?;

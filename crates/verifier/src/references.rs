@@ -13,6 +13,8 @@ use tamarack_crypto::Provider;
 use tamarack_model::{UnixTime, codes};
 use tamarack_service::{Error, secret_file};
 
+/// What must not be forgotten.
+const KNOWN: &str = "known.toml";
 /// A file that is larger is no CoRIM of ours.
 const LARGEST: u64 = 16 << 20;
 /// More files are refused: each is verified when the verifier starts.
@@ -60,10 +62,22 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Reads the folder, which is made if there is none.
-    pub fn open(folder: &Path, providers: Vec<ReferenceProvider>, crypto: &Provider) -> Result<Self, Error> {
+    /// Makes a folder in which nothing was ever added. What is known in one that is there stays.
+    pub fn make(folder: &Path) -> Result<(), Error> {
         fs::create_dir_all(folder).map_err(|e| Error::unwritable(folder, &e))?;
-        let path = folder.join("known.toml");
+        match folder.join(KNOWN).exists() {
+            true => Ok(()),
+            false => write(folder, &Known::default()),
+        }
+    }
+
+    /// Reads the folder, which is made if there is none. One that has lost what is known is refused: what was taken out of
+    /// force would count again.
+    pub fn open(folder: &Path, providers: Vec<ReferenceProvider>, crypto: &Provider) -> Result<Self, Error> {
+        if !folder.exists() {
+            Self::make(folder)?;
+        }
+        let path = folder.join(KNOWN);
         let known: Known = match fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|e| {
                 Error::config(format_args!(
@@ -72,7 +86,13 @@ impl Folder {
                     e.message()
                 ))
             })?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Known::default(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::config(format_args!(
+                    "{} is lost, and without it nothing older would be refused; bring it back, or make an empty file if \
+                     nothing was ever taken out of force here",
+                    path.display()
+                )));
+            }
             Err(e) => return Err(Error::unreadable(&path, &e)),
         };
         let wrong = |what: &str| Error::config(format_args!("{}: {what}", path.display()));
@@ -135,19 +155,22 @@ impl Folder {
         let mut next = References::clone(&self.references);
         let added = next.add(signed, now, crypto)?;
         let id = hex::encode(added.id);
-        if added.known && self.known.entry.iter().any(|entry| entry.id == id) {
-            return Ok(added);
-        }
-        let entry = next.entries().iter().find(|entry| entry.id == added.id);
-        let name = entry.map(|entry| entry.corim.id.to_string()).unwrap_or_default();
         let mut known = self.known.clone();
-        known.entry.push(Entry {
-            id: id.clone(),
-            provider: added.provider.clone(),
-            name,
-            added: now,
-            deactivated: None,
-        });
+        match self.entry(&added.id) {
+            Some(_) if added.known => return Ok(added),
+            // Its file was lost. Found again it counts as it did.
+            Some(entry) => {
+                if entry.deactivated.is_some() {
+                    next.deactivate(&added.id);
+                }
+            }
+            None => {
+                let entry = next.entries().iter().find(|entry| entry.id == added.id);
+                let name = entry.map(|entry| entry.corim.id.to_string()).unwrap_or_default();
+                let provider = added.provider.clone();
+                known.entry.push(Entry { id: id.clone(), provider, name, added: now, deactivated: None });
+            }
+        }
         known.floor = next
             .floors()
             .map(|(provider, tag, version)| Floor { provider, tag: hex::encode(tag.to_cbor()), version })
@@ -158,7 +181,7 @@ impl Folder {
             true => Ok(()),
             false => secret_file::replace(&path, signed),
         };
-        written.and_then(|()| self.write(&known)).map_err(failed)?;
+        written.and_then(|()| write(&self.folder, &known)).map_err(failed)?;
         (self.references, self.known) = (Arc::new(next), known);
         Ok(added)
     }
@@ -172,7 +195,7 @@ impl Folder {
             return Ok(Some(false));
         }
         entry.deactivated = Some(now);
-        self.write(&known).map_err(failed)?;
+        write(&self.folder, &known).map_err(failed)?;
         Arc::make_mut(&mut self.references).deactivate(id);
         self.known = known;
         Ok(Some(true))
@@ -187,13 +210,13 @@ impl Folder {
         let text = hex::encode(id);
         self.known.entry.iter().find(|entry| entry.id == text)
     }
+}
 
-    fn write(&self, known: &Known) -> Result<(), Error> {
-        let path = self.folder.join("known.toml");
-        let text = toml::to_string(known).map_err(|e| Error::new(codes::INTERNAL, e))?;
-        let head = "# Which reference values were added, which are out of force, and below what nothing comes back.\n";
-        secret_file::replace(&path, format!("{head}{text}"))
-    }
+fn write(folder: &Path, known: &Known) -> Result<(), Error> {
+    let text = toml::to_string(known).map_err(|e| Error::new(codes::INTERNAL, e))?;
+    let head =
+        "# Which reference values were added, which are out of force, and below what nothing comes back.\n";
+    secret_file::replace(&folder.join(KNOWN), format!("{head}{text}"))
 }
 
 fn failed(error: Error) -> Refusal {

@@ -65,6 +65,32 @@ fn they_are_added_listed_and_taken_out_of_force() {
     assert_eq!(old.problem(), (409, codes::REFERENCE_ROLLBACK.to_string()));
 }
 
+/// Whatever becomes of the files, what was taken out of force stays so.
+#[test]
+fn what_is_out_of_force_does_not_come_back_with_its_file() {
+    let mut world = World::new();
+    let folder = world.made.config.parent().unwrap().join("references");
+    let signed = world.device.release(1, [4; 32]);
+    let id = world.references("POST", "", &signed).json()["id"].as_str().unwrap().to_string();
+    assert_eq!(world.references("DELETE", &format!("/{id}"), &[]).status, 204);
+    let file = folder.join(format!("{id}.corim"));
+    fs::remove_file(&file).unwrap();
+    world.start();
+    let again = world.references("POST", "", &signed);
+    assert_eq!((again.status, again.json()["state"].as_str()), (201, Some("deactivated")));
+    assert_eq!(world.status([4; 32]), Some(Tier::Warning));
+    assert_eq!(fs::read(&file).unwrap(), signed, "the file is back");
+    assert_eq!(world.references("GET", "", &[]).json()["items"].as_array().unwrap().len(), 1);
+    world.start();
+    assert_eq!(world.status([4; 32]), Some(Tier::Warning));
+    // Nor does it because nobody remembers.
+    fs::remove_file(folder.join("known.toml")).unwrap();
+    let config = tamarack_verifier::Config::read(&world.made.config).unwrap();
+    let error = tamarack_verifier::Verifier::open(&config).err().unwrap();
+    assert_eq!(error.code(), codes::CONFIG_INVALID);
+    assert!(error.to_string().contains("is lost"), "{error}");
+}
+
 #[test]
 fn bad_ones_are_refused_and_change_nothing() {
     let world = World::new();
