@@ -1,23 +1,16 @@
 //! `tamarack tam` as an operator uses it: separate processes, files and exit codes.
 
-use std::io::{BufRead, BufReader};
+mod support;
+
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::Value;
-
-fn tamarack(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tamarack"));
-    command.args(arguments).stdin(Stdio::null());
-    for name in ["TAMARACK_URL", "TAMARACK_TOKEN", "TAMARACK_ROOT"] {
-        command.env_remove(name);
-    }
-    command
-}
+use support::{Running, run_args};
 
 #[track_caller]
 fn ok(arguments: &[&str]) -> String {
-    let Output { status, stdout, stderr } = tamarack(arguments).output().unwrap();
+    let Output { status, stdout, stderr } = run_args(Path::new("."), arguments);
     assert!(status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap()
 }
@@ -25,7 +18,7 @@ fn ok(arguments: &[&str]) -> String {
 /// The command fails with this exit code, and says why.
 #[track_caller]
 fn refused(arguments: &[&str], code: i32, says: &[&str]) {
-    let output = tamarack(arguments).output().unwrap();
+    let output = run_args(Path::new("."), arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
     for part in says {
@@ -33,47 +26,30 @@ fn refused(arguments: &[&str], code: i32, says: &[&str]) {
     }
 }
 
-struct Server {
-    child: Child,
-    url: String,
-}
+struct Server(Running);
 
 impl Server {
     fn start(config: &str) -> Self {
-        let mut child = tamarack(&["tam", "serve", "--config", config, "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line:?}"));
-        Self { child, url: ready["url"].as_str().unwrap().to_string() }
+        let args = format!("tam serve --config {config} --listen 127.0.0.1:0");
+        Self(Running::start(Path::new("."), &args))
     }
 
     /// Ends it by SIGTERM and says whether it ended well.
     fn stop(mut self) -> bool {
-        let pid = self.child.id().to_string();
+        let pid = self.0.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        self.child.wait().unwrap().success()
+        self.0.child.wait().unwrap().success()
     }
 
     /// Asks it with a token.
     #[track_caller]
     fn ask(&self, token: &str, arguments: &[&str]) -> String {
-        ok(&[arguments, &["--url", &self.url, "--token", token]].concat())
+        ok(&[arguments, &["--url", self.0.url(), "--token", token]].concat())
     }
 
     #[track_caller]
     fn refuses(&self, token: &str, arguments: &[&str], code: &str) {
-        refused(&[arguments, &["--url", &self.url, "--token", token]].concat(), 1, &[code]);
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        refused(&[arguments, &["--url", self.0.url(), "--token", token]].concat(), 1, &[code]);
     }
 }
 
@@ -102,7 +78,7 @@ fn a_tam_is_made_served_backed_up_and_restored() {
     server.refuses(token, &add, "TMK-4005");
     server.refuses("tmk_wrong", &["tam", "devices"], "TMK-4001");
     refused(&["tam", "devices", "--url", "http://192.0.2.1", "--token", token], 2, &["TMK-1404"]);
-    let busy = server.url.trim_start_matches("http://");
+    let busy = server.0.url().trim_start_matches("http://");
     refused(&["tam", "serve", "--config", config, "--listen", busy], 2, &["TMK-0005", "another process"]);
 
     ok(&["tam", "backup", text(&copy), "--config", config]);

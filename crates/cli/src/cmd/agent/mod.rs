@@ -377,8 +377,8 @@ fn init(args: Init) -> Outcome {
             .is_some()
             .then(|| OtrpProfile { tee_name: args.tee_name, tee_version: env!("CARGO_PKG_VERSION").into() }),
     };
-    let mut device =
-        Device { version: 1, fuse, tpm: args.root, key_type: args.key_type, agent, pending: None };
+    let tpm = args.root.map(RootAddress::absolute).transpose().map_err(|e| Fail::new(codes::INTERNAL, e))?;
+    let mut device = Device { version: 1, fuse, tpm, key_type: args.key_type, agent, pending: None };
     let mut tee = Tee::launch(&dir, &device, How { create: true, ..How::default() })?;
     let Value::Csr(csr) = tee.ask(Request::Csr(profile))? else {
         return Err(Fail::new(codes::TEE_CHANNEL, "the TEE answered something else than was asked"));

@@ -15,6 +15,18 @@ pub(super) struct RootAddress {
     pub pcrs: Pcrs,
 }
 
+impl RootAddress {
+    /// The same from whichever folder the device is started.
+    pub fn absolute(self) -> std::io::Result<Self> {
+        let tpm = match self.tpm {
+            Address::Device(path) => Address::Device(std::path::absolute(path)?),
+            Address::Unix(path) => Address::Unix(std::path::absolute(path)?),
+            tcp @ Address::Tcp(..) => tcp,
+        };
+        Ok(Self { tpm, ..self })
+    }
+}
+
 impl FromStr for RootAddress {
     type Err = String;
 
@@ -64,5 +76,9 @@ mod tests {
             let read: Option<RootAddress> = text.parse().ok();
             assert_eq!(read.map(|root| root.to_string()).as_deref(), written, "{text}");
         }
+        let here = std::env::current_dir().unwrap();
+        let relative: RootAddress = "tpm:swtpm:path=tpm/socket,pcrs=7".parse().unwrap();
+        let written = format!("tpm:swtpm:path={}/tpm/socket,pcrs=7", here.display());
+        assert_eq!(relative.absolute().unwrap().to_string(), written);
     }
 }
