@@ -38,14 +38,14 @@ pub struct Initialised {
 /// Makes the folder, the key, `verifier.toml` and the operator's token.
 pub fn init(options: &InitOptions) -> Result<Initialised, Error> {
     let crypto = tamarack_crypto_aws_lc::provider();
+    // A file that is missing is missed before anything is made.
+    config_text(options, "")?;
     let folder = &options.folder;
     let config = folder.join("verifier.toml");
     if config.exists() {
         let message = format_args!("{} exists already; nothing was changed", config.display());
         return Err(Error::new(codes::FILE_UNWRITABLE, message));
     }
-    // A file that is missing is missed before anything is made.
-    config_text(options, "")?;
     let references = folder.join("references");
     fs::create_dir_all(&references).map_err(|e| Error::unwritable(&references, &e))?;
     let pki = |e: tamarack_pki::Error| Error::new(e.code(), e);

@@ -50,7 +50,7 @@ pub struct Args {
     /// word; repeatable
     #[arg(long = "tee-ca")]
     tee_cas: Vec<PathBuf>,
-    /// Sequence number of the manifest; the time in seconds since 1970 without it
+    /// Sequence number of the manifest; the time without it
     #[arg(long)]
     sequence: Option<u64>,
     /// Wait until the device says that it has it, at most 60 seconds
@@ -74,8 +74,8 @@ pub fn run(args: Args) -> Outcome {
         [] => told(&shown)?,
         anchors => proved(&shown, anchors, &provider)?,
     };
-    let sequence = args.sequence.unwrap_or_else(keys::now);
-    let envelope = seal(&ta, &data, &key, sequence, &args, &provider)?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let envelope = seal(&ta, &data, &key, args.sequence.unwrap_or(now), &args, &provider)?;
     drop(data);
     let size = envelope.len();
     let query = args.provider.as_ref().map(|id| format!("?provider={}", encode(id))).unwrap_or_default();

@@ -22,8 +22,12 @@ use tamarack_testkit::otrp_pki::OtrpPki;
 
 pub use link::Delivery;
 use link::{Link, honest};
-pub use setup::{authority, developer, device_owner, policy};
-use setup::{device, maker, otrp_config, principal, signer_anchor, tam_keys, teep_anchor};
+// No test uses all of them.
+#[allow(unused_imports)]
+pub use publish::{envelope, publish};
+#[allow(unused_imports)]
+pub use setup::{authority, developer, device, device_owner, policy, signer_anchor, teep_anchor};
+use setup::{maker, otrp_config, principal, tam_keys};
 
 pub const NOW: UnixTime = 1_800_000_000;
 pub const TAM_URI: &str = "https://tam.example/tam";

@@ -1,7 +1,7 @@
 //! What is published, by whom and where.
 
-use tamarack_crypto::Sign;
-use tamarack_model::{ComponentId, Sha256Digest};
+use tamarack_crypto::{Provider, Sign};
+use tamarack_model::{ComponentId, Sha256Digest, UnixTime};
 use tamarack_pki::Validity;
 use tamarack_store::{
     CatalogueEntry, Domain, DomainSigner, MemoryStore, Provider as ServiceProvider, Read, Store, StoreOp,
@@ -12,6 +12,46 @@ use tamarack_tam::catalog;
 use tamarack_testkit::memory_platform::ed25519;
 
 use super::{NOW, Pair, wallet, wallet_module};
+
+/// A signed manifest of one component.
+pub fn envelope(
+    crypto: &Provider,
+    signer: &dyn Sign,
+    (manifest, component): (ComponentId, ComponentId),
+    module: Vec<u8>,
+    sequence: u64,
+) -> Vec<u8> {
+    let payload = Payload::integrated("#ta", module, crypto);
+    let builder = Builder::new(manifest, sequence).component(Component::new(component, payload));
+    let kid = tamarack_cose::thumbprint(&signer.public_key(), crypto);
+    let options = tamarack_cose::SignOptions { kid: Some(&kid.0), ..Default::default() };
+    builder.build(crypto).unwrap().sign(signer, &options).unwrap().envelope()
+}
+
+/// Publishes what a TAM takes from this provider.
+pub fn publish(
+    crypto: &Provider,
+    store: &MemoryStore,
+    provider: &ServiceProvider,
+    envelope: &[u8],
+    now: UnixTime,
+) -> CatalogueEntry {
+    let publication = catalog::check_publication(envelope, provider, store, crypto).unwrap();
+    let entry = CatalogueEntry {
+        tenant: provider.tenant.clone(),
+        provider: provider.id.clone(),
+        manifest: publication.manifest,
+        sequence: publication.sequence,
+        digest: publication.digest,
+        components: publication.components,
+        artifact: Sha256Digest(store.put_artifact(envelope).unwrap()),
+        size: envelope.len() as u64,
+        published: now,
+        withdrawn: None,
+    };
+    store.apply(vec![StoreOp::Publish(entry.clone())]).unwrap();
+    entry
+}
 
 impl Pair {
     /// Publishes the wallet in this version with this sequence number.
@@ -40,26 +80,8 @@ impl Pair {
         module: Vec<u8>,
         sequence: u64,
     ) -> CatalogueEntry {
-        let payload = Payload::integrated("#ta", module, &self.crypto);
-        let builder = Builder::new(manifest, sequence).component(Component::new(component, payload));
-        let kid = tamarack_cose::thumbprint(&signer.public_key(), &self.crypto);
-        let options = tamarack_cose::SignOptions { kid: Some(&kid.0), ..Default::default() };
-        let envelope = builder.build(&self.crypto).unwrap().sign(signer, &options).unwrap().envelope();
-        let publication = catalog::check_publication(&envelope, provider, store, &self.crypto).unwrap();
-        let entry = CatalogueEntry {
-            tenant: provider.tenant.clone(),
-            provider: provider.id.clone(),
-            manifest: publication.manifest,
-            sequence: publication.sequence,
-            digest: publication.digest,
-            components: publication.components,
-            artifact: Sha256Digest(store.put_artifact(&envelope).unwrap()),
-            size: envelope.len() as u64,
-            published: self.now,
-            withdrawn: None,
-        };
-        store.apply(vec![StoreOp::Publish(entry.clone())]).unwrap();
-        entry
+        let envelope = envelope(&self.crypto, signer, (manifest, component), module, sequence);
+        publish(&self.crypto, store, provider, &envelope, self.now)
     }
 
     /// Publishes the valve TA under these names: those that the device has bound the valve to, or others.

@@ -18,7 +18,7 @@ use tamarack_x509::Anchor;
 
 use super::{NOW, TAM_URI};
 
-pub(super) fn signer_anchor(key: PublicKey) -> SignerAnchor {
+pub fn signer_anchor(key: PublicKey) -> SignerAnchor {
     SignerAnchor {
         provider: "acme".into(),
         principal: Principal::Keys(vec![key]),
@@ -35,7 +35,7 @@ pub(super) fn principal(tam: &TestTam) -> OtrpPrincipal {
 }
 
 /// A TAM that speaks TEEP, by its keys.
-pub(super) fn teep_anchor(owner: OwnerId, keys: Vec<PublicKey>) -> TamAnchor {
+pub fn teep_anchor(owner: OwnerId, keys: Vec<PublicKey>) -> TamAnchor {
     TamAnchor {
         owner,
         principal: Principal::Keys(keys),
@@ -109,7 +109,7 @@ pub(super) fn otrp_config(tam: &TestTam, pki: &OtrpPki, crypto: &Provider) -> Ot
 }
 
 /// An enrolled device of the maker whose CA the TAM lists.
-pub(super) fn device(pki: &OtrpPki, crypto: Provider, number: u8, seed: &Seed) -> Agent<MemoryPlatform> {
+pub fn device(pki: &OtrpPki, crypto: Provider, number: u8, seed: &Seed) -> Agent<MemoryPlatform> {
     device_like(pki, crypto, number, seed, |platform| platform)
 }
 
