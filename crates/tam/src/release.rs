@@ -14,7 +14,7 @@ use crate::Tam;
 use crate::planner::{Plan, Problem, newest_offered};
 
 /// Evidence that is larger is not recorded; what was found in it is.
-pub const MOST_EVIDENCE: usize = 16 * 1024;
+pub const MOST_EVIDENCE: usize = 64 * 1024;
 /// Denials of one device that are recorded.
 const MOST_WITHHELD: usize = 64;
 /// Releases that a preview decides about.

@@ -17,9 +17,9 @@ use super::tpm;
 use crate::reference::component;
 use crate::{EvidenceFormat, Expectations, Genuine, Grade, Hints, Policy, Refusal, ShownTa};
 
-/// Largest Evidence that is read. A TA that runs takes up to 200 bytes and a dozen items of it, so there is room for a
-/// thousand: a device that has too many could not even be told to remove one.
-const LIMITS: Limits = Limits { bytes: 256 << 10, depth: 12, items: 1 << 14 };
+/// Largest Evidence that is read, in bytes. A TA takes up to 200 of them and a dozen items, so there is room for three hundred
+/// TAs of one Owner: a device that has too many could not even be told to remove one.
+const LIMITS: Limits = Limits { bytes: 64 << 10, depth: 12, items: 4096 };
 
 /// Evidence of the software TEE (security rule E2): a CWT signed by the attestation key, whose certificates in the
 /// protected header lead to a TEE CA.

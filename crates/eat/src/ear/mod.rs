@@ -31,9 +31,9 @@ pub use vector::{Tier, TrustVector, claim};
 pub const PROFILE: &str = "tag:ietf.org,2026:rats/ear#03";
 /// The media type of an EAR as a CWT (RFC 9782; the draft writes `eat-cwt`, which is not registered).
 pub const MEDIA_TYPE: &str = "application/eat+cwt; eat_profile=\"tag:ietf.org,2026:rats/ear#03\"";
-/// Largest EAR that is read, in bytes, and how deep: what Evidence of 16 KiB full of TAs comes to, each of which has a submodule
+/// Largest EAR that is read, in bytes, and how deep: what Evidence of 64 KiB full of TAs comes to, each of which has a submodule
 /// with its reasons.
-pub const LIMITS: Limits = Limits { bytes: 256 << 10, depth: 12, items: 16 << 10 };
+pub const LIMITS: Limits = Limits { bytes: 1 << 20, depth: 12, items: 64 << 10 };
 
 const STATUS: i64 = 1000;
 const RAW_EVIDENCE: i64 = 1002;

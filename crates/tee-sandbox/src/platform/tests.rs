@@ -115,6 +115,15 @@ fn one_process_at_a_time() {
     assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
     drop(platform);
     place.open().unwrap();
+    // One that is on its way out is waited for.
+    let leaving = FolderDisk::open(&place.path("device")).unwrap();
+    let next = std::thread::spawn({
+        let folder = place.path("device");
+        move || FolderDisk::open(&folder).map(drop)
+    });
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    drop(leaving);
+    next.join().unwrap().unwrap();
 }
 
 #[test]

@@ -2,6 +2,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A flat folder of files, as narrow as the sealed store needs it, so that tests can put a disk there that loses power
 /// or fills up. Names are made by the store and hold no separators.
@@ -29,6 +31,11 @@ pub trait Disk {
     fn remove(&mut self, name: &str) -> io::Result<()>;
 }
 
+/// How long a folder may still be in use by who had it before.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two looks whether it is.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// A folder of the file system that only its user can enter, locked against other processes while it is open.
 pub struct FolderDisk {
     path: PathBuf,
@@ -39,18 +46,24 @@ pub struct FolderDisk {
 }
 
 impl FolderDisk {
-    /// Opens the folder, making it (mode 0700) if it is not there. Fails if another process has it open.
+    /// Opens the folder, making it (mode 0700) if it is not there. Fails if another process has it open and does not let go
+    /// of it within a second: a TEE that was stopped just now may still be on its way out.
     pub fn open(path: &Path) -> io::Result<Self> {
         if !path.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         }
         let folder = File::open(path)?;
-        folder.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => {
-                io::Error::new(ErrorKind::ResourceBusy, "another TEE uses this folder")
+        let begun = Instant::now();
+        loop {
+            match folder.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(e)) => return Err(e),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(io::Error::new(ErrorKind::ResourceBusy, "another TEE uses this folder"));
+                }
             }
-            TryLockError::Error(e) => e,
-        })?;
+        }
         Ok(Self { path: path.to_path_buf(), folder, open: None })
     }
 
