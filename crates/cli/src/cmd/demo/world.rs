@@ -286,8 +286,10 @@ impl World {
             args.extend(["--uid", &uid]);
         }
         let log = self.log(&format!("device-{name}"));
-        // In a user namespace that has no such user, the Broker stays who it is.
-        let broker = Process::start(&args, &log).or_else(|_| Process::start(&args[..without_uid], &log))?;
+        // In a user namespace that has no such user, the Broker stays who it is; what does not start then either was not kept
+        // from it by that.
+        let broker = Process::start(&args, &log)
+            .or_else(|error| Process::start(&args[..without_uid], &log).map_err(|_| error))?;
         let first = connect(Path::new(&folder))?.status()?;
         ensure!(first.enrolled, "device {name} says that it is not enrolled");
         Ok((broker, first))
