@@ -74,9 +74,10 @@ pub struct Status {
     pub uid: u32,
     /// What the launcher measured: SHA-256 of the Agent's code, of its own, and of the launch configuration.
     pub measured: [[u8; 32]; 3],
-    /// Thumbprint of the attestation key (DeviceId), once there is one.
+    /// Thumbprint of the first persona's attestation key (DeviceId), once there is one. Told to the maker, until the device is
+    /// enrolled, and to nobody afterwards (security rule E5).
     pub device_id: Option<[u8; 32]>,
-    /// SubjectPublicKeyInfo (DER) of the key that signs SUIT reports, once there is one.
+    /// SubjectPublicKeyInfo (DER) of that persona's key that signs SUIT reports, once there is one. Told to the maker alone.
     pub report_key: Option<Vec<u8>>,
     /// Whether the device has been enrolled.
     pub enrolled: bool,

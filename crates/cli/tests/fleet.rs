@@ -1,54 +1,14 @@
 //! An update of a fleet as an operator sees it: first a few devices, then all; one of them fails, is seen to, and catches up.
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
+use support::{Running, ok, run};
 
-const TAMARACK: &str = env!("CARGO_BIN_EXE_tamarack");
 const DEVICES: [&str; 4] = ["d1", "d2", "d3", "d4"];
-
-fn run(folder: &Path, args: &str) -> Output {
-    Command::new(TAMARACK).args(args.split_whitespace()).current_dir(folder).output().unwrap()
-}
-
-#[track_caller]
-fn ok(folder: &Path, args: &str) -> String {
-    let output = run(folder, args);
-    assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// A process that prints one line of JSON when it is ready.
-struct Running {
-    child: Child,
-    ready: Value,
-}
-
-impl Running {
-    fn start(folder: &Path, args: &str) -> Self {
-        let mut child = Command::new(TAMARACK)
-            .args(args.split(' '))
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{args}: not ready: {line:?}"));
-        Self { child, ready }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// What the operator reads of one device.
 #[derive(Debug, PartialEq, Eq)]
@@ -111,9 +71,9 @@ impl Fleet {
             );
             let csr = format!("--csr {name}/device.csr --uri urn:x-test:{name} --out {name}.pem");
             ok(at, &format!("pki issue --ca tee-ca {csr}"));
-            ok(at, &format!("agent certify {name} --cert {name}.pem"));
+            let certified = support::json(at, &format!("agent certify {name} --cert {name}.pem --json"));
+            ids.insert(name, certified["device"].as_str().unwrap().to_string());
             let device = Running::start(at, &format!("agent run {name}"));
-            ids.insert(name, device.ready["device"].as_str().unwrap().to_string());
             devices.push(device);
         }
         let mut fleet = Self { scratch, _tam: tam, _devices: devices, ids, to, manifest: String::new() };

@@ -385,10 +385,14 @@ impl Host {
         let root = agent.state_root();
         (status.state_digest, status.state_epoch) = (root.digest, root.epoch);
         let platform = agent.platform();
-        let attestation_key = platform.attestation_public_key(Persona(0)).map_err(platform_failure)?;
-        status.device_id = Some(thumbprint(&attestation_key, &self.provider).0);
-        let report_key = platform.report_key(Persona(0)).map_err(platform_failure)?;
-        status.report_key = Some(report_key.public_key().to_spki());
+        if !self.enrolled {
+            // For the maker's records. Whoever holds the channel later is the rich OS, which learns no name of the device
+            // (security rule E5).
+            let attestation_key = platform.attestation_public_key(Persona(0)).map_err(platform_failure)?;
+            status.device_id = Some(thumbprint(&attestation_key, &self.provider).0);
+            let report_key = platform.report_key(Persona(0)).map_err(platform_failure)?;
+            status.report_key = Some(report_key.public_key().to_spki());
+        }
         if let Some(otrp) = platform.otrp(Persona(0)) {
             status.otrp_name = Some(otrp.name().into());
             status.otrp_ready = !otrp.chain().is_empty();

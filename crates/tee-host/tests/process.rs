@@ -180,10 +180,16 @@ fn enrolment(csr: &Requests) -> Enrolment {
 }
 
 fn enrolled(place: &Place) -> Tee {
+    made_and_enrolled(place).1
+}
+
+/// What the TEE told its maker, and it as it runs from then on.
+fn made_and_enrolled(place: &Place) -> (Status, Tee) {
     let mut tee = place.start(true);
     let Ok(Value::Csr(csr)) = tee.ask(Request::Csr(profile())).0 else { panic!("no request") };
+    let made = tee.status();
     assert_eq!(tee.ask(Request::Enrol(enrolment(&csr))).0, Ok(Value::Done));
-    tee
+    (made, tee)
 }
 
 fn enrolment_survives_restarts() {
@@ -237,6 +243,12 @@ fn enrolment_survives_restarts() {
     assert_eq!(tee.ask(Request::Enrol(good)).0, Ok(Value::Done));
     let sealed = tee.status();
     assert!(sealed.enrolled && sealed.state_epoch > made.state_epoch);
+    assert!(made.report_key.is_some(), "for its maker's records");
+    assert_eq!(
+        (sealed.device_id, &sealed.report_key),
+        (None, &None),
+        "e5: a Broker learns no name of the device"
+    );
     assert_eq!(sealed.peripherals.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["valve"]);
     drop(tee);
 
@@ -246,6 +258,7 @@ fn enrolment_survives_restarts() {
         (again.state_digest, again.state_epoch, again.enrolled),
         (sealed.state_digest, sealed.state_epoch, true)
     );
+    assert_eq!((again.device_id, again.report_key), (None, None), "nor later");
     assert_eq!(tee.refused(Request::Enrol(enrolment(&csr))), codes::NOT_PERMITTED, "anchors are sealed once");
 
     let (result, actions) = tee.ask(Request::RequestTa { component: component.clone(), tam_uri: None });
@@ -434,7 +447,7 @@ fn e2_what_runs_is_what_was_measured() {
     let mut tee = Tee::start(options);
     let status = tee.status();
     println!("a TEE with an Agent in a file of its own answers after {:?}", begun.elapsed());
-    assert!(status.enrolled && status.device_id == genuine.device_id, "the launcher's key is the same");
+    assert!(status.enrolled && status.state_digest == genuine.state_digest, "it opens the same storage");
     assert_eq!(status.measured, digests(measurements(Some(&modified), &configuration).unwrap()));
     assert_ne!(status.measured[0], released[0]);
     assert_eq!(status.measured[1..], released[1..]);
@@ -493,7 +506,7 @@ fn what_is_no_agent_gives_no_tee() {
 /// Only root can look; what it finds in the Agent's memory is what whoever broke the Agent would find.
 fn k6_no_secret_of_the_launcher_is_in_the_agents_memory() {
     let place = Place::new();
-    let mut tee = enrolled(&place);
+    let (made, mut tee) = made_and_enrolled(&place);
     let status = tee.status();
     // The Agent has made its Evidence, its requests and its reports, as far as it can.
     tee.ask(Request::RequestTa { component: valve(), tam_uri: None }).0.unwrap();
@@ -503,7 +516,7 @@ fn k6_no_secret_of_the_launcher_is_in_the_agents_memory() {
     };
     let has = |memory: &[u8], secret: &[u8]| memory.windows(secret.len()).any(|window| window == secret);
     // The search finds what is there: the Agent knows the public half of its own key.
-    let report_key = status.report_key.unwrap();
+    let report_key = made.report_key.unwrap();
     assert!(has(&agent, &report_key[report_key.len() - 32..]), "the search finds nothing");
     let fuse = fs::read(place.fuse()).unwrap();
     let derive = |info: &[&[u8]]| {
@@ -517,7 +530,7 @@ fn k6_no_secret_of_the_launcher_is_in_the_agents_memory() {
     let pkcs8 = [&b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20"[..], &seed].concat();
     let provider = tamarack_crypto_rustcrypto::provider();
     let public = provider.keys.load_pkcs8(&pkcs8).unwrap().public_key();
-    assert_eq!(status.device_id, Some(tamarack_cose::thumbprint(&public, &provider).0));
+    assert_eq!(made.device_id, Some(tamarack_cose::thumbprint(&public, &provider).0));
     for (what, secret) in [
         ("the root secret", &fuse[..]),
         ("the attestation key", &seed),

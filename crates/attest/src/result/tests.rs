@@ -209,7 +209,7 @@ fn evidence_full_of_tas_has_a_result() {
             (0..count).map(|number| measured(&format!("{name}{number}"), [6; 32])).collect()
         };
         let fits = |count: usize| results.world.appraise(&results.world.measuring(&tas(count))).is_ok();
-        let (mut most, mut too_many) = (200, 4000);
+        let (mut most, mut too_many) = (200, 1000);
         assert!(fits(most) && !fits(too_many));
         while too_many - most > 1 {
             let between = usize::midpoint(most, too_many);

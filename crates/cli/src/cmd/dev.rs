@@ -47,6 +47,7 @@ pub struct World {
     url: String,
     provider: String,
     domain: String,
+    device: String,
     #[serde(skip)]
     dir: PathBuf,
 }
@@ -68,6 +69,11 @@ impl World {
     /// The provider's id.
     pub fn provider(&self) -> &str {
         &self.provider
+    }
+
+    /// The id of its device at the TAM.
+    pub fn device(&self) -> &str {
+        &self.device
     }
 
     /// The operator's connection to the TAM.
@@ -138,8 +144,12 @@ impl World {
             "--out",
             &cert,
         ])?;
-        step(&["agent", "certify", &device, "--cert", &cert])?;
-        let world = Self { url, provider: PROVIDER.into(), domain: up.domain.clone(), dir: dir.clone() };
+        let certified = step(&["agent", "certify", &device, "--cert", &cert, "--json"])?;
+        let certified: serde_json::Value =
+            serde_json::from_str(&certified).map_err(|e| Fail::new(codes::INTERNAL, e))?;
+        let device = certified["device"].as_str().unwrap_or_default().to_owned();
+        let (provider, domain) = (PROVIDER.into(), up.domain.clone());
+        let world = Self { url, provider, domain, device, dir: dir.clone() };
         let text = serde_json::to_vec_pretty(&world).map_err(|e| Fail::new(codes::INTERNAL, e))?;
         // Last, so that a world that was not finished is not taken for one.
         fail::write(&dir.join("dev.json"), &text)?;

@@ -156,6 +156,9 @@ struct Certify {
     /// The certificates of firmware.csr, PEM, and those above them behind them, the root last
     #[arg(long, requires = "otrp_cert")]
     firmware_cert: Option<PathBuf>,
+    /// Print JSON: the device's id at its first TAM, and the key that signs its reports there
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Args)]
@@ -478,10 +481,19 @@ fn certify(args: &Certify) -> Outcome {
     let enrolment = pending::enrolment(&pending, chains)
         .map_err(|e| Fail::input(codes::CONFIG_INVALID, format_args!("{}: {e}", settings(dir).display())))?;
     let mut tee = Tee::launch(dir, &device, How::default())?;
+    // The last time that the TEE tells who it is: whoever asks later is a Broker.
+    let status = tee.status()?;
     tee.ask(Request::Enrol(enrolment))?;
     tee.end();
     save(dir, &device)?;
-    eprintln!("{} is enrolled; its trust anchors are sealed; next: tamarack agent run", dir.display());
+    let id = status.device_id.map(hex::encode).unwrap_or_default();
+    eprintln!(
+        "{} is enrolled as device {id}; its trust anchors are sealed; next: tamarack agent run",
+        dir.display()
+    );
+    if args.json {
+        out::json(&json!({ "device": id, "report_key": status.report_key.map(hex::encode) }))?;
+    }
     Ok(())
 }
 
@@ -585,7 +597,6 @@ fn serve(args: Run, ready: impl FnOnce(&serde_json::Value) -> Outcome) -> Outcom
     let missing = &status.missing_layers;
     let device = json!({
         "ready": true,
-        "device": status.device_id.map(hex::encode),
         "socket": server.path(),
         "broker": { "pid": std::process::id(), "uid": rustix::process::geteuid().as_raw() },
         "tee": {

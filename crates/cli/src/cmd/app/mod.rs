@@ -270,7 +270,6 @@ fn list(client: &mut Client, json: bool) -> Outcome {
             .map(|(name, at)| (name.clone(), json!(String::from_utf8_lossy(at))))
             .collect();
         return out::json(&json!({
-            "device": status.device_id.map(hex::encode),
             "state_digest": hex::encode(status.state_digest), "state_epoch": status.state_epoch, "trust_store_sequence": status.trust_store_sequence,
             "layers": layers.names().collect::<Vec<_>>(), "missing": status.missing_layers,
             "installed": installed, "peripherals": peripherals,

@@ -149,8 +149,7 @@ impl World {
 
     /// Reads code and reason of the failure in an Error's report, which must be signed by the device's report key.
     pub fn signed_reason(&self, name: char, error: &ErrorMessage) -> Result<(i64, Reason)> {
-        let key = self.device(name)?.first.report_key.clone().context("the device has no report key")?;
-        let key = tamarack_crypto::PublicKey::from_spki(&key).map_err(|e| anyhow::anyhow!("{e}"))?;
+        let key = self.device(name)?.identity()?.report_key;
         let key = VerificationKey::new(key, Purpose::SuitReport, &self.crypto);
         let report = error.suit_reports.first().context("the Error carries no report")?;
         let signed = SignedReport::parse(report, &Limits::default()).map_err(|e| anyhow::anyhow!("{e}"))?;

@@ -145,8 +145,6 @@ fn devices(world: &World, folder: &Path) -> Result<Json> {
     // Those of the cast, and one that joined later.
     for name in 'a'..='c' {
         let Ok(device) = world.device(name) else { continue };
-        let spki = device.first.report_key.as_deref().context("the device has no report key")?;
-        let report_key = PublicKey::from_spki(spki).map_err(|e| anyhow::anyhow!("{e}"))?;
         let (cert, otrp_cert) = (format!("certs/device-{name}.pem"), format!("certs/device-{name}-otrp.pem"));
         all.insert(
             name.into(),
@@ -156,7 +154,7 @@ fn devices(world: &World, folder: &Path) -> Result<Json> {
                 "tee_ca": world.cast.tee_ca(name).replace('-', "_"),
                 "cert": copy(world, folder, &format!("device-{name}.pem"), &cert)?,
                 "otrp_cert": copy(world, folder, &format!("device-{name}-otrp.pem"), &otrp_cert)?,
-                "report_key": write_key(folder, &format!("device-{name}-report"), &report_key)?,
+                "report_key": write_key(folder, &format!("device-{name}-report"), &device.identity()?.report_key)?,
             }),
         );
     }

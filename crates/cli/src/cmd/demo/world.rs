@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use example_apps::{Carrier, Session};
 use tamarack_broker::{Client, Error as BrokerError, SOCKET_NAME, Status};
 use tamarack_crypto::{Provider, PublicKey};
-use tamarack_model::{Code, ComponentId, Protocol};
+use tamarack_model::{Code, ComponentId, DeviceId, Protocol};
 use tamarack_tee::Params;
 
 use super::impostor::Impostor;
@@ -125,10 +125,20 @@ pub struct Device {
     pub broker: Process,
     /// How it was when it was ready.
     pub first: Status,
+    /// What its maker noted of it; not of those that the demo does not count among its own.
+    pub identity: Option<Identity>,
     /// What it speaks.
     pub protocol: Protocol,
     /// Its TEEP key, once Evidence has shown it.
     pub teep_key: Option<PublicKey>,
+}
+
+/// What a TEE tells its maker, and no Broker.
+pub struct Identity {
+    /// Its id at its first TAM.
+    pub id: DeviceId,
+    /// The key that signs its SUIT reports there.
+    pub report_key: PublicKey,
 }
 
 /// The digests that a refused attempt must leave alone.
@@ -246,13 +256,13 @@ impl World {
             self.tpms.insert(name, Tpm::start(&self.dir.join(format!("tpm-{name}")))?);
         }
         self.make_device(name, protocol, &folder)?;
-        self.certify_device(name, &folder)?;
+        let identity = Some(self.certify_device(name, &folder)?);
         if self.panel.is_none() {
             self.panel = Some(Panel::open(&self.path("panel"))?);
         }
         let (broker, first) = self.run_device(name, &[])?;
         let dir = PathBuf::from(folder);
-        self.devices.push(Device { name, dir, broker, first, protocol, teep_key: None });
+        self.devices.push(Device { name, dir, broker, first, identity, protocol, teep_key: None });
         Ok(())
     }
 
@@ -354,7 +364,7 @@ impl World {
         self.run(&args).map(drop)
     }
 
-    fn certify_device(&self, name: char, folder: &str) -> Result<()> {
+    fn certify_device(&self, name: char, folder: &str) -> Result<Identity> {
         // The same for all devices of a kind: a name of its own would tell TAMs which faces are one device.
         let uri = "urn:x-tamarack:demo:device".to_owned();
         let tee_ca = self.cast.tee_ca(name);
@@ -371,7 +381,7 @@ impl World {
             Ok(out)
         };
         let cert = certificate(tee_ca, None, "device.csr", &format!("device-{name}.pem"))?;
-        let mut args = vec!["agent", "certify", folder, "--cert", &cert];
+        let mut args = vec!["agent", "certify", folder, "--json", "--cert", &cert];
         let (otrp, firmware);
         if self.cast.speaks_otrp(name) {
             otrp = certificate(tee_ca, Some("otrp-tee"), "otrp.csr", &format!("device-{name}-otrp.pem"))?;
@@ -379,7 +389,11 @@ impl World {
             firmware = certificate("firmware-ca", Some("firmware"), "firmware.csr", &file)?;
             args.extend(["--otrp-cert", &otrp, "--firmware-cert", &firmware]);
         }
-        self.run(&args).map(drop)
+        let told: serde_json::Value = serde_json::from_slice(&self.run(&args)?)?;
+        let told = |what: &str| hex::decode(told[what].as_str().unwrap_or_default());
+        let id = told("device")?.try_into().ok().context("the device told its maker no id")?;
+        let report_key = PublicKey::from_spki(&told("report_key")?).map_err(|e| anyhow::anyhow!("{e}"))?;
+        Ok(Identity { id: DeviceId(id), report_key })
     }
 
     /// A device that was started.
@@ -455,7 +469,7 @@ impl Device {
     /// A device in this folder that the demo does not count among its own.
     pub fn of(dir: PathBuf, broker: Process) -> Result<Self> {
         let first = connect(&dir)?.status()?;
-        Ok(Self { name: '?', dir, broker, first, protocol: Protocol::Teep, teep_key: None })
+        Ok(Self { name: '?', dir, broker, first, identity: None, protocol: Protocol::Teep, teep_key: None })
     }
 
     /// A normal app's connection.
@@ -470,7 +484,12 @@ impl Device {
 
     /// Its id as the TAM knows it, in hexadecimal.
     pub fn id(&self) -> Result<String> {
-        Ok(hex::encode(self.first.device_id.context("the device has no id")?))
+        Ok(hex::encode(self.identity()?.id.0))
+    }
+
+    /// What its maker noted of it.
+    pub fn identity(&self) -> Result<&Identity> {
+        self.identity.as_ref().context("nobody noted who this device is")
     }
 
     /// RequestTA as an app; gives the last state.

@@ -26,11 +26,15 @@ pub struct Args {
     /// The device folder; the device must be running
     #[arg(long)]
     to: PathBuf,
+    /// The device's id at the TAM, as `tamarack agent certify` said and `tamarack tam devices` lists; the one of `tamarack dev up`
+    /// without it
+    #[arg(long, value_name = "ID")]
+    device: Option<String>,
     /// The developer's key; the one of `tamarack dev up` without it
-    #[arg(long)]
+    #[arg(long, requires = "url")]
     key: Option<PathBuf>,
     /// URL of the TAM; the one of `tamarack dev up` without it
-    #[arg(long, requires = "token_file")]
+    #[arg(long, requires_all = ["token_file", "key", "device"])]
     url: Option<String>,
     /// File that holds the API token
     #[arg(long)]
@@ -47,7 +51,7 @@ pub fn run(args: Args) -> Outcome {
     let began = Instant::now();
     let yaml = TaYaml::read(&args.file)?;
     let folder = args.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let Target { key, provider, connection } = target(&args)?;
+    let Target { device, key, provider, connection } = target(&args)?;
     let release = format!("{} {} (sequence {})", yaml.name, yaml.version, yaml.sequence);
 
     let failed =
@@ -61,7 +65,7 @@ pub fn run(args: Args) -> Outcome {
         key.display()
     );
 
-    let mut device = Device::connect(&args.to, Rest::new(&connection)?)?;
+    let mut device = Device::connect(&args.to, device, Rest::new(&connection)?)?;
     if device.attests(&digest)? {
         return out::lines(&format!("nothing to do: {} already attests {release}", args.to.display()));
     }
@@ -93,6 +97,7 @@ pub fn run(args: Args) -> Outcome {
 
 /// Where things are.
 struct Target {
+    device: String,
     key: PathBuf,
     provider: Option<String>,
     connection: Connection,
@@ -101,7 +106,7 @@ struct Target {
 /// What the command line says, and for the rest the world of `dev up` around the device.
 fn target(args: &Args) -> Outcome<Target> {
     let root = args.root.clone();
-    if let (Some(url), Some(key)) = (&args.url, &args.key) {
+    if let (Some(url), Some(key), Some(device)) = (&args.url, &args.key, &args.device) {
         let connection = Connection {
             url: Some(url.clone()),
             token: None,
@@ -109,18 +114,20 @@ fn target(args: &Args) -> Outcome<Target> {
             root,
             allow_plain_http: false,
         };
-        return Ok(Target { key: key.clone(), provider: args.provider.clone(), connection });
+        let (device, key) = (device.clone(), key.clone());
+        return Ok(Target { device, key, provider: args.provider.clone(), connection });
     }
     let around = args.to.canonicalize().ok();
     let world =
         World::read(around.as_deref().and_then(Path::parent).unwrap_or(Path::new("."))).map_err(|_| {
             let message = format_args!(
-                "{} is not a device of tamarack dev up: give --url, --token-file and --key",
+                "{} is not a device of tamarack dev up: give --url, --token-file, --key and --device",
                 args.to.display()
             );
             Fail::input(codes::USAGE, message)
         })?;
     Ok(Target {
+        device: args.device.clone().unwrap_or_else(|| world.device().to_owned()),
         key: args.key.clone().unwrap_or_else(|| world.developer_key()),
         provider: args.provider.clone().or_else(|| Some(world.provider().to_owned())),
         connection: Connection { root, ..world.connection() },
@@ -135,16 +142,13 @@ struct Device {
 }
 
 impl Device {
-    fn connect(folder: &Path, rest: Rest) -> Outcome<Self> {
+    fn connect(folder: &Path, id: String, rest: Rest) -> Outcome<Self> {
         let socket = folder.join(SOCKET_NAME);
         let gone = |e: tamarack_broker::Error| {
             Fail::new(e.code(), format_args!("{}: {e}; is the device running?", socket.display()))
         };
-        let mut client = Client::connect(&socket).map_err(gone)?;
-        let status = client.status().map_err(gone)?;
-        let id =
-            status.device_id.ok_or_else(|| Fail::new(codes::TEE_CHANNEL, "the device is not enrolled"))?;
-        Ok(Self { client, rest, id: hex::encode(id) })
+        let client = Client::connect(&socket).map_err(gone)?;
+        Ok(Self { client, rest, id })
     }
 
     /// Whether the last Evidence showed the manifest.

@@ -96,7 +96,7 @@ pub fn rogue_tam(world: &mut World, story: &mut Story) -> Result<()> {
     ensure!(error.err_code == ErrCode::BadCertificate, "the answer is {}", error.err_code);
     ensure!(world.signed_error('a', &exchange.last).is_err(), "the Error is signed by the device's own key");
     ensure!(error.suit_reports.is_empty() && error.err_msg.is_none(), "the Error tells more than its code");
-    let id = world.device('a')?.first.device_id.unwrap_or_default();
+    let id = world.device('a')?.identity()?.id.0;
     let tells = exchange.last.windows(id.len()).any(|window| window == id);
     ensure!(!tells && exchange.last.len() < 256, "the Error tells who the device is");
     let code = exchange.told.unwrap_or(codes::X509_PATH);

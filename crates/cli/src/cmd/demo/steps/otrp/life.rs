@@ -89,7 +89,7 @@ pub fn get_ta_information(world: &mut World, story: &mut Story) -> Result<()> {
         "an app that carries the messages itself gets from its TAM the keys of acme in this TEE, signed",
     );
     let told = aiks.as_jws().to_vec();
-    let id = world.device(name)?.first.device_id.unwrap_or_default().to_vec();
+    let id = world.device(name)?.identity()?.id.0.to_vec();
     for secret in [world.tee_certificate(name)?, id] {
         let text = tamarack_jose::base64::encode(&secret);
         let tells = told.windows(text.len()).any(|window| window == text.as_bytes());
