@@ -390,7 +390,8 @@ impl World {
             args.extend(["--otrp-cert", &otrp, "--firmware-cert", &firmware]);
         }
         let told: serde_json::Value = serde_json::from_slice(&self.run(&args)?)?;
-        let told = |what: &str| hex::decode(told[what].as_str().unwrap_or_default());
+        let told =
+            |what: &str| hex::decode(told[what].as_str().unwrap_or_default()).map_err(anyhow::Error::msg);
         let id = told("device")?.try_into().ok().context("the device told its maker no id")?;
         let report_key = PublicKey::from_spki(&told("report_key")?).map_err(|e| anyhow::anyhow!("{e}"))?;
         Ok(Identity { id: DeviceId(id), report_key })
