@@ -26,7 +26,7 @@ NAMES = {
 }
 CARRIES = {
     "query-request": "challenge, signed per cipher suite",
-    "query-response": "Evidence, tc-list, agent nonce",
+    "query-response": "encrypted Evidence, tc-list, agent nonce",
     "update": "SUIT manifests, agent nonce echoed",
     "success": "signed SUIT reports",
     "error": "code, signed SUIT report",
