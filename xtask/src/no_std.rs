@@ -31,7 +31,14 @@ pub fn run() -> Result<()> {
         install(&["--no-install-recommends", "qemu-system-arm"])?;
     }
     let target = root().join("target/thumbv7em");
-    sh(Command::new(CARGO)
+    let mut build = Command::new(CARGO);
+    // What is measured is its own profile, whatever profile the caller wants for other builds.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PROFILE_") {
+            build.env_remove(name);
+        }
+    }
+    sh(build
         .arg("--config=platforms/thumbv7em/.cargo/config.toml")
         .args([
             "build",
