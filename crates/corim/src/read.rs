@@ -55,7 +55,7 @@ pub(crate) fn some<'b, T>(
 }
 
 /// Reads a map with integer keys. `member` reads the value of the keys that it knows and says whether it did; what it does
-/// not know is put aside as encoded.
+/// not know is put aside as encoded, in the order of the encoded keys however they came.
 pub(crate) fn map<'b>(
     d: &mut Decoder<'b>,
     other: &mut Vec<(i64, Vec<u8>)>,
@@ -67,6 +67,8 @@ pub(crate) fn map<'b>(
             other.push((key, d.raw()?.to_vec()));
         }
     }
+    // Encoded, a negative number stands behind all others, and -1 is the first of them.
+    other.sort_by_key(|(key, _)| (*key < 0, if *key < 0 { !*key } else { *key }));
     Ok(())
 }
 

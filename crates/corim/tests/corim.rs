@@ -501,3 +501,24 @@ proptest! {
         }
     }
 }
+
+/// A CoRIM need not be deterministically encoded; what nobody here knows is kept in one order however it came.
+#[test]
+fn members_that_are_not_known_have_one_order() {
+    let mut tag = Comid::new(Id::Uuid([1; 16]), 1);
+    let values = MeasurementValues {
+        other: vec![(200, vec![5]), (-9, vec![6]), (-11, vec![7])],
+        ..Default::default()
+    };
+    let measurement = Measurement { element: None, values, authorized_by: Vec::new() };
+    let environment = Environment::of_class(class());
+    tag.reference_values = vec![Triple { environment, measurements: vec![measurement] }];
+    let corim = Corim::new(Id::Uuid([1; 16]), tag);
+    let written = corim.to_cbor();
+    let at = written.windows(7).position(|run| run == [0x18, 200, 5, 0x28, 6, 0x2a, 7]).unwrap();
+    for other in [[0x2a, 7, 0x28, 6, 0x18, 200, 5], [0x28, 6, 0x18, 200, 5, 0x2a, 7]] {
+        let mut came = written.clone();
+        came[at..at + 7].copy_from_slice(&other);
+        assert_eq!(Corim::parse_unsigned(&came, &LIMITS), Ok(corim.clone()));
+    }
+}
